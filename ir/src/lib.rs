@@ -1,0 +1,29 @@
+//! The scalar expression IR of loopweave: what a user's function means, apart from any array and any machine.
+//!
+//! A function comes in as text ([`text`]) or as a traced closure ([`build`]), polymorphic in its types; [`infer`] gives it
+//! types, [`simplify`] rewrites it, [`expand`] writes transcendental functions in basic ops, and [`interp`] says what it
+//! computes, bit for bit. This crate has no unsafe code and knows no code generator.
+
+#![forbid(unsafe_code)]
+
+pub mod dtype;
+pub mod op;
+
+pub mod func;
+
+pub mod build;
+pub mod text;
+
+pub mod infer;
+pub mod verify;
+
+pub mod expand;
+pub mod simplify;
+
+pub mod interp;
+
+// pub use build::{Expr, trace};
+pub use dtype::{Dtype, Element, Kind, Scalar, Weak};
+pub use func::{Builder, ExprId, Func, Node, Param};
+// pub use infer::{Type, specialise};
+pub use op::{Cost, Literal, Op, Rule, Stage};
