@@ -11,4 +11,8 @@ pub mod nest;
 
 pub mod codegen;
 
+pub mod runtime;
+
 pub use loopweave_ir as ir;
+pub use loopweave_ir::{Dtype, Expr, Func, Scalar};
+pub use runtime::array::{AnyArray, Output, OutputError};

@@ -1,0 +1,4 @@
+//! Running kernels: views of arrays in, checks, parallel launch, arrays out.
+
+pub mod array;
+pub mod view;
