@@ -22,8 +22,8 @@ pub mod simplify;
 
 pub mod interp;
 
-// pub use build::{Expr, trace};
+pub use build::{Expr, trace};
 pub use dtype::{Dtype, Element, Kind, Scalar, Weak};
 pub use func::{Builder, ExprId, Func, Node, Param};
-// pub use infer::{Type, specialise};
+pub use infer::{Type, specialise};
 pub use op::{Cost, Literal, Op, Rule, Stage};

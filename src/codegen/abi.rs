@@ -1,0 +1,104 @@
+//! The binary interface of generated code: the argument block, and which functions a kernel has.
+//!
+//! In: the number of axes and operands of a nest. Out: where each argument stands, for the emitters that load it and the
+//! launcher that writes it.
+//!
+//! Every function of a kernel has the signature `extern "C" fn(args: *mut u64)`. The block is an array of 64-bit words that
+//! the launcher fills for each call, and that the function may overwrite:
+//!
+//! | word | holds |
+//! | --- | --- |
+//! | 0 | pointer to scratch memory, aligned to 64 bytes; null where the kernel needs none |
+//! | 1 | first block of the reduction to compute (`blocks` only) |
+//! | 2 | block after the last one (`blocks` only) |
+//! | 3 | reserved, 0 |
+//! | 4 … 4 + A | extent of each axis of the nest, outermost first |
+//! | then P words | pointer to each operand's element at index 0 of every axis |
+//! | then P × A words | distance in bytes between neighbours: operand 0 along axis 0, 1 …, operand 1 along axis 0 … |
+//!
+//! A part of an iteration space is another block with pointers moved and extents shortened. So the launcher splits a call
+//! along any axis without the kernel knowing, and no part can reach outside of what was checked for the whole.
+//!
+//! # Functions of a kernel
+//!
+//! - `main`: the whole nest: every outer index, and for a reduction every block and the finish.
+//! - `blocks` (reductions): for the kept index at which the pointers stand, the values of blocks `word 1 … word 2` into
+//!   scratch. For `Order::Chain` that is a row of values along the vector axis per block.
+//! - `finish` (reductions): the tree over all blocks of that index in scratch, `finish`, and the store.
+//!
+//! # Scratch of a reduction
+//!
+//! For accumulator c of size s(c), with B = ⌈n / block⌉ blocks and V = the extent of the vector axis for `Order::Chain`,
+//! otherwise 1: B × V values, block-major, as an array that starts at the next multiple of 64 bytes after that of c − 1.
+//! Several calls of `blocks` may run at once on one table, each on its own blocks; whatever else a function needs (lanes,
+//! packed elements) is in its own stack frame.
+
+use crate::nest::{Leaf, Nest, Order};
+
+/// Words before the extents.
+const HEADER: usize = 4;
+
+/// Where each argument of a kernel stands in its block, as an index of a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abi {
+    axes: usize,
+    operands: usize,
+}
+
+impl Abi {
+    /// The word of the scratch pointer.
+    pub const SCRATCH: usize = 0;
+    /// The word of the first block to compute.
+    pub const FIRST_BLOCK: usize = 1;
+    /// The word of the block after the last one.
+    pub const LAST_BLOCK: usize = 2;
+
+    /// The interface of a nest's kernel.
+    pub fn of(nest: &Nest) -> Abi {
+        Abi {
+            axes: nest.axes.len(),
+            operands: nest.operands.len(),
+        }
+    }
+
+    /// The word of an axis's extent.
+    pub const fn extent(self, axis: usize) -> usize {
+        HEADER + axis
+    }
+
+    /// The word of an operand's pointer.
+    pub const fn pointer(self, operand: usize) -> usize {
+        HEADER + self.axes + operand
+    }
+
+    /// The word of an operand's distance along an axis.
+    pub const fn stride(self, operand: usize, axis: usize) -> usize {
+        HEADER + self.axes + self.operands + operand * self.axes + axis
+    }
+
+    /// The number of words.
+    pub const fn len(self) -> usize {
+        HEADER + self.axes + self.operands * (1 + self.axes)
+    }
+
+    /// Whether the block has no words; it always has.
+    pub const fn is_empty(self) -> bool {
+        false
+    }
+}
+
+/// Bytes of scratch that a reduction of `n` elements with `v` results along the vector axis needs; 0 for a map.
+pub fn scratch_bytes(nest: &Nest, n: usize, v: usize) -> usize {
+    match &nest.leaf {
+        Leaf::Map { .. } => 0,
+        Leaf::Reduce(reduce) => {
+            let blocks = n.div_ceil(reduce.order.block() as usize).max(1);
+            let row = match reduce.order {
+                Order::Lanes { .. } => 1,
+                Order::Chain { .. } => v,
+            };
+            let array = |size: usize| (blocks * row * size).next_multiple_of(64);
+            reduce.accumulators().iter().map(|d| array(d.size())).sum()
+        }
+    }
+}

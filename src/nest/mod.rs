@@ -1,0 +1,313 @@
+//! Loop nests: what one group of the plan does to its arrays, loop by loop, apart from any machine's instructions.
+//!
+//! In: a group of the plan ([`lower`]), then the extents and strides of one call ([`schedule`]). Out: a [`Nest`], from which
+//! code is made and which can be printed, verified and interpreted.
+//!
+//! A nest is a number of outer loops around one [`Leaf`]: a vector loop that maps elements, or one that reduces them. It says
+//! nothing of how long its axes are or how its operands lie in memory, beyond each operand's [`Stride`] class along the
+//! vector axis; extents, pointers and strides come with each call ([`Binding`]), so one nest serves many shapes.
+//!
+//! # The order of a reduction
+//!
+//! It is part of the nest, so that every target, vector width and thread count gives the same bits. The elements that go into
+//! one result stand in C order of the reduced axes, `e[0] … e[n-1]`; [`Order`] says how they are combined:
+//!
+//! - [`Order::Lanes`]: blocks of `block` elements. In a block of m elements, lane j (j < lanes) folds e[j], e[j + lanes],
+//!   e[j + 2·lanes] … from left to right; then, for h = lanes/2, lanes/4 … 1, each lane i < h with i + h < m takes
+//!   `combine(lane[i], lane[i + h])`. Lane 0 is the block's value.
+//! - [`Order::Chain`]: blocks of `block` elements, each folded from left to right.
+//!
+//! The values of the blocks, `b[0] … b[k-1]`, meet in a tree: for h = 1, 2, 4 … < k, each i that is a multiple of 2h with
+//! i + h < k takes `combine(b[i], b[i + h])`. Then `b[0]` is the result, after `combine(init, b[0])` where the user gave an
+//! initial value. There is no identity element in this: lanes and blocks that hold nothing take no part.
+//!
+//! Which of the two orders applies depends on the logical shape alone, never on strides (lanes where the last axis longer
+//! than 1 is reduced), except for combiners that give the same bits in any order (integers, min, max, any, all): for those
+//! the schedule follows memory.
+
+pub mod interp;
+pub mod lower;
+mod print;
+pub mod schedule;
+pub mod verify;
+
+use std::fmt;
+
+use loopweave_ir::{Dtype, Func, Scalar};
+use smallvec::SmallVec;
+
+/// The index of an axis of a nest, outermost first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AxisId(pub u32);
+
+/// The index of an operand of a nest: inputs first, then outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OperandId(pub u32);
+
+impl AxisId {
+    /// The id as an index.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl OperandId {
+    /// The id as an index.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The loops of one group.
+///
+/// Equality and hashing leave out names: two nests that are equal have the same machine code.
+#[derive(Clone, Debug)]
+pub struct Nest {
+    /// The group's name, for reports and symbols.
+    pub name: String,
+    /// The arrays: inputs, then outputs.
+    pub operands: Vec<Operand>,
+    /// The axes of the iteration space, outermost first. Those before the leaf's own are plain loops whose iterations are
+    /// independent.
+    pub axes: Vec<Axis>,
+    /// What happens inside the outer loops.
+    pub leaf: Leaf,
+    /// Lanes of a vector and vectors per iteration of the vector loop.
+    pub vector: Vector,
+}
+
+/// An array of a nest.
+#[derive(Clone, Debug)]
+pub struct Operand {
+    /// The user's name for it.
+    pub name: String,
+    /// The element type in memory.
+    pub dtype: Dtype,
+    /// Whether it is read or written.
+    pub role: Role,
+    /// How its elements lie along the vector axis ([`Nest::vector_axis`]).
+    pub stride: Stride,
+}
+
+/// Whether an operand is read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Role {
+    Input,
+    Output,
+}
+
+/// How the elements of an operand lie along the vector axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stride {
+    /// One element serves the whole axis: a broadcast input, or the output of a reduction along it.
+    Zero,
+    /// Neighbours in memory.
+    Unit,
+    /// Any other distance, known at run time; may be negative.
+    Any,
+}
+
+/// An axis of the iteration space.
+#[derive(Clone, Debug)]
+pub struct Axis {
+    /// Its name in print: the names of the logical axes merged into it, as `i`, or `i·j`.
+    pub name: String,
+    /// Whether each index has a result of its own or contributes to one.
+    pub role: AxisRole,
+}
+
+/// What an axis means for the results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum AxisRole {
+    Kept,
+    Reduced,
+}
+
+/// The shape of the vector loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Vector {
+    /// Elements that one iteration of the body's straight-line code computes; 1 for scalar code.
+    pub lanes: u32,
+    /// Copies of that code per iteration of the loop.
+    pub unroll: u32,
+}
+
+/// The innermost loop, or loops, of a nest.
+///
+/// `map` reads parameter p from `loads[p]`, at the current index. All functions are typed, simplified and expanded: they
+/// hold basic ops only.
+#[derive(Clone, Debug)]
+pub enum Leaf {
+    /// For each index of the last axis: loads, `map`, and a store of each result.
+    Map {
+        /// The elementwise function.
+        map: Func,
+        /// The operand each parameter is loaded from.
+        loads: Vec<OperandId>,
+        /// The operand each result is stored to.
+        stores: Vec<OperandId>,
+    },
+    /// For each index of the kept axes: a reduction over all reduced axes, in the order of the nest.
+    ///
+    /// With [`Order::Lanes`] the reduced axes are innermost and the last of them is the vector axis. With [`Order::Chain`]
+    /// the last axis is kept and is the vector axis, and the reduced ones stand just before it.
+    Reduce(Reduce),
+}
+
+/// A reduction.
+#[derive(Clone, Debug)]
+pub struct Reduce {
+    /// Applied to the loaded elements; its results are what is combined. May use `Op::Index`.
+    pub map: Func,
+    /// The operand each parameter of `map` is loaded from.
+    pub loads: Vec<OperandId>,
+    /// Two sets of k values to one: parameters a₀ … a₍ₖ₋₁₎ b₀ … b₍ₖ₋₁₎, where k is the number of results of `map`.
+    pub combine: Func,
+    /// What an empty reduction gives; `None` where the launcher refuses to reduce nothing.
+    pub init: Option<Vec<Scalar>>,
+    /// Whether `init` also takes part when there are elements: it does where a user gave it, and not where it is the
+    /// combiner's identity.
+    pub apply_init: bool,
+    /// From the k combined values, then the number of elements as `i64`, then one element of each operand of
+    /// `finish_loads`, to what is stored.
+    pub finish: Func,
+    /// Further inputs of `finish`, at the kept index; they have no extent along the reduced axes.
+    pub finish_loads: Vec<OperandId>,
+    /// The operand each result of `finish` is stored to.
+    pub stores: Vec<OperandId>,
+    /// How the elements are combined.
+    pub order: Order,
+}
+
+/// The order in which a reduction combines its elements; the module's docs define it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// Blocks of interleaved lanes, then trees.
+    Lanes {
+        /// Virtual lanes, a power of two.
+        lanes: u32,
+        /// Elements per block, a multiple of `lanes`.
+        block: u32,
+    },
+    /// Blocks folded from left to right, then a tree.
+    Chain {
+        /// Elements per block.
+        block: u32,
+    },
+}
+
+impl Order {
+    /// Elements per block.
+    pub const fn block(self) -> u32 {
+        match self {
+            Order::Lanes { block, .. } | Order::Chain { block } => block,
+        }
+    }
+}
+
+impl Reduce {
+    /// The dtypes of the values that are combined.
+    pub fn accumulators(&self) -> Vec<Dtype> {
+        self.map.result_dtypes()
+    }
+}
+
+impl Leaf {
+    /// The operand each result is stored to.
+    pub fn stores(&self) -> &[OperandId] {
+        match self {
+            Leaf::Map { stores, .. } => stores,
+            Leaf::Reduce(reduce) => &reduce.stores,
+        }
+    }
+
+    /// The function applied to each element.
+    pub fn map(&self) -> &Func {
+        match self {
+            Leaf::Map { map, .. } => map,
+            Leaf::Reduce(reduce) => &reduce.map,
+        }
+    }
+
+    /// The operand each parameter of the map is loaded from.
+    pub fn loads(&self) -> &[OperandId] {
+        match self {
+            Leaf::Map { loads, .. } => loads,
+            Leaf::Reduce(reduce) => &reduce.loads,
+        }
+    }
+}
+
+impl Nest {
+    /// The operand of this id.
+    pub fn operand(&self, id: OperandId) -> &Operand {
+        &self.operands[id.index()]
+    }
+
+    /// The axis that vectors run along: always the last.
+    pub fn vector_axis(&self) -> AxisId {
+        AxisId(self.axes.len() as u32 - 1)
+    }
+
+    /// The axes of plain loops around the leaf.
+    pub fn outer(&self) -> impl Iterator<Item = AxisId> {
+        let inner = match &self.leaf {
+            Leaf::Map { .. } => 1,
+            Leaf::Reduce(reduce) => {
+                let reduced = self.axes.iter().filter(|a| a.role == AxisRole::Reduced).count();
+                reduced + matches!(reduce.order, Order::Chain { .. }) as usize
+            }
+        };
+        (0..self.axes.len() - inner).map(|i| AxisId(i as u32))
+    }
+
+    /// The reduced axes, in the order in which their indices count elements.
+    pub fn reduced(&self) -> impl Iterator<Item = AxisId> {
+        let reduced = |(_, axis): &(usize, &Axis)| axis.role == AxisRole::Reduced;
+        self.axes
+            .iter()
+            .enumerate()
+            .filter(reduced)
+            .map(|(i, _)| AxisId(i as u32))
+    }
+}
+
+impl fmt::Display for Nest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        print::print(self, f)
+    }
+}
+
+/// The extents and strides of one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The extent of each axis of the nest.
+    pub extents: SmallVec<[usize; 4]>,
+    /// Per operand: where it starts and how it moves.
+    pub operands: SmallVec<[Bound; 6]>,
+}
+
+/// How one operand of a nest lies in its buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Bytes from the first logical element of the view to the element at index 0 of every axis of the nest; not 0 where an
+    /// axis was reversed.
+    pub offset: isize,
+    /// The distance in bytes between neighbours along each axis.
+    pub strides: SmallVec<[isize; 4]>,
+}
+
+impl Binding {
+    /// The number of elements that go into one result; 1 for a map.
+    pub fn reduced_len(&self, nest: &Nest) -> usize {
+        nest.reduced().map(|a| self.extents[a.index()]).product()
+    }
+
+    /// The number of indices of the kept axes.
+    pub fn kept_len(&self, nest: &Nest) -> usize {
+        let kept = |(i, axis): (usize, &Axis)| (axis.role == AxisRole::Kept).then_some(self.extents[i]);
+        nest.axes.iter().enumerate().filter_map(kept).product()
+    }
+}
