@@ -180,14 +180,13 @@ impl Diagnostics {
         let (line, column) = self.source.position(diagnostic.span.start);
         let first_line = self.source.position(window.start as u32).0;
         let optional = |label: &'a str| (!label.is_empty()).then_some(label);
-        let mut snippet = Snippet::source(&self.source.text()[window.clone()])
-            .line_start(first_line)
-            .fold(true)
-            .annotation(
-                AnnotationKind::Primary
-                    .span(inside(diagnostic.span))
-                    .label(optional(&diagnostic.label)),
-            );
+        // A carriage return would be drawn; a blank is as wide, so that spans still fit.
+        let lines = self.source.text()[window.clone()].replace('\r', " ");
+        let mut snippet = Snippet::source(lines).line_start(first_line).fold(true).annotation(
+            AnnotationKind::Primary
+                .span(inside(diagnostic.span))
+                .label(optional(&diagnostic.label)),
+        );
         let mut group = Group::with_title(title);
         if windowed {
             // The renderer would count columns from the window's beginning.

@@ -34,8 +34,8 @@ pub(super) struct Token {
 
 /// Longer symbols come before those they begin with.
 const SYMBOLS: [&str; 35] = [
-    "...", "->", "&&", "||", "==", "!=", "<=", ">=", "<<", ">>", "+", "-", "*", "/", "%", "@", "&", "|", "^", "!", "<", ">",
-    "=", "(", ")", "[", "]", "{", "}", ",", ";", ":", ".", "?", "#",
+    "...", "->", "&&", "||", "==", "!=", "<=", ">=", "<<", ">>", "+", "-", "*", "/", "%", "@", "&", "|", "^", "!", "<",
+    ">", "=", "(", ")", "[", "]", "{", "}", ",", ";", ":", ".", "?", "#",
 ];
 
 /// The tokens of the text.
@@ -227,8 +227,9 @@ impl Lexer<'_> {
                 b'\\' if !matches!(self.byte(1), 0 | b'\n') => self.at += 2,
                 0 | b'\n' if self.at >= self.text.len() || self.byte(0) == b'\n' => {
                     let span = self.span(start);
-                    self.diagnostics
-                        .push(Diagnostic::new(span, "this quoted name has no end").label("expected a closing backtick"));
+                    self.diagnostics.push(
+                        Diagnostic::new(span, "this quoted name has no end").label("expected a closing backtick"),
+                    );
                     return Kind::Bad;
                 }
                 _ => self.at += 1,

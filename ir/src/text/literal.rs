@@ -109,7 +109,11 @@ fn int(negative: bool, body: &str, dtype: Option<Dtype>) -> Result<Number, Numbe
     let value = if negative { -magnitude } else { magnitude };
     let Some(dtype) = dtype else {
         let fits = (i64::MIN as i128..=u64::MAX as i128).contains(&value);
-        return if fits { Ok(Number::Weak(Literal::Int(value))) } else { Err(NumberError::TooLarge) };
+        return if fits {
+            Ok(Number::Weak(Literal::Int(value)))
+        } else {
+            Err(NumberError::TooLarge)
+        };
     };
     if dtype.is_float() {
         return Ok(Number::Typed(Scalar::from_i128(dtype, value)));

@@ -84,7 +84,9 @@ mod source;
 
 pub use diagnostic::{Diagnostic, Diagnostics, MAX_SHOWN};
 pub use lower::{Functions, lower_fn, lower_module};
-pub use names::{ARRAY_FUNCTIONS, KEYWORDS, constant, free_names, is_identifier, is_reserved, op_names, quote, suggest};
+pub use names::{
+    ARRAY_FUNCTIONS, KEYWORDS, constant, free_names, is_identifier, is_reserved, op_names, quote, suggest,
+};
 pub use parse::{MAX_DEPTH, MAX_SOURCE, parse, parse_expr_body};
 pub use print::{print_block, print_expr, print_func, print_module};
 pub use raise::raise;

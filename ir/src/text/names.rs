@@ -16,7 +16,19 @@ pub const KEYWORDS: [&str; 11] = [
 
 /// The functions of arrays that only a kernel's body may call.
 pub const ARRAY_FUNCTIONS: [&str; 13] = [
-    "sum", "prod", "min", "max", "mean", "any", "all", "argmin", "argmax", "permute", "transpose", "reshape", "broadcast",
+    "sum",
+    "prod",
+    "min",
+    "max",
+    "mean",
+    "any",
+    "all",
+    "argmin",
+    "argmax",
+    "permute",
+    "transpose",
+    "reshape",
+    "broadcast",
 ];
 
 /// Names other languages use, and what they are called here.
@@ -61,7 +73,7 @@ pub fn constant(name: &str) -> Option<Literal> {
 }
 
 /// The typed literal that this word is: `nan_f32`, `inf_f64`, `true_bool`.
-pub fn typed_word(word: &str) -> Option<Scalar> {
+pub(super) fn typed_word(word: &str) -> Option<Scalar> {
     match word {
         "true_bool" => return Some(Scalar::from(true)),
         "false_bool" => return Some(Scalar::from(false)),
@@ -93,10 +105,7 @@ pub(super) fn bits_word(word: &str) -> Option<BitsWord> {
 
 /// Whether the word has a meaning of its own, so that a name spelt alike must be quoted.
 pub fn is_reserved(word: &str) -> bool {
-    KEYWORDS.contains(&word)
-        || word.parse::<Dtype>().is_ok()
-        || typed_word(word).is_some()
-        || bits_word(word).is_some()
+    KEYWORDS.contains(&word) || word.parse::<Dtype>().is_ok() || typed_word(word).is_some() || bits_word(word).is_some()
 }
 
 /// Whether the text is an identifier: ASCII letters, digits and `_`, not beginning with a digit.

@@ -117,7 +117,10 @@ fn is_logical(expr: &Expr) -> bool {
 }
 
 fn is_number(expr: &Expr) -> bool {
-    matches!(expr.kind, ExprKind::Typed(_) | ExprKind::Literal(Literal::Int(_) | Literal::Float(_)))
+    matches!(
+        expr.kind,
+        ExprKind::Typed(_) | ExprKind::Literal(Literal::Int(_) | Literal::Float(_))
+    )
 }
 
 #[derive(Default)]
@@ -183,7 +186,10 @@ impl Printer {
 
     /// The body between braces: on the line of the header where it has no bindings and fits, else a line each.
     fn item_body(&mut self, block: &Block) {
-        let header = self.out.rfind('\n').map_or(self.out.len(), |newline| self.out.len() - newline - 1);
+        let header = self
+            .out
+            .rfind('\n')
+            .map_or(self.out.len(), |newline| self.out.len() - newline - 1);
         if block.lets.is_empty() {
             let result = print_block(block);
             if header + result.len() + 5 <= WIDTH {
@@ -322,7 +328,11 @@ impl Printer {
 
     fn infix(&mut self, symbol: &str, precedence: u8, left: &Expr, right: &Expr, least: u8) {
         self.level(precedence, least, |p| {
-            let left_least = if precedence == COMPARISON { precedence + 1 } else { precedence };
+            let left_least = if precedence == COMPARISON {
+                precedence + 1
+            } else {
+                precedence
+            };
             p.expr(left, left_least);
             p.put(" ");
             p.put(symbol);

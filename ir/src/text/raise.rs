@@ -90,7 +90,11 @@ impl Raise<'_> {
     /// The tree of an operand; a bound one or a leaf may be asked for again.
     fn operand(&mut self, id: ExprId) -> (Expr, u32) {
         let slot = &mut self.trees[id.index()];
-        let tree = if self.uses[id.index()] > 1 { slot.clone() } else { slot.take() };
+        let tree = if self.uses[id.index()] > 1 {
+            slot.clone()
+        } else {
+            slot.take()
+        };
         tree.expect("children come before parents")
     }
 

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 
 use super::{Parsed, Parser, Reported};
 use crate::dtype::Dtype;
+use crate::op::Literal;
 use crate::text::ast::{ArrayType, Dim, FnItem, Ident, Item, KernelItem, Span};
 use crate::text::diagnostic::Diagnostic;
 use crate::text::lex::Kind;
 use crate::text::literal::{Number, number};
 use crate::text::names;
-use crate::op::Literal;
 
 impl Parser<'_> {
     /// All items up to the end of the text.
@@ -34,10 +34,13 @@ impl Parser<'_> {
                 }
             }
         }
-        self.check_distinct("item", items.iter().map(|item| match item {
-            Item::Fn(item) => &item.name,
-            Item::Kernel(item) => &item.name,
-        }));
+        self.check_distinct(
+            "item",
+            items.iter().map(|item| match item {
+                Item::Fn(item) => &item.name,
+                Item::Kernel(item) => &item.name,
+            }),
+        );
         items
     }
 
@@ -47,7 +50,11 @@ impl Parser<'_> {
         let open = self.expect("(", "before the parameters")?;
         let params = self.list(")", open, "after a parameter", |p| {
             let name = p.name("a parameter's name")?;
-            let dtype = if p.eat(":") { Some(p.dtype("the parameter's type")?) } else { None };
+            let dtype = if p.eat(":") {
+                Some(p.dtype("the parameter's type")?)
+            } else {
+                None
+            };
             Ok((name, dtype))
         });
         let results = if self.eat("->") {
@@ -56,7 +63,8 @@ impl Parser<'_> {
                 self.list(")", open, "after a result's type", |p| p.dtype("a result's type"))
                     .map(|(types, end)| (types, open.to(end)))
             } else {
-                self.dtype("the result's type").map(|(dtype, span)| (vec![(dtype, span)], span))
+                self.dtype("the result's type")
+                    .map(|(dtype, span)| (vec![(dtype, span)], span))
             };
             results.and_then(|(types, span)| self.non_empty(types, span)).map(Some)
         } else {
@@ -64,6 +72,8 @@ impl Parser<'_> {
         };
         if let Ok((params, _)) = &params {
             self.check_distinct("parameter", params.iter().map(|(name, _)| name));
+        } else if !self.at_symbol("{") {
+            return Err(Reported);
         }
         let body = self.block()?.0;
         let item = FnItem {
@@ -73,7 +83,12 @@ impl Parser<'_> {
             body,
         };
         if let (Some(results), false) = (&item.results, item.body.results.is_empty()) {
-            self.check_count(results.len(), results[0].1, &item.body.results[0].span, item.body.results.len());
+            self.check_count(
+                results.len(),
+                results[0].1,
+                &item.body.results[0].span,
+                item.body.results.len(),
+            );
         }
         Ok(item)
     }
@@ -92,9 +107,15 @@ impl Parser<'_> {
             }
             Ok((name, p.array_type()?))
         });
-        let results = if self.eat("->") { self.kernel_results().map(Some) } else { Ok(None) };
+        let results = if self.eat("->") {
+            self.kernel_results().map(Some)
+        } else {
+            Ok(None)
+        };
         if let Ok((params, _)) = &params {
             self.check_distinct("parameter", params.iter().map(|(name, _)| name));
+        } else if !self.at_symbol("{") {
+            return Err(Reported);
         }
         if let Ok(Some(results)) = &results {
             self.check_distinct("result", results.iter().filter_map(|(name, _)| name.as_ref()));
@@ -107,7 +128,12 @@ impl Parser<'_> {
             body,
         };
         if let (Some(results), false) = (&item.results, item.body.results.is_empty()) {
-            self.check_count(results.len(), results[0].1.span, &item.body.results[0].span, item.body.results.len());
+            self.check_count(
+                results.len(),
+                results[0].1.span,
+                &item.body.results[0].span,
+                item.body.results.len(),
+            );
         }
         Ok(item)
     }
@@ -178,7 +204,8 @@ impl Parser<'_> {
         if let Some(near) = names::suggest(word, Dtype::ALL.iter().map(|d| d.name())) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
         }
-        diagnostic = diagnostic.note("the types are bool, i8, i16, i32, i64, u8, u16, u32, u64, f16, bf16, f32 and f64");
+        diagnostic =
+            diagnostic.note("the types are bool, i8, i16, i32, i64, u8, u16, u32, u64, f16, bf16, f32 and f64");
         Err(self.report(diagnostic))
     }
 
@@ -196,9 +223,12 @@ impl Parser<'_> {
         let mut first: HashMap<&str, Span> = HashMap::new();
         for ident in idents {
             if let Some(&earlier) = first.get(ident.name.as_str()) {
-                let diagnostic = Diagnostic::new(ident.span, format!("the {what} {} is defined twice", shown(&ident.name)))
-                    .label("expected another name")
-                    .context(earlier, "first defined here");
+                let diagnostic = Diagnostic::new(
+                    ident.span,
+                    format!("the {what} {} is defined twice", shown(&ident.name)),
+                )
+                .label("expected another name")
+                .context(earlier, "first defined here");
                 self.report(diagnostic);
             } else {
                 first.insert(&ident.name, ident.span);
@@ -210,5 +240,9 @@ impl Parser<'_> {
 /// A name in a message: between backticks once.
 pub(super) fn shown(name: &str) -> String {
     let quoted = names::quote(name);
-    if quoted.starts_with('`') { quoted } else { format!("`{quoted}`") }
+    if quoted.starts_with('`') {
+        quoted
+    } else {
+        format!("`{quoted}`")
+    }
 }

@@ -3,10 +3,11 @@
 //! In: a text and its file's name. Out: an [`ast::Module`](super::ast::Module) or a [`Block`], or every syntax error.
 //!
 //! Invariants: each function either returns a tree or has reported an error ([`Reported`] is the receipt) and skipped to where
-//! its caller can go on; recursion and the height of trees are bounded by [`MAX_DEPTH`].
+//! its caller can go on; recursion is bounded by [`MAX_NESTING`] and the height of trees by [`MAX_DEPTH`].
 
 mod expr;
 mod item;
+mod primary;
 
 use super::ast::{Block, Ident, Module, Span};
 use super::diagnostic::{Diagnostic, Diagnostics};
@@ -17,8 +18,12 @@ use super::source::Source;
 /// The largest size of a text, in bytes.
 pub const MAX_SOURCE: usize = 1 << 20;
 
-/// The largest height of a tree, and the deepest nesting of brackets.
+/// The largest height of a tree.
 pub const MAX_DEPTH: u32 = 200;
+
+/// The deepest recursion of the parser. A level of a printed tree takes at most two, a bracket and an operand, so what was
+/// parsed and printed can be parsed again.
+const MAX_NESTING: u32 = 2 * MAX_DEPTH + 8;
 
 /// The tree of a file.
 ///
@@ -181,7 +186,8 @@ impl<'a> Parser<'a> {
             Kind::Quoted => self.source.slice(self.span()).to_owned(),
             Kind::Bad => "an unknown token".to_owned(),
         };
-        Diagnostic::new(self.span(), format!("expected {expected}, found {found}")).label(format!("expected {expected}"))
+        Diagnostic::new(self.span(), format!("expected {expected}, found {found}"))
+            .label(format!("expected {expected}"))
     }
 
     fn expected(&mut self, expected: &str) -> Reported {
@@ -227,7 +233,7 @@ impl<'a> Parser<'a> {
 
     /// Runs `parse` one level deeper, or reports that the text is nested too deeply.
     fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        if self.depth >= MAX_DEPTH {
+        if self.depth >= MAX_NESTING {
             return Err(self.too_deep(self.span()));
         }
         self.depth += 1;
