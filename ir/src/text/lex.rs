@@ -239,8 +239,14 @@ impl Lexer<'_> {
             self.at += 1;
         }
         let span = self.span(start);
-        if self.text.get(start..self.at).and_then(unquote).is_some() {
-            return Kind::Quoted;
+        match self.text.get(start..self.at).and_then(unquote).as_deref() {
+            Some("") => {
+                self.diagnostics
+                    .push(Diagnostic::new(span, "this quoted name is empty").label("expected at least one character"));
+                return Kind::Bad;
+            }
+            Some(_) => return Kind::Quoted,
+            None => {}
         }
         self.diagnostics.push(
             Diagnostic::new(span, "this quoted name has an unknown escape")
