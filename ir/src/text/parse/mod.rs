@@ -289,6 +289,17 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// What stands between round brackets, the first of which is read, to the end of the last. An error inside leaves the
+    /// parser behind them, so that what encloses them can go on.
+    fn within<T>(&mut self, inside: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        let result = inside(self);
+        if result.is_err() {
+            self.skip_to_any(&[")"]);
+            self.eat(")");
+        }
+        result
+    }
+
     /// Skips to one of the symbols at this level of brackets, or to where a statement or an item ends.
     fn skip_to_any(&mut self, symbols: &[&str]) {
         let mut open = 0usize;

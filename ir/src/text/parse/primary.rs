@@ -48,8 +48,10 @@ impl Parser<'_> {
         if self.at_word("bitcast") {
             self.advance();
             let open = self.expect("(", "and the type")?;
-            let (dtype, _) = self.dtype("the type to show the bits as")?;
-            let end = self.close(")", open, "after the type")?;
+            let (dtype, end) = self.within(|p| {
+                let (dtype, _) = p.dtype("the type to show the bits as")?;
+                Ok((dtype, p.close(")", open, "after the type")?))
+            })?;
             return self.tree(ExprKind::Bitcast(Box::new(receiver), dtype), start.to(end), height);
         }
         let callee = self.name("the name of a function after `.`")?;
@@ -87,16 +89,18 @@ impl Parser<'_> {
 
     fn parenthesised(&mut self) -> Parsed<Tree> {
         let open = self.advance().span;
-        let (mut value, height) = self.expr()?;
-        if self.at_symbol(",") {
-            let diagnostic = self
-                .expectation("`)` or an operator")
-                .note("several results in brackets may only end a body");
-            return Err(self.report(diagnostic));
-        }
-        let end = self.close(")", open, "or an operator")?;
-        value.span = open.to(end);
-        Ok((value, height))
+        self.within(|p| {
+            let (mut value, height) = p.expr()?;
+            if p.at_symbol(",") {
+                let diagnostic = p
+                    .expectation("`)` or an operator")
+                    .note("several results in brackets may only end a body");
+                return Err(p.report(diagnostic));
+            }
+            let end = p.close(")", open, "or an operator")?;
+            value.span = open.to(end);
+            Ok((value, height))
+        })
     }
 
     /// An expression that begins with a word of the language.
@@ -109,19 +113,23 @@ impl Parser<'_> {
         if word == "bitcast" {
             self.advance();
             let open = self.expect("(", "and the value")?;
-            let (value, height) = self.expr()?;
-            self.expect(",", "and a type after the value")?;
-            let (dtype, _) = self.dtype("the type to show the bits as")?;
-            self.eat(",");
-            let end = self.close(")", open, "after the type")?;
+            let ((value, height), dtype, end) = self.within(|p| {
+                let value = p.expr()?;
+                p.expect(",", "and a type after the value")?;
+                let (dtype, _) = p.dtype("the type to show the bits as")?;
+                p.eat(",");
+                Ok((value, dtype, p.close(")", open, "after the type")?))
+            })?;
             return self.tree(ExprKind::Bitcast(Box::new(value), dtype), span.to(end), height);
         }
         if let Ok(dtype) = word.parse::<Dtype>() {
             self.advance();
             let open = self.expect("(", &format!("and the value to convert to {dtype}"))?;
-            let (value, height) = self.expr()?;
-            self.eat(",");
-            let end = self.close(")", open, "after the value")?;
+            let ((value, height), end) = self.within(|p| {
+                let value = p.expr()?;
+                p.eat(",");
+                Ok((value, p.close(")", open, "after the value")?))
+            })?;
             return self.tree(ExprKind::Cast(Box::new(value), dtype), span.to(end), height);
         }
         let kind = self.literal(Sign::Plus)?;
@@ -337,18 +345,20 @@ impl Parser<'_> {
             BitsWord::Typed(Dtype::Bool) => 1,
             BitsWord::Typed(dtype) => dtype.bits(),
         };
-        let span = self.span();
-        let text = if self.kind() == Kind::Number {
-            self.source.slice(span)
-        } else {
-            ""
-        };
-        let bits = match number(false, text) {
-            Ok(Number::Weak(Literal::Int(bits))) if bits >> width == 0 => bits as u64,
-            _ => return Err(self.expected(&format!("an integer of at most {width} bits, without a type"))),
-        };
-        self.advance();
-        self.close(")", open, "after the bits")?;
+        let bits = self.within(|p| {
+            let text = if p.kind() == Kind::Number {
+                p.source.slice(p.span())
+            } else {
+                ""
+            };
+            let bits = match number(false, text) {
+                Ok(Number::Weak(Literal::Int(bits))) if bits >> width == 0 => bits as u64,
+                _ => return Err(p.expected(&format!("an integer of at most {width} bits, without a type"))),
+            };
+            p.advance();
+            p.close(")", open, "after the bits")?;
+            Ok(bits)
+        })?;
         Ok(match word {
             BitsWord::Weak => ExprKind::Literal(Literal::Float(bits)),
             BitsWord::Typed(dtype) => ExprKind::Typed(Scalar::from_bits(dtype, bits)),
