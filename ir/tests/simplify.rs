@@ -417,6 +417,11 @@ fn random_functions_stay_sound_under_every_permission() {
         let after = simplify(&before, Fast::ALL);
         assert_eq!(verify(&after), Ok(()), "seed {seed}");
         assert_eq!(after.result_dtypes(), before.result_dtypes());
+        assert_eq!(
+            simplify(&after, Fast::ALL),
+            after,
+            "seed {seed} is not simplified to the end"
+        );
     }
 }
 

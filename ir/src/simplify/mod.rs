@@ -1,8 +1,8 @@
 //! The simplifier: rewrites of a typed function into a cheaper one.
 //!
 //! In: a typed [`Func`] and what the user allows ([`Fast`]). Out: a typed function with the same parameters and as many
-//! results. The rules are two tables: [`exact`], always on, which keep every result the same bit for bit (up to which NaN,
-//! [`crate::Scalar::is_same`]); and [`fast`], each row with the permissions it needs. [`balance`] regroups long chains.
+//! results. The rules are two tables: `exact`, always on, which keep every result the same bit for bit (up to which NaN,
+//! [`crate::Scalar::is_same`]); and `fast`, each row with the permissions it needs. `balance` regroups long chains.
 //!
 //! Each rule meets these requirements, the exact ones also the last:
 //!
@@ -14,6 +14,10 @@
 //!    shared with others. Where that depends on the number of users, the rule asks for it.
 //! 4. It reads operands only one level down, so one step takes constant time.
 //! 5. It gives the same result as [`crate::interp`] on every input, which tests check by the rule's name on edge values.
+//!
+//! Permissions belong before [`crate::expand`]: the expansions rely on the order of their roundings (a sum with a large
+//! constant that is then subtracted rounds to an integer; a comparison of x with itself finds a NaN), which the fast rules
+//! would undo. An expanded function is simplified with [`Fast::NONE`].
 //!
 //! A function is rebuilt bottom-up, the rules tried on each node as it is made; so what a rule sees is already simple. That
 //! is repeated until nothing changes, which takes a second or third time only where the number of users of a node changed.
@@ -29,7 +33,7 @@ use std::collections::BTreeSet;
 
 pub use flags::{Fast, UnknownFlag};
 
-use crate::func::Func;
+use crate::func::{Func, MAX_NODES};
 use rewriter::Rewriter;
 
 /// More rounds than any function needs; each one is linear in its size.
@@ -68,6 +72,10 @@ pub fn simplify_traced(func: &Func, fast: Fast) -> (Func, BTreeSet<&'static str>
     }
     if fast.contains(Fast::CONTRACT) {
         simple = to_fixpoint(simple, fast, &mut fired);
+    }
+    // A shared reciprocal is a node more: at the very limit the function stays as it is.
+    if simple.nodes().len() > MAX_NODES.max(func.nodes().len()) {
+        return (func.clone(), BTreeSet::new());
     }
     (simple, fired)
 }
