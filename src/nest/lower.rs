@@ -201,10 +201,11 @@ fn push_outputs(graph: &Graph, group: &Group, operands: &mut Vec<Operand>, of_re
     stores
 }
 
-/// The function in basic ops, simplified before and after expansion.
+/// The function in basic ops. The fast rules come before expansion only: an expansion relies on the very order of its
+/// roundings.
 fn finished(func: &Func, fast: Fast) -> Result<Func, ExpandError> {
     let expanded = expand::expand(&simplify(func, fast))?;
-    Ok(simplify(&expanded, fast))
+    Ok(simplify(&expanded, Fast::NONE))
 }
 
 /// A linked path, so that a long chain of members shares its end.
