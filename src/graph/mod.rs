@@ -15,6 +15,8 @@ use std::fmt;
 
 use loopweave_ir::{Dtype, Func, Scalar};
 
+pub use crate::shape::Slice;
+
 /// The index of a node within its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub u32);
@@ -147,24 +149,6 @@ pub enum View {
     /// The same elements in C order under other extents; −1 (`None`) once for what remains. A call on a layout that no
     /// view can reshape is refused with the reason.
     Reshape(Vec<Option<usize>>),
-}
-
-/// What happens to one axis in a slice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Slice {
-    /// One position, counted from the end if negative; the axis goes.
-    At(i64),
-    /// NumPy's `start:stop:step`; the step is not 0.
-    Range {
-        /// Where it starts.
-        start: Option<i64>,
-        /// Where it stops.
-        stop: Option<i64>,
-        /// By what it goes on.
-        step: i64,
-    },
-    /// A new axis of extent 1.
-    New,
 }
 
 impl Graph {
