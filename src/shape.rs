@@ -388,13 +388,13 @@ impl Layout {
 }
 
 /// The elements of one axis that a slice takes.
-pub(crate) struct Taken {
+struct Taken {
     /// The first position.
     start: usize,
     /// By what the positions go on.
     step: isize,
     /// How many there are.
-    pub(crate) len: usize,
+    len: usize,
 }
 
 impl Slice {
@@ -406,7 +406,7 @@ impl Slice {
     };
 
     /// What the slice takes of an axis of this extent.
-    pub(crate) fn resolve(self, axis: usize, extent: usize) -> Result<Taken, ShapeError> {
+    fn resolve(self, axis: usize, extent: usize) -> Result<Taken, ShapeError> {
         // In 128 bits no sum or difference below can overflow.
         let n = extent as i128;
         let from_end = |i: i64| if i < 0 { i as i128 + n } else { i as i128 };
@@ -496,7 +496,7 @@ pub fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
     a.start < b.end && b.start < a.end && !a.is_empty() && !b.is_empty()
 }
 
-/// The extents after a permutation, or why it is none.
+/// Whether these are each axis once.
 pub(crate) fn check_permutation(axes: &[usize], rank: usize) -> Result<(), ShapeError> {
     let each_once = axes.len() == rank && (0..rank).all(|axis| axes.contains(&axis));
     if each_once {
@@ -534,6 +534,31 @@ pub(crate) fn check_broadcast_to(from: &[usize], to: &[usize]) -> Result<(), Sha
     }
 }
 
+/// Whether an array of these extents fits memory.
+pub(crate) fn check_size(shape: &[usize]) -> Result<(), ShapeError> {
+    span(shape).map(|_| ())
+}
+
+/// The extents that slices leave.
+pub(crate) fn slice_shape(shape: &[usize], slices: &[Slice]) -> Result<Dims<usize>, ShapeError> {
+    check_subscripts(slices, shape.len())?;
+    let mut result = Dims::new();
+    let mut axis = 0;
+    for slice in slices {
+        if *slice == Slice::New {
+            result.push(1);
+            continue;
+        }
+        let taken = slice.resolve(axis, shape[axis])?;
+        if !matches!(slice, Slice::At(_)) {
+            result.push(taken.len);
+        }
+        axis += 1;
+    }
+    result.extend_from_slice(&shape[axis..]);
+    Ok(result)
+}
+
 /// The extents of a reshape, with the open one filled in.
 pub(crate) fn reshape_shape(shape: &[usize], target: &[Option<usize>]) -> Result<Dims<usize>, ShapeError> {
     let len = shape.iter().product();
@@ -559,7 +584,9 @@ pub(crate) fn reshape_shape(shape: &[usize], target: &[Option<usize>]) -> Result
 
 /// The product of the extents that are not 0, which bounds every dense stride.
 fn span(shape: &[usize]) -> Result<usize, ShapeError> {
-    let product = shape.iter().try_fold(1usize, |product, &e| product.checked_mul(e.max(1)));
+    let product = shape
+        .iter()
+        .try_fold(1usize, |product, &e| product.checked_mul(e.max(1)));
     match product {
         Some(product) if product <= MAX_SPAN => Ok(product),
         _ => Err(ShapeError::TooLarge { shape: shape.into() }),
