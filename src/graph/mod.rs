@@ -8,12 +8,16 @@
 
 pub mod bind;
 pub mod build;
+mod error;
 mod print;
 pub mod text;
 
 use std::fmt;
 
 use loopweave_ir::{Dtype, Func, Scalar};
+
+pub use crate::shape::Slice;
+pub use error::GraphError;
 
 /// The index of a node within its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -149,22 +153,44 @@ pub enum View {
     Reshape(Vec<Option<usize>>),
 }
 
-/// What happens to one axis in a slice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Slice {
-    /// One position, counted from the end if negative; the axis goes.
-    At(i64),
-    /// NumPy's `start:stop:step`; the step is not 0.
-    Range {
-        /// Where it starts.
-        start: Option<i64>,
-        /// Where it stops.
-        stop: Option<i64>,
-        /// By what it goes on.
-        step: i64,
-    },
-    /// A new axis of extent 1.
-    New,
+impl Named {
+    /// The name in text and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Named::Sum => "sum",
+            Named::Prod => "prod",
+            Named::Min => "min",
+            Named::Max => "max",
+            Named::Mean => "mean",
+            Named::Any => "any",
+            Named::All => "all",
+            Named::ArgMin => "argmin",
+            Named::ArgMax => "argmax",
+        }
+    }
+
+    /// Every named reduction.
+    pub const ALL: [Named; 9] = [
+        Named::Sum,
+        Named::Prod,
+        Named::Min,
+        Named::Max,
+        Named::Mean,
+        Named::Any,
+        Named::All,
+        Named::ArgMin,
+        Named::ArgMax,
+    ];
+
+    /// The reduction of this name.
+    pub fn from_name(name: &str) -> Option<Named> {
+        Named::ALL.into_iter().find(|named| named.name() == name)
+    }
+
+    /// Whether the reduction has a value for no elements.
+    pub const fn has_identity(self) -> bool {
+        !matches!(self, Named::Min | Named::Max | Named::ArgMin | Named::ArgMax)
+    }
 }
 
 impl Graph {
@@ -186,6 +212,46 @@ impl Graph {
             uses[id.index()] += 1;
         }
         uses
+    }
+
+    /// Whether an input declares an extent of this name.
+    fn declares(&self, extent: &str) -> bool {
+        let named = |dim: &Option<Dim>| matches!(dim, Some(Dim::Name(name)) if name == extent);
+        let dims = self.nodes.iter().filter_map(|node| match &node.op {
+            ArrayOp::Input { dims } => Some(dims),
+            _ => None,
+        });
+        dims.flatten().any(named)
+    }
+
+    /// The graph of the nodes that outputs need, and of all inputs.
+    fn without_dead_nodes(self) -> Graph {
+        let mut live = vec![false; self.nodes.len()];
+        for id in self.inputs.iter().chain(self.outputs.iter().map(|(_, id)| id)) {
+            live[id.index()] = true;
+        }
+        for (id, node) in self.iter().rev() {
+            if live[id.index()] {
+                node.args.iter().for_each(|arg| live[arg.index()] = true);
+            }
+        }
+        let mut new_ids = Vec::with_capacity(live.len());
+        let mut next = 0;
+        for &live in &live {
+            new_ids.push(NodeId(next));
+            next += live as u32;
+        }
+        let renumber = |id: &mut NodeId| *id = new_ids[id.index()];
+        let mut graph = self;
+        let mut index = 0;
+        graph.nodes.retain(|_| {
+            index += 1;
+            live[index - 1]
+        });
+        graph.nodes.iter_mut().flat_map(|n| &mut n.args).for_each(renumber);
+        graph.inputs.iter_mut().for_each(renumber);
+        graph.outputs.iter_mut().for_each(|(_, id)| renumber(id));
+        graph
     }
 }
 
