@@ -11,7 +11,7 @@ Usage: python3 minimax.py > ../src/expand/coefficients.rs      needs mpmath; tak
 
 import struct
 import sys
-from mpmath import mp, mpf, matrix, lu_solve, cos, pi, exp, expm1, log, log1p, sin, sqrt, tanh, atanh, erf, erfc, nstr, fdot
+from mpmath import mp, mpf, matrix, lu_solve, cos, pi, exp, expm1, log, log1p, sin, sqrt, tanh, atanh, erf, erfc, nstr, fdot, floor
 
 mp.prec = 300
 
@@ -71,9 +71,55 @@ def emit(name, doc, coeffs, error):
     print(f"/// {doc} Largest weighted error 2^{log2}.")
     print(f"pub(super) const {name}: [f64; {len(coeffs)}] = [")
     for c in coeffs:
-        print(f"    f64::from_bits({struct.unpack('<Q', struct.pack('<d', float(c)))[0]:#018x}), // {float(c)!r}")
+        print(f"    f64::from_bits({bits_of(c):#018x}), // {float(c)!r}")
     print("];\n")
     print(f"{name}: 2^{log2}", file=sys.stderr)
+def emit_table(name, doc, rows):
+    print(f"/// {doc}")
+    print(f"pub(super) const {name}: [[f64; {len(rows[0])}]; {len(rows)}] = [")
+    for row in rows:
+        print("    [" + ", ".join(f"f64::from_bits({bits_of(c):#018x})" for c in row) + "],")
+    print("];\n")
+
+
+def bits_of(c):
+    return struct.unpack("<Q", struct.pack("<d", float(c)))[0]
+
+
+def digits_of_two_over_pi(first, count):
+    """The binary digits `first` .. `first + count` after the point (the first digit is number 1), in place."""
+    with mp.workprec(2400):
+        lower = floor(mpf(2) ** (first + count - 1) * 2 / pi)
+        upper = floor(mpf(2) ** (first - 1) * 2 / pi)
+        return (lower - upper * mpf(2) ** count) * mpf(2) ** (1 - first - count)
+
+
+def windows_f32():
+    """Windows for f32: 29, 29 and 53 digits; a window drops the digits that contribute multiples of 4."""
+    starts = [1] + [low - 24 for low in (51, 77, 103)]
+    return [[digits_of_two_over_pi(j, 29), digits_of_two_over_pi(j + 29, 29), digits_of_two_over_pi(j + 58, 53)] for j in starts]
+
+
+def windows_f64():
+    """Windows for f64: six times 53 digits, the first word of the first window being 0; from the fourth on, times 2^400.
+
+    The first word's product must be a multiple of 4 but for its rounding error, and the second word must begin with a
+    digit 1, so windows start a few digits early.
+    """
+    rows = [[mpf(0)] + [digits_of_two_over_pi(1 + 53 * i, 53) for i in range(5)]]
+    for index, low in enumerate(F64_THRESHOLDS):
+        j = low - 57
+        while not (digits_of_two_over_pi(j, 1) and digits_of_two_over_pi(j + 53, 1)):
+            j -= 1
+        print(f"window {low}: starts {low - 57 - j} digits earlier", file=sys.stderr)
+        scale = mpf(2) ** (400 if index >= 2 else 0)
+        rows.append([digits_of_two_over_pi(j + 53 * i, 53) * scale for i in range(6)])
+    return rows
+
+
+F64_THRESHOLDS = (147, 293, 439, 585, 731, 877)
+
+
 def near_zero(f, series):
     """`f`, or its series where `f` would cancel."""
     return lambda x: series(x) if abs(x) < mpf(2) ** -50 else f(x)
@@ -101,10 +147,10 @@ def main():
         emit(f"TANH_{dtype}", f"(tanh x / x − 1) / s in s = x² for x ≤ {nstr(top)}.", *fit.rounded(bits))
 
     # The head coefficient is 2/√π − 1, because the expansion adds x itself.
-    for dtype, bits, n, top in (("F32", 24, 7, mpf("0.928")), ("F64", 53, 14, mpf(1))):
+    for dtype, bits, n, top in (("F32", 24, 7, mpf(970) / 1024), ("F64", 53, 14, mpf(1))):
         fit = Fit(lambda s: erf(sqrt(s)) / sqrt(s) - 1, lambda s: sqrt(s) / erf(sqrt(s)), mpf(2) ** -60, top**2, range(n))
         emit(f"ERF_{dtype}", f"erf x / x − 1 in s = x² for x ≤ {nstr(top)}.", *fit.rounded(bits))
-    for dtype, bits, n, low, top in (("F32", 24, 9, mpf("0.928"), mpf(4)), ("F64", 53, 22, mpf(1), mpf(6))):
+    for dtype, bits, n, low, top in (("F32", 24, 9, mpf(970) / 1024, mpf(4)), ("F64", 53, 22, mpf(1), mpf(6))):
         fit = Fit(lambda t: -log(erfc(t + low)), lambda t: erfc(t + low) / erf(t + low), 0, top - low, range(n), points=600)
         emit(f"ERFC_{dtype}", f"−ln erfc(t + {nstr(low)}) for t + {nstr(low)} ≤ {nstr(top)}.", *fit.rounded(bits))
 
@@ -118,6 +164,10 @@ def main():
     emit("SIN_F64", "(sin r / r − 1) / s in s = r² for |r| ≤ π/4.", *fit.rounded(53))
     fit = Fit(lambda s: (cos(sqrt(s)) - 1 + s / 2) / s**2, lambda s: s**2 / cos(sqrt(s)), mpf(2) ** -60, top, range(7))
     emit("COS_F64", "(cos r − 1 + s/2) / s² in s = r² for |r| ≤ π/4.", *fit.rounded(53))
+
+    emit_table("TWO_OVER_PI_F32", "Digits of 2/π for |x| below 2⁵¹, 2⁷⁷, 2¹⁰³, 2¹²⁸.", windows_f32())
+    doc = "Digits of 2/π for |x| below 2^147, 2^293, 2^439, 2^585, 2^731, 2^877, 2^1024; from the fourth row on, times 2^400."
+    emit_table("TWO_OVER_PI_F64", doc, windows_f64())
 
     top = ((sqrt(2) - 1) / (sqrt(2) + 1) * mpf("1.0001")) ** 2
     fit = Fit(lambda z: log((1 + sqrt(z)) / (1 - sqrt(z)), 2) / sqrt(z), lambda z: sqrt(z) / log((1 + sqrt(z)) / (1 - sqrt(z)), 2), mpf(2) ** -60, top, range(8))

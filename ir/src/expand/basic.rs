@@ -44,3 +44,34 @@ pub(super) fn fmax<'a>(x: Value<'a>, y: Value<'a>) -> Value<'a> {
     let ordered = x.gt(y).select(x, x.eq(y).select(equal, y));
     y.ne(y).select(x, ordered)
 }
+
+/// The quotient rounded toward zero.
+pub(super) fn trunc_div<'a>(x: Value<'a>, y: Value<'a>) -> Value<'a> {
+    (x / y).trunc()
+}
+
+/// The quotient rounded down, as NumPy's `npy_divmod` has it; the interpreter's text lists the steps.
+pub(super) fn floor_div<'a>(x: Value<'a>, y: Value<'a>) -> Value<'a> {
+    let rem = x.rem(y);
+    let quotient = (x - rem) / y;
+    let quotient = signs_cross(rem, y).select(quotient - 1.0, quotient);
+    let floor = quotient.floor();
+    let nearest = (quotient - floor).gt(0.5).select(floor + 1.0, floor);
+    let signed_zero = copysign(x.constant(0.0), x / y);
+    let quotient = quotient.eq(0.0).select(signed_zero, nearest);
+    y.eq(0.0).select(x / y, quotient)
+}
+
+/// The remainder of [`floor_div`]; a zero has the sign of y.
+pub(super) fn floor_mod<'a>(x: Value<'a>, y: Value<'a>) -> Value<'a> {
+    let rem = x.rem(y);
+    let moved = signs_cross(rem, y).select(rem + y, rem);
+    let signed_zero = copysign(x.constant(0.0), y);
+    // Only y = 0 makes a NaN remainder of two numbers, and it stays one.
+    rem.eq(0.0).select(signed_zero, moved)
+}
+
+/// Whether a remainder that is not zero lies on the other side of zero than y.
+fn signs_cross<'a>(rem: Value<'a>, y: Value<'a>) -> Value<'a> {
+    rem.ne(0.0) & rem.lt(0.0).ne(y.lt(0.0))
+}

@@ -88,15 +88,15 @@ pub(super) const TANH_F64: [f64; 10] = [
     f64::from_bits(0xbf5dfc223518caf6), // -0.0018301328713163346
 ];
 
-/// erf x / x − 1 in s = x² for x ≤ 0.928. Largest weighted error 2^-30.12.
+/// erf x / x − 1 in s = x² for x ≤ 0.947266. Largest weighted error 2^-30.12.
 pub(super) const ERF_F32: [f64; 7] = [
     f64::from_bits(0x3fc06eba80000000), // 0.12837916612625122
     f64::from_bits(0xbfd8127420000000), // -0.37612631916999817
-    f64::from_bits(0x3fbce2dee0000000), // 0.11283677071332932
-    f64::from_bits(0xbf9b80d1e0000000), // -0.02685859613120556
-    f64::from_bits(0x3f754be600000000), // 0.005199335515499115
-    f64::from_bits(0xbf4aa02e40000000), // -0.000812552054412663
-    f64::from_bits(0x3f15c451a0000000), // 8.30340213724412e-05
+    f64::from_bits(0x3fbce2de00000000), // 0.11283671855926514
+    f64::from_bits(0xbf9b80b2c0000000), // -0.0268581323325634
+    f64::from_bits(0x3f754a6ac0000000), // 0.005197922699153423
+    f64::from_bits(0xbf4a9131c0000000), // -0.0008107655448839068
+    f64::from_bits(0x3f158e6dc0000000), // 8.223099575843662e-05
 ];
 
 /// erf x / x − 1 in s = x² for x ≤ 1.0. Largest weighted error 2^-56.34.
@@ -117,17 +117,17 @@ pub(super) const ERF_F64: [f64; 14] = [
     f64::from_bits(0xbdc0caa65d389051), // -3.054374431555718e-11
 ];
 
-/// −ln erfc(t + 0.928) for t + 0.928 ≤ 4.0. Largest weighted error 2^-30.0.
+/// −ln erfc(t + 0.947266) for t + 0.947266 ≤ 4.0. Largest weighted error 2^-31.1.
 pub(super) const ERFC_F32: [f64; 9] = [
-    f64::from_bits(0x3ffa9f8f00000000), // 1.663954734802246
-    f64::from_bits(0x4004255160000000), // 2.518221616744995
-    f64::from_bits(0x3feaae9320000000), // 0.8338103890419006
-    f64::from_bits(0x3fa6d07d20000000), // 0.04455939307808876
-    f64::from_bits(0xbf86173820000000), // -0.01078647468239069
-    f64::from_bits(0x3f617853a0000000), // 0.0021325715351849794
-    f64::from_bits(0xbf33768340000000), // -0.00029698089929297566
-    f64::from_bits(0x3ef5dc9a40000000), // 2.0848969143116847e-05
-    f64::from_bits(0x3e7223f9e0000000), // 6.757874615459514e-08
+    f64::from_bits(0x3ffb678ba0000000), // 1.7127796411514282
+    f64::from_bits(0x4004673780000000), // 2.550398826599121
+    f64::from_bits(0x3feac37760000000), // 0.8363606333732605
+    f64::from_bits(0x3fa66539a0000000), // 0.04374103620648384
+    f64::from_bits(0xbf85b19f80000000), // -0.010592695325613022
+    f64::from_bits(0x3f61477000000000), // 0.0021092593669891357
+    f64::from_bits(0xbf33b299c0000000), // -0.0003005624166689813
+    f64::from_bits(0x3ef7dbf200000000), // 2.2753869416192174e-05
+    f64::from_bits(0xbe84206480000000), // -1.4995436004028306e-07
 ];
 
 /// −ln erfc(t + 1.0) for t + 1.0 ≤ 6.0. Largest weighted error 2^-58.74.
@@ -195,6 +195,25 @@ pub(super) const COS_F64: [f64; 7] = [
     f64::from_bits(0x3e21eed776dfd128), // 2.0876730821453944e-09
     f64::from_bits(0xbda937db0c6ae01a), // -1.1467903352670097e-11
     f64::from_bits(0x3d2a1f9f1e2540de), // 4.640469643084446e-14
+];
+
+/// Digits of 2/π for |x| below 2⁵¹, 2⁷⁷, 2¹⁰³, 2¹²⁸.
+pub(super) const TWO_OVER_PI_F32: [[f64; 3]; 4] = [
+    [f64::from_bits(0x3fe45f306d000000), f64::from_bits(0x3e19391054000000), f64::from_bits(0x3c44fe13abe8fa9a)],
+    [f64::from_bits(0x3e4727220a000000), f64::from_bits(0x3c729fc275000000), f64::from_bits(0x3a9f47d4d377036c)],
+    [f64::from_bits(0x3c94a7f09c000000), f64::from_bits(0x3ad5f47d4d000000), f64::from_bits(0x38ebb81b6c52b324)],
+    [f64::from_bits(0x3b0abe8fa9000000), f64::from_bits(0x3934ddc0db000000), f64::from_bits(0x3758a5664f10e410)],
+];
+
+/// Digits of 2/π for |x| below 2^147, 2^293, 2^439, 2^585, 2^731, 2^877, 2^1024; from the fourth row on, times 2^400.
+pub(super) const TWO_OVER_PI_F64: [[f64; 6]; 7] = [
+    [f64::from_bits(0x0000000000000000), f64::from_bits(0x3fe45f306dc9c882), f64::from_bits(0x3c94a7f09d5f47d4), f64::from_bits(0x394a6ee06db14acc), f64::from_bits(0x35f3c439041fe516), f64::from_bits(0x328d5ef5de2b0db8)],
+    [f64::from_bits(0x3a547d4d377036d8), f64::from_bits(0x3704acc9e21c820f), f64::from_bits(0x33be5163abdebbc5), f64::from_bits(0x30586dc91b8e9092), f64::from_bits(0x2d174b801924bba8), f64::from_bits(0x29a3a32439fc3bd4)],
+    [f64::from_bits(0x3185de2b0db92371), f64::from_bits(0x2e3a424dd2e00649), f64::from_bits(0x2ac77504e8c90e7c), f64::from_bits(0x279877ac72c4a69c), f64::from_bits(0x244f74411afa975d), f64::from_bits(0x20f4484e99c7026b)],
+    [f64::from_bits(0x4113f877ac72c4a6), f64::from_bits(0x3dc39f74411afa97), f64::from_bits(0x3a6768909d338e04), f64::from_bits(0x371ad17df904e646), f64::from_bits(0x33d58e60d4ce7d27), f64::from_bits(0x30608bf177bf2504)],
+    [f64::from_bits(0x3811c09ad17df904), f64::from_bits(0x34ccc8eb1cc1a99c), f64::from_bits(0x317f49c845f8bbdf), f64::from_bits(0x2e2250763ff12fff), f64::from_bits(0x2ad7816603fbcbc4), f64::from_bits(0x2778b5a0a6d1f6d2)],
+    [f64::from_bits(0x2ee7bf250763ff12), f64::from_bits(0x2b9fff7816603fbc), f64::from_bits(0x284788c5ad05368f), f64::from_bits(0x24f6d367ecf27cb0), f64::from_bits(0x21a36e9e8c7ecd3c), f64::from_bits(0x1e57fa8b5d49eeb1)],
+    [f64::from_bits(0x25c68fb69b3f6793), f64::from_bits(0x227cb09b74f463f6), f64::from_bits(0x1f1a797fa8b5d49e), f64::from_bits(0x1bcd63f5f2f8bd9e), f64::from_bits(0x1870739f78a5292e), f64::from_bits(0x1524d7f6bf623f1a)],
 ];
 
 /// log2((1 + s) / (1 − s)) / s in s², |s| ≤ 0.1716, for f32 results. Largest weighted error 2^-55.98.

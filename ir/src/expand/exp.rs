@@ -7,6 +7,7 @@
 use super::coefficients::{EXP_F32, EXP_F64, TANH_F32, TANH_F64};
 use super::format::Format;
 use super::value::Value;
+use crate::dtype::Dtype;
 
 /// x = k ln 2 + r + r_lo.
 pub(super) struct Reduced<'a> {
@@ -121,7 +122,10 @@ pub(super) fn tanh(x: Value<'_>) -> Value<'_> {
     let reduced = reduce(bounded + bounded);
     let scale = reduced.scale();
     let base = scale + 1.0;
-    let far = format.pick(tanh_far_f32, tanh_far_f64)(&reduced, scale, base);
+    let far = match format.dtype {
+        Dtype::F64 => tanh_far_f64(&reduced, scale, base),
+        _ => tanh_far_f32(&reduced, scale, base),
+    };
     let magnitude = a.lt(format.pick(0.98, 0.25)).select(near, far);
     (magnitude.bits() | (x.bits() & format.sign_mask())).bitcast(format.dtype)
 }

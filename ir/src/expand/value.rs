@@ -142,6 +142,10 @@ impl<'a> Value<'a> {
         self.unary(Op::Round)
     }
 
+    pub(super) fn sqrt(self) -> Value<'a> {
+        self.unary(Op::Sqrt)
+    }
+
     pub(super) fn rem(self, other: impl Arg<'a>) -> Value<'a> {
         self.binary(Op::Rem, other)
     }
@@ -170,9 +174,6 @@ impl<'a> Value<'a> {
         self.binary(Op::Lt, other)
     }
 
-    pub(super) fn le(self, other: impl Arg<'a>) -> Value<'a> {
-        self.binary(Op::Le, other)
-    }
 
     pub(super) fn gt(self, other: impl Arg<'a>) -> Value<'a> {
         self.binary(Op::Gt, other)
