@@ -19,6 +19,9 @@ pub const MAX_SHOWN: usize = 20;
 /// The largest number of diagnostics that are kept; later ones are only counted.
 const MAX_KEPT: usize = 200;
 
+/// Words of a diagnostic longer than this, in bytes, are cut: a name can be as long as the text.
+const MAX_WORDS: usize = 400;
+
 /// A source line longer than this is shown as the part around the caret.
 const MAX_LINE: usize = 1000;
 
@@ -102,8 +105,12 @@ impl Diagnostics {
     }
 
     /// Adds an error.
-    pub fn push(&mut self, diagnostic: Diagnostic) {
+    pub fn push(&mut self, mut diagnostic: Diagnostic) {
         if self.list.len() < MAX_KEPT {
+            let context = diagnostic.context.iter_mut().map(|(_, words)| words);
+            let advice = diagnostic.notes.iter_mut().chain(&mut diagnostic.help);
+            let others = context.chain(advice).chain([&mut diagnostic.label]);
+            others.chain([&mut diagnostic.message]).for_each(shorten);
             self.list.push(diagnostic);
         } else {
             self.dropped += 1;
@@ -230,6 +237,18 @@ impl Diagnostics {
         } else {
             (whole, false)
         }
+    }
+}
+
+/// Cuts words that are too long.
+fn shorten(words: &mut String) {
+    if words.len() > MAX_WORDS {
+        let mut end = MAX_WORDS;
+        while !words.is_char_boundary(end) {
+            end -= 1;
+        }
+        words.truncate(end);
+        words.push('…');
     }
 }
 

@@ -32,6 +32,9 @@ pub(super) struct Token {
     pub(super) span: Span,
 }
 
+/// The largest number of tokens, which bounds the memory a text takes; the largest function as it is printed has fewer.
+const MAX_TOKENS: usize = 1 << 21;
+
 /// Longer symbols come before those they begin with.
 const SYMBOLS: [&str; 35] = [
     "...", "->", "&&", "||", "==", "!=", "<=", ">=", "<<", ">>", "+", "-", "*", "/", "%", "@", "&", "|", "^", "!", "<",
@@ -55,6 +58,15 @@ pub(super) fn lex(source: &Source, diagnostics: &mut Diagnostics) -> Vec<Token> 
             span: lexer.span(start),
         });
         if kind == Kind::End {
+            return tokens;
+        }
+        if tokens.len() == MAX_TOKENS {
+            let span = lexer.span(start);
+            lexer.diagnostics.push(
+                Diagnostic::new(span, "the text is too large")
+                    .label(format!("at most {MAX_TOKENS} words and symbols are read")),
+            );
+            tokens.push(Token { kind: Kind::End, span });
             return tokens;
         }
     }

@@ -13,7 +13,7 @@ use super::names::{ARRAY_FUNCTIONS, constant, op_names, suggest};
 use super::source::Source;
 use crate::dtype::Dtype;
 use crate::func::{Builder, ExprId, Func, MAX_NODES};
-use crate::infer::{Type, specialise};
+use crate::infer::{Type, TypeError, TypeErrorKind, specialise};
 use crate::op::Op;
 
 /// The largest number of nodes that the calls of one file may inline, all together.
@@ -203,8 +203,8 @@ fn check_types(item: &FnItem, func: Func, spans: &[Span], mut diagnostics: Diagn
         Ok(typed) => typed,
         Err(errors) => {
             for error in errors {
-                let span = spans[error.node.index()];
-                diagnostics.push(Diagnostic::new(span, error.to_string()).label("expected another type here"));
+                let (node, label) = blame(&func, &error);
+                diagnostics.push(Diagnostic::new(spans[node.index()], error.to_string()).label(label));
             }
             return Err(diagnostics);
         }
@@ -224,6 +224,25 @@ fn check_types(item: &FnItem, func: Func, spans: &[Span], mut diagnostics: Diagn
         }
     }
     diagnostics.into_result(typed)
+}
+
+/// The node a type error is about, which may be an operand of the one it was found at, and the words for its caret.
+fn blame(func: &Func, error: &TypeError) -> (ExprId, String) {
+    let operands = &func.node(error.node).args;
+    match &error.kind {
+        TypeErrorKind::Operand { op, expected, .. } => {
+            let condition = operands.first().filter(|_| *op == Op::Select);
+            (*condition.unwrap_or(&error.node), format!("expected {expected}"))
+        }
+        TypeErrorKind::Literal { literal, dtype } => {
+            let itself = operands.iter().find(|&&arg| func.node(arg).op == Op::Literal(*literal));
+            (*itself.unwrap_or(&error.node), format!("expected a value of {dtype}"))
+        }
+        TypeErrorKind::Bitcast { from, .. } => {
+            let bits = from.bits();
+            (error.node, format!("expected a type of {bits} bits"))
+        }
+    }
 }
 
 impl<'a> Lowering<'a> {

@@ -109,8 +109,8 @@ pub(super) fn is_operator(op: Op) -> bool {
 fn is_logical(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Literal(Literal::Bool(_)) => true,
-        ExprKind::Operator(Op::And | Op::Or, args) => args.iter().all(is_logical),
-        ExprKind::Operator(Op::Not, args) => args.iter().all(is_logical),
+        ExprKind::Typed(value) => value.dtype() == Dtype::Bool,
+        ExprKind::Operator(Op::And | Op::Or | Op::Not, args) => args.iter().all(is_logical),
         ExprKind::Operator(op, _) => matches!(op, Op::Eq | Op::Ne | Op::Lt | Op::Le | Op::Gt | Op::Ge),
         _ => false,
     }

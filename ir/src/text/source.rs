@@ -5,12 +5,13 @@
 //! Invariants: the text has no byte-order mark, so a [`Span`] counts from the first character a user sees. All sources are
 //! equal, as all spans are, so that trees compare by meaning.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::ast::Span;
 
 /// A file's name and text, cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Source {
     name: Arc<str>,
     text: Arc<str>,
@@ -23,6 +24,13 @@ impl PartialEq for Source {
 }
 
 impl Eq for Source {}
+
+/// The name only: a text of a mebibyte is no help in a panic's message.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Source").field(&self.name).finish()
+    }
+}
 
 impl Source {
     /// The source of this name; a byte-order mark at its beginning is dropped.

@@ -15,8 +15,8 @@ use super::lex::{self, Kind, Token};
 use super::names;
 use super::source::Source;
 
-/// The largest size of a text, in bytes.
-pub const MAX_SOURCE: usize = 1 << 20;
+/// The largest size of a text, in bytes: enough for the largest function as it is printed.
+pub const MAX_SOURCE: usize = 1 << 23;
 
 /// The largest height of a tree.
 pub const MAX_DEPTH: u32 = 200;

@@ -4,7 +4,7 @@
 
 use super::expr::Tree;
 use super::item::shown;
-use super::{Parsed, Parser, Reported};
+use super::{Parsed, Parser};
 use crate::dtype::{Dtype, Scalar};
 use crate::op::Literal;
 use crate::text::ast::{Argument, Expr, ExprKind, Ident, Span, Subscript};
@@ -310,7 +310,7 @@ impl Parser<'_> {
                     self.advance();
                     Ok(ExprKind::Typed(value))
                 }
-                Err(error) => Err(self.bad_number(error)),
+                Err(error) => Ok(self.bad_number(error)),
             };
         }
         let word = self.word();
@@ -365,7 +365,8 @@ impl Parser<'_> {
         })
     }
 
-    fn bad_number(&mut self, error: NumberError) -> Reported {
+    /// Reports a number that is none. Where it ends is clear, so the text behind it is read on; 0 stands in for it.
+    fn bad_number(&mut self, error: NumberError) -> ExprKind {
         let label = match error {
             NumberError::UnknownSuffix(_) | NumberError::FloatForInt(_) | NumberError::Bool => "expected another type",
             NumberError::Digit(..) | NumberError::NoDigits | NumberError::NoExponent => "expected a number",
@@ -374,8 +375,8 @@ impl Parser<'_> {
             }
         };
         let diagnostic = Diagnostic::new(self.span(), error.to_string()).label(label);
-        let reported = self.report(diagnostic);
+        self.report(diagnostic);
         self.advance();
-        reported
+        ExprKind::Literal(Literal::Int(0))
     }
 }
