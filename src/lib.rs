@@ -13,6 +13,11 @@ pub mod codegen;
 
 pub mod runtime;
 
+pub mod error;
+pub mod pipeline;
+pub mod report;
+
+pub use error::Error;
 pub use loopweave_ir as ir;
 pub use loopweave_ir::{Dtype, Expr, Func, Scalar};
 pub use runtime::array::{AnyArray, Output, OutputError};

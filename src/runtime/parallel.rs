@@ -218,16 +218,17 @@ pub fn for_each(threads: &Threads, parts: usize, part: impl Fn(usize) + Sync) {
         }
     };
     let others = threads.number().min(parts).saturating_sub(1);
-    let spawn = |scope: &rayon::Scope<'_>| {
-        // Spawned closures borrow `work` from this frame, which outlives the scope.
-        for _ in 0..others {
-            scope.spawn(|_| work());
-        }
-        work();
-    };
     match threads {
         _ if others == 0 => work(),
-        Threads::Pool(pool) => pool.in_place_scope(spawn),
-        _ => rayon::in_place_scope(spawn),
+        Threads::Pool(pool) => pool.in_place_scope(|scope| share(scope, others, &work)),
+        _ => rayon::in_place_scope(|scope| share(scope, others, &work)),
     }
+}
+
+/// Runs `work` on `others` threads of the pool and on this one.
+fn share<'s>(scope: &rayon::Scope<'s>, others: usize, work: &'s (impl Fn() + Sync)) {
+    for _ in 0..others {
+        scope.spawn(|_| work());
+    }
+    work();
 }
