@@ -68,6 +68,8 @@ struct Parser<'a> {
     tokens: Vec<Token>,
     at: usize,
     depth: u32,
+    /// The token at which the result of the innermost body begins; only there may a tuple begin.
+    tuple_at: usize,
     diagnostics: Diagnostics,
 }
 
@@ -87,6 +89,7 @@ impl<'a> Parser<'a> {
             tokens: lex::lex(source, &mut diagnostics),
             at: 0,
             depth: 0,
+            tuple_at: usize::MAX,
             diagnostics,
         })
     }
