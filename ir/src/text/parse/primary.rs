@@ -3,7 +3,7 @@
 //! In: tokens. Out: trees with their heights.
 
 use super::expr::Tree;
-use super::{Parsed, Parser};
+use super::{MAX_NESTING, Parsed, Parser};
 use crate::dtype::{Dtype, Scalar};
 use crate::op::Literal;
 use crate::text::ast::{Argument, Expr, ExprKind, Ident, Span, Subscript};
@@ -44,6 +44,10 @@ impl Parser<'_> {
     /// `.name(arguments)` after `receiver`.
     fn method(&mut self, receiver: Expr, height: u32) -> Parsed<Tree> {
         let start = receiver.span;
+        // Printed, the receiver stands between brackets; what was read must not be too deep to be read again.
+        if self.depth + 2 * height > MAX_NESTING {
+            return Err(self.too_deep(start));
+        }
         if self.at_word("bitcast") {
             self.advance();
             let open = self.expect("(", "and the type")?;
