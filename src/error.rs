@@ -7,8 +7,8 @@ use loopweave_ir::text::Diagnostics;
 use loopweave_ir::{Dtype, Type, TypeError};
 
 use crate::codegen::CodegenError;
-use crate::graph::bind::BindError;
 use crate::graph::GraphError;
+use crate::graph::bind::BindError;
 use crate::nest::verify::Violation;
 use crate::runtime::array::OutputError;
 use crate::shape::ShapeError;

@@ -33,7 +33,7 @@ use crate::runtime::launch::{Arena, Kernel, Launch, Region, byte_range};
 use crate::runtime::parallel::{Threads, Work, split};
 use crate::runtime::view::{ArgMut, View, ViewMut};
 use crate::shape::{self, Layout};
-use crate::target::Target;
+use crate::target::{Target, TargetError};
 
 /// What a program is compiled for.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ impl Options {
     ///
     /// # Errors
     /// If code cannot be made for this machine.
-    pub fn native() -> Result<Options, Error> {
+    pub fn native() -> Result<Options, TargetError> {
         Ok(Options {
             fast: Fast::NONE,
             threads: Threads::Global,
@@ -139,7 +139,11 @@ impl Program {
     /// An op that is not yet supported.
     pub fn compile_shared(graph: Graph, options: &Options, kernels: Arc<KernelCache>) -> Result<Program, Error> {
         let plan = fuse::plan(&graph);
-        let groups = plan.groups.iter().map(|g| lower(&graph, g, options.fast)).collect::<Result<_, _>>()?;
+        let groups = plan
+            .groups
+            .iter()
+            .map(|g| lower(&graph, g, options.fast))
+            .collect::<Result<_, _>>()?;
         Ok(Program {
             graph,
             plan,
@@ -232,7 +236,10 @@ impl Program {
     pub fn schedule(&self, inputs: &[Layout]) -> Result<Vec<Scheduled>, Error> {
         let inputs: SmallVec<[&Layout; 4]> = inputs.iter().collect();
         let plan = self.place(&inputs, None)?;
-        self.groups.iter().map(|group| self.schedule_group(group, &plan).map(|(scheduled, _)| scheduled)).collect()
+        self.groups
+            .iter()
+            .map(|group| self.schedule_group(group, &plan).map(|(scheduled, _)| scheduled))
+            .collect()
     }
 
     /// What the last call did: its loops, what was fused, parallel and vectorised, and why; without a call, what is known
@@ -307,7 +314,12 @@ impl Program {
     }
 
     /// Refuses outputs that overlap an input, except the very same view where the program reads it element by element.
-    fn check_overlap(&self, prepared: &Prepared, inputs: &[View<'_>], outputs: &[ViewMut<'_>]) -> Result<(), CallError> {
+    fn check_overlap(
+        &self,
+        prepared: &Prepared,
+        inputs: &[View<'_>],
+        outputs: &[ViewMut<'_>],
+    ) -> Result<(), CallError> {
         for (o, output) in outputs.iter().enumerate() {
             let range = output.addresses();
             for (i, input) in inputs.iter().enumerate() {
@@ -370,7 +382,11 @@ impl Program {
             let work = Work::of(&scheduled);
             let split = split(&scheduled, self.options.threads.number());
             let launch = Launch::new(kernel, &scheduled, split, &views).map_err(Error::Nest)?;
-            let places = group.operands.iter().map(|o| plan.places[&o.access.source].clone()).collect();
+            let places = group
+                .operands
+                .iter()
+                .map(|o| plan.places[&o.access.source].clone())
+                .collect();
             steps.push(PreparedStep {
                 scheduled,
                 launch,
@@ -378,7 +394,12 @@ impl Program {
                 places,
             });
         }
-        let output_layouts = self.graph.outputs.iter().map(|(_, node)| plan.layouts[node].clone()).collect();
+        let output_layouts = self
+            .graph
+            .outputs
+            .iter()
+            .map(|(_, node)| plan.layouts[node].clone())
+            .collect();
         let in_place = self.in_place(&steps);
         Ok(Prepared {
             inputs: inputs.iter().map(|&l| l.clone()).collect(),
@@ -467,8 +488,15 @@ impl Program {
         }
         let bound = &step.scheduled.binding.operands;
         let same = |input: usize, output: usize| {
-            let mut accesses = step.places.iter().enumerate().filter(|(_, p)| matches!(p, Place::Input(i) if *i == input));
-            let output = step.places.iter().position(|p| matches!(p, Place::Output(o) if *o == output));
+            let mut accesses = step
+                .places
+                .iter()
+                .enumerate()
+                .filter(|(_, p)| matches!(p, Place::Input(i) if *i == input));
+            let output = step
+                .places
+                .iter()
+                .position(|p| matches!(p, Place::Output(o) if *o == output));
             output.is_some_and(|output| accesses.all(|(access, _)| bound[access] == bound[output]))
         };
         let pairs = (0..self.graph.inputs.len()).flat_map(|i| (0..self.graph.outputs.len()).map(move |o| (i, o)));
@@ -486,7 +514,8 @@ struct Placement {
 
 impl Prepared {
     fn fits(&self, inputs: &[View<'_>], outputs: Option<&[ViewMut<'_>]>) -> bool {
-        let inputs_fit = self.inputs.len() == inputs.len() && self.inputs.iter().zip(inputs).all(|(l, v)| l == v.layout());
+        let inputs_fit =
+            self.inputs.len() == inputs.len() && self.inputs.iter().zip(inputs).all(|(l, v)| l == v.layout());
         let outputs_fit = match outputs {
             None => !self.given,
             Some(outputs) => {

@@ -187,7 +187,12 @@ impl Layout {
     /// A shape too large for memory.
     pub fn like(shape: &[usize], models: &[&Layout]) -> Result<Layout, ShapeError> {
         let mut layout = Layout::contiguous(shape)?;
-        let moves = |m: &Layout| m.shape.iter().zip(&m.strides).all(|(&extent, &stride)| extent <= 1 || stride != 0);
+        let moves = |m: &Layout| {
+            m.shape
+                .iter()
+                .zip(&m.strides)
+                .all(|(&extent, &stride)| extent <= 1 || stride != 0)
+        };
         let model = models.iter().find(|m| m.shape[..] == *shape && moves(m));
         if let Some(model) = model.filter(|m| !m.is_contiguous()) {
             let mut order: Dims<usize> = (0..shape.len()).collect();

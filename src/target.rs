@@ -127,9 +127,7 @@ impl Target {
             "has_sse42",
             "has_popcnt",
         ];
-        const V3: &[&str] = &[
-            "has_avx", "has_avx2", "has_fma", "has_bmi1", "has_bmi2", "has_lzcnt",
-        ];
+        const V3: &[&str] = &["has_avx", "has_avx2", "has_fma", "has_bmi1", "has_bmi2", "has_lzcnt"];
         match name {
             "native" => Target::native(),
             "simd128" => Target::host(name),
@@ -249,7 +247,11 @@ impl Machine {
             OptLevel::None => ("none", "single_pass"),
             OptLevel::Speed => ("speed", "backtracking"),
         };
-        let pic = if placement == Placement::Object { "true" } else { "false" };
+        let pic = if placement == Placement::Object {
+            "true"
+        } else {
+            "false"
+        };
         let mut flags = settings::builder();
         for (name, value) in [
             ("opt_level", opt),
@@ -312,7 +314,11 @@ fn parse_size(text: &str) -> Option<usize> {
         b'M' => (&text[..text.len() - 1], 1 << 20),
         _ => (text, 1),
     };
-    digits.parse::<usize>().ok()?.checked_mul(unit).filter(|&bytes| bytes > 0)
+    digits
+        .parse::<usize>()
+        .ok()?
+        .checked_mul(unit)
+        .filter(|&bytes| bytes > 0)
 }
 
 #[cfg(test)]
@@ -330,12 +336,21 @@ mod tests {
                 }
             }
         }
-        assert_eq!(Target::parse("sparc").unwrap_err(), TargetError::Unknown("sparc".to_owned()));
+        assert_eq!(
+            Target::parse("sparc").unwrap_err(),
+            TargetError::Unknown("sparc".to_owned())
+        );
     }
 
     #[test]
     fn sizes_are_read_as_the_kernel_writes_them() {
-        for (text, bytes) in [("48K", Some(48 << 10)), ("2M", Some(2 << 20)), ("512", Some(512)), ("", None), ("K", None)] {
+        for (text, bytes) in [
+            ("48K", Some(48 << 10)),
+            ("2M", Some(2 << 20)),
+            ("512", Some(512)),
+            ("", None),
+            ("K", None),
+        ] {
             assert_eq!(parse_size(text), bytes, "{text}");
         }
     }
