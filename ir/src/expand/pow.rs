@@ -111,7 +111,8 @@ fn exp_two_words<'a>(x: Value<'a>, x_lo: Value<'a>) -> Value<'a> {
     let r = reduced.r;
     let high = r + 1.0;
     let rest = r - (high - 1.0);
-    let low = (r * r).fma(reduced.quotient(), reduced.r_lo + x_lo.fma(r, x_lo));
+    let low = (r * r).fma(reduced.quotient(), reduced.r_lo);
+    let low = x_lo.fma(high + low, low);
     let (s1, s2) = reduced.scales();
     (high + (rest + low)) * s1 * s2
 }

@@ -37,7 +37,11 @@ pub(super) fn cos(x: Value<'_>) -> Value<'_> {
 fn turn_f32(x: Value<'_>, ahead: i64) -> Value<'_> {
     let wide = x.cast(Dtype::F64);
     let a = wide.abs();
-    let [c0, c1, c2] = window(&TWO_OVER_PI_F32, |row| a.ge(f64::from_bits((1023 + [51, 77, 103][row]) << 52)), wide);
+    let [c0, c1, c2] = window(
+        &TWO_OVER_PI_F32,
+        |row| a.ge(f64::from_bits((1023 + [51, 77, 103][row]) << 52)),
+        wide,
+    );
     // 1.5 · 2⁵⁴ is so large that adding it rounds to a multiple of 4.
     let fours = 4.0 * F64.magic;
     let p0 = wide * c0;
@@ -117,7 +121,7 @@ fn quarter_turns_f64(x: Value<'_>) -> Turn<'_> {
     let part0 = column0 - whole[0];
     let part1 = column1 - whole[1];
     let part2 = column2 - whole[2];
-    let carry = ((part0 + part1) + part2).round();
+    let carry = (((part0 + part1) + part2) + column3).round();
     let mut f = part0 - carry;
     let mut f_lo = low3 + column4;
     for term in [part1, part2, low1, column3, low2] {
