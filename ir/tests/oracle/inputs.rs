@@ -8,25 +8,26 @@ pub(crate) struct Inputs {
     dtype: Dtype,
     next: u64,
     end: u64,
-    stride: u64,
+    /// Every f32 in turn, not a sample.
+    every: bool,
     seed: u64,
 }
 
 impl Inputs {
     /// A stream of so many inputs; 0 stands for every `f32`.
     pub(crate) fn new(op: Op, dtype: Dtype, points: u64) -> Inputs {
-        let all = 1u64 << 32;
-        let (end, stride) = match (points, dtype, op.arity()) {
-            (0, Dtype::F32, 1) => (all, 1),
-            (0, _, _) => (10_000_000, 0),
-            (n, _, _) => (n, 0),
+        let every = points == 0 && dtype == Dtype::F32 && op.arity() == 1;
+        let end = match points {
+            0 if every => 1 << 32,
+            0 => 10_000_000,
+            n => n,
         };
         Inputs {
             op,
             dtype,
             next: 0,
             end,
-            stride,
+            every,
             seed: 0x9e37_79b9_7f4a_7c15,
         }
     }
@@ -45,9 +46,9 @@ impl Inputs {
     /// Fills both operands' columns from the front and tells how many inputs there were left.
     pub(crate) fn fill<const N: usize>(&mut self, chunk: &mut [[u64; N]; 2]) -> usize {
         let count = (self.end - self.next).min(N as u64) as usize;
-        for lane in 0..count {
-            let args = if self.stride == 1 { [self.next, 0] } else { self.pick() };
-            (chunk[0][lane], chunk[1][lane]) = (args[0], args[1]);
+        let [xs, ys] = chunk;
+        for (x, y) in xs.iter_mut().zip(ys).take(count) {
+            [*x, *y] = if self.every { [self.next, 0] } else { self.pick() };
             self.next += 1;
         }
         count
