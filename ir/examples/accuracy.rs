@@ -9,7 +9,7 @@
 mod oracle;
 
 use loopweave_ir::{Dtype, Func, Op, Scalar, interp};
-use oracle::{CASES, Case, Inputs, distance, expanded, wrong_specials};
+use oracle::{CASES, Case, Inputs, distance, expanded, operations, wrong_specials};
 
 fn main() {
     let mut args = std::env::args().skip(1);
@@ -62,12 +62,6 @@ fn measure(case: &Case, dtype: Dtype, points: u64) -> String {
         case.op.name(),
         operations(&func),
     )
-}
-
-/// Nodes that cost an instruction.
-fn operations(func: &Func) -> usize {
-    let free = |op: Op| matches!(op, Op::Param(_) | Op::Const(_) | Op::Bitcast(_));
-    func.nodes().iter().filter(|n| !free(n.op)).count()
 }
 
 /// A function evaluated node by node over arrays: the interpreter's meaning, fast enough for billions of inputs.

@@ -6,7 +6,7 @@ mod oracle;
 use loopweave_ir::expand::{expand, max_ulp};
 use loopweave_ir::interp::Evaluator;
 use loopweave_ir::{Builder, Dtype, Op, Scalar};
-use oracle::{CASES, Case, Inputs, distance, expanded, wrong_specials};
+use oracle::{CASES, Case, Inputs, distance, expanded, operations, wrong_specials};
 
 const FLOATS: [Dtype; 2] = [Dtype::F32, Dtype::F64];
 
@@ -53,6 +53,20 @@ fn special_values_are_exact() {
     for dtype in FLOATS {
         for case in CASES {
             assert_eq!(wrong_specials(case, dtype), [""; 0]);
+        }
+    }
+}
+
+/// The page of figures names every function at both dtypes with the op count and the bound that the code has.
+#[test]
+fn the_table_in_accuracy_md_is_up_to_date() {
+    let page = include_str!("../ACCURACY.md");
+    for dtype in FLOATS {
+        for case in CASES {
+            let bound = max_ulp(&case.op, dtype).expect("the op is expanded");
+            let ops = operations(&expanded(case.op, dtype));
+            let row = format!("| `{}` | {dtype} | {ops} | {bound} |", case.op.name());
+            assert!(page.contains(&row), "ACCURACY.md lacks a row `{row}`");
         }
     }
 }

@@ -9,6 +9,8 @@ use crate::dtype::Dtype;
 
 /// xʸ with every special case of IEEE 754-2019 (section 9.2.1) and C's Annex F.
 ///
+/// 73 ops, 0.51 ulp (f32); 149 ops, 0.76 ulp (f64).
+///
 /// Constant exponents −1, 0, 1/2, 1, 2 and 3 become a few basic ops.
 pub(super) fn pow<'a>(x: Value<'a>, y: Value<'a>) -> Value<'a> {
     if let Some(power) = y.as_const().and_then(|c| constant_power(x, c.as_f64())) {

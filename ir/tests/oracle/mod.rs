@@ -55,6 +55,12 @@ pub(crate) fn expanded(op: Op, dtype: Dtype) -> Func {
     expand(&b.finish(&[result])).expect("the op has an expansion")
 }
 
+/// Nodes that cost an instruction.
+pub(crate) fn operations(func: &Func) -> usize {
+    let free = |op: Op| matches!(op, Op::Param(_) | Op::Const(_) | Op::Bitcast(_));
+    func.nodes().iter().filter(|n| !free(n.op)).count()
+}
+
 /// The error in units of the exact value's last place; infinite where one is NaN, infinite or of another sign alone.
 pub(crate) fn distance(case: &Case, dtype: Dtype, args: [u64; 2], result: u64) -> f64 {
     let [x, y] = args.map(|b| Scalar::from_bits(dtype, b).as_f64());
