@@ -298,8 +298,7 @@ impl Scalar {
     pub fn from_i128(dtype: Dtype, value: i128) -> Scalar {
         let bits = match dtype {
             Dtype::Bool => (value != 0) as u64,
-            Dtype::F16 => f16::from_f64(value as f64).to_bits() as u64,
-            Dtype::Bf16 => bf16::from_f64(value as f64).to_bits() as u64,
+            Dtype::F16 | Dtype::Bf16 => return Scalar::from_f64(dtype, value as f64),
             Dtype::F32 => (value as f32).to_bits() as u64,
             Dtype::F64 => (value as f64).to_bits(),
             _ => value as u64,
@@ -320,8 +319,8 @@ impl Scalar {
             Dtype::U16 => value as u16 as u64,
             Dtype::U32 => value as u32 as u64,
             Dtype::U64 => value as u64,
-            Dtype::F16 => f16::from_f64(value).to_bits() as u64,
-            Dtype::Bf16 => bf16::from_f64(value).to_bits() as u64,
+            Dtype::F16 => f16::from_f32(round_to_odd(value)).to_bits() as u64,
+            Dtype::Bf16 => bf16::from_f32(round_to_odd(value)).to_bits() as u64,
             Dtype::F32 => (value as f32).to_bits() as u64,
             Dtype::F64 => value.to_bits(),
         };
@@ -373,6 +372,26 @@ impl Scalar {
     pub fn is_nan(self) -> bool {
         self.dtype.is_float() && self.as_f64().is_nan()
     }
+
+    /// Whether the two are the same result: equal bits of one dtype, or both a NaN of that dtype, since the sign and
+    /// payload of a NaN that arithmetic makes are unspecified. How every test compares results.
+    pub fn is_same(self, other: Scalar) -> bool {
+        self == other || (self.dtype == other.dtype && self.is_nan() && other.is_nan())
+    }
+}
+
+/// `value` as an `f32` that still rounds correctly to 16 bits: where inexact, the neighbour whose last bit is 1, so that
+/// it lies on the same side as `value` of every tie (Boldo and Melquiond, "When double rounding is odd", 2005). `half`'s
+/// own conversion from `f64` rounds twice on some machines and drops low bits on the others.
+fn round_to_odd(value: f64) -> f32 {
+    let nearest = value as f32;
+    let back = nearest as f64;
+    if back == value || nearest.is_nan() || nearest.to_bits() & 1 == 1 {
+        return nearest;
+    }
+    // Steps toward `value`; an infinity steps back to the largest finite number, whose last bit is 1.
+    let away = (back.abs() < value.abs()) as u32;
+    f32::from_bits(nearest.to_bits() - 1 + 2 * away)
 }
 
 impl fmt::Debug for Scalar {

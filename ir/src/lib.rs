@@ -22,6 +22,9 @@ pub mod simplify;
 
 pub mod interp;
 
+#[doc(hidden)]
+pub mod testing;
+
 pub use build::{Expr, trace};
 pub use dtype::{Dtype, Element, Kind, Scalar, Weak};
 pub use func::{Builder, ExprId, Func, Node, Param};
