@@ -249,6 +249,11 @@ impl Builder {
         self.insert(op, Operands::new(args), dtype)
     }
 
+    /// The node of this op and operands if it is already there.
+    pub(crate) fn find(&self, op: Op, args: &[ExprId]) -> Option<ExprId> {
+        self.known.get(&(op, Operands::new(args))).copied()
+    }
+
     /// A typed constant.
     pub fn constant(&mut self, value: impl Into<Scalar>) -> ExprId {
         self.node(Op::Const(value.into()), &[])

@@ -148,6 +148,9 @@ fn float_division_takes_each_direction() {
         FloorDiv(-7.0f64, 2.0) = -4.0f64;
         // 1.0 / 0.1 rounds to 10, but 0.1 is a little above a tenth.
         FloorDiv(1.0f64, 0.1) = 9.0f64;
+        // The quotient 1049105509967.9999 is snapped to the integer it stands for.
+        FloorDiv(4954350870919.41f64, 4.722452435761166) = 1049105509968.0f64;
+        FloorMod(4954350870919.41f64, 4.722452435761166) = 0.5679659964283132f64;
         FloorDiv(-1.0f64, inf) = -1.0f64;
         FloorDiv(0.0f64, -2.0) = -0.0f64;
         FloorDiv(1.0f64, -inf) = -1.0f64;

@@ -1,1 +1,471 @@
-//! Under construction.
+//! Lowering: from a group of the plan to loops over logical axes.
+//!
+//! In: the graph, a group of its plan, and the fast-math flags. Out: a [`Lowered`] group: typed functions in basic ops, the
+//! operands they load and store, and how each operand's array is reached through views. Shapes are not known yet.
+//!
+//! Views between the members of a group become part of the operands' access ([`Access`]), so they cost nothing at run time:
+//! `permute(exp(x))` loads x along permuted strides.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use loopweave_ir::expand::{self, ExpandError};
+use loopweave_ir::simplify::{Fast, simplify};
+use loopweave_ir::{Builder, Dtype, ExprId, Func, Op, Scalar};
+
+use super::{Leaf, OperandId, Order, Reduce, Role};
+use crate::fuse::{Group, GroupKind};
+use crate::graph::bind::{self, Shapes};
+use crate::graph::{ArrayOp, Graph, Named, NodeId, Reduction};
+use crate::shape::{Layout, ShapeError};
+
+/// Elements per block of a reduction over interleaved lanes.
+const LANE_BLOCK: u32 = 4096;
+/// Elements per block of a reduction folded row by row.
+const CHAIN_BLOCK: u32 = 256;
+
+/// A group as loops over the logical axes of its iteration space.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// The group's name.
+    pub name: String,
+    /// Inputs, then outputs.
+    pub operands: Vec<Operand>,
+    /// The node whose shape is the iteration space.
+    pub domain: NodeId,
+    /// The reduced axes of the iteration space, ascending; none for a map.
+    pub reduced: Vec<usize>,
+    /// What is done with the elements. Its order is that of [`Order::Lanes`]; the schedule decides.
+    pub leaf: Leaf,
+    /// Whether the combiner gives the same bits in any order.
+    pub order_free: bool,
+}
+
+/// An operand before its strides are known.
+#[derive(Clone, Debug)]
+pub struct Operand {
+    /// The user's name for its array.
+    pub name: String,
+    /// The element type in memory.
+    pub dtype: Dtype,
+    /// Whether it is read or written.
+    pub role: Role,
+    /// How its array is reached.
+    pub access: Access,
+    /// Whether its axes are those of the group's result instead of those of the iteration space.
+    pub of_result: bool,
+}
+
+/// A way from an array in memory to the elements a group reads or writes: views, applied in order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Access {
+    /// The node whose array is in memory.
+    pub source: NodeId,
+    /// What is applied to its layout.
+    pub path: Vec<Step>,
+}
+
+/// One step of an access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Broadcasting to the shape of a node.
+    Broadcast(NodeId),
+    /// The view that a node is.
+    View(NodeId),
+}
+
+impl Access {
+    /// The layout of the elements, given the layout of the source array.
+    ///
+    /// # Errors
+    /// A reshape that no view of this layout can make.
+    pub fn layout(&self, graph: &Graph, shapes: &Shapes, source: &Layout) -> Result<Layout, ShapeError> {
+        let mut layout = source.clone();
+        for step in &self.path {
+            layout = match *step {
+                Step::Broadcast(node) => layout.broadcast_to(&shapes[node])?,
+                Step::View(node) => bind::layout(graph, shapes, node, &layout)?,
+            };
+        }
+        Ok(layout)
+    }
+}
+
+/// The loops of a group, over logical axes.
+///
+/// # Errors
+/// An op that has no expansion yet.
+pub fn lower(graph: &Graph, group: &Group, fast: Fast) -> Result<Lowered, ExpandError> {
+    match group.kind {
+        GroupKind::Map => lower_map(graph, group, fast),
+        GroupKind::Reduce(node) => lower_reduce(graph, group, node, fast),
+    }
+}
+
+fn lower_map(graph: &Graph, group: &Group, fast: Fast) -> Result<Lowered, ExpandError> {
+    let mut walk = Walk::new(graph, group, false);
+    let results: Vec<ExprId> = group.roots.iter().map(|&root| walk.value(root)).collect();
+    let (map, mut operands) = walk.finish(&results);
+    let loads = ids(0, operands.len());
+    let stores = push_outputs(graph, group, &mut operands, false);
+    Ok(Lowered {
+        name: group.name.clone(),
+        operands,
+        domain: group.roots[0],
+        reduced: Vec::new(),
+        leaf: Leaf::Map {
+            map: finished(&map, fast)?,
+            loads,
+            stores,
+        },
+        order_free: true,
+    })
+}
+
+fn lower_reduce(graph: &Graph, group: &Group, node: NodeId, fast: Fast) -> Result<Lowered, ExpandError> {
+    let ArrayOp::Reduce { reduction, axes, .. } = &graph.node(node).op else {
+        unreachable!("the plan names the member that reduces")
+    };
+    let domain = graph.node(node).args[0];
+    let combiner = Combiner::of(reduction, graph.node(domain).dtype, graph.node(node).dtype);
+
+    let mut before = Walk::new(graph, group, false);
+    let element = before.value(domain);
+    let mapped = combiner.map(&mut before.builder, element);
+    let (map, mut operands) = before.finish(&mapped);
+    let loads = ids(0, operands.len());
+
+    let mut after = Walk::new(graph, group, true);
+    let accumulated: Vec<ExprId> = combiner
+        .accumulators
+        .iter()
+        .enumerate()
+        .map(|(i, &dtype)| after.builder.param(format!("acc{i}"), Some(dtype)))
+        .collect();
+    let count = after.builder.param("count", Some(Dtype::I64));
+    let value = combiner.finish(&mut after.builder, &accumulated, count, graph.node(node).dtype);
+    after.known.insert((node, None), value);
+    let results: Vec<ExprId> = group.roots.iter().map(|&root| after.value(root)).collect();
+    let (finish, after_operands) = after.finish(&results);
+    let finish_loads = ids(operands.len(), after_operands.len());
+    operands.extend(after_operands);
+    let stores = push_outputs(graph, group, &mut operands, true);
+
+    let wide = combiner.accumulators.iter().any(|d| d.size() == 8);
+    Ok(Lowered {
+        name: group.name.clone(),
+        operands,
+        domain,
+        reduced: axes.clone(),
+        order_free: combiner.order_free,
+        leaf: Leaf::Reduce(Reduce {
+            map: finished(&map, fast)?,
+            loads,
+            combine: finished(&combiner.combine, fast)?,
+            init: combiner.init,
+            apply_init: combiner.apply_init,
+            finish: finished(&finish, fast)?,
+            finish_loads,
+            stores,
+            order: Order::Lanes {
+                lanes: if wide { 32 } else { 64 },
+                block: LANE_BLOCK,
+            },
+        }),
+    })
+}
+
+impl Lowered {
+    /// The order for a reduction whose result has the vector axis.
+    pub(super) const fn chain() -> Order {
+        Order::Chain { block: CHAIN_BLOCK }
+    }
+}
+
+fn ids(first: usize, count: usize) -> Vec<OperandId> {
+    (first..first + count).map(|i| OperandId(i as u32)).collect()
+}
+
+fn push_outputs(graph: &Graph, group: &Group, operands: &mut Vec<Operand>, of_result: bool) -> Vec<OperandId> {
+    let stores = ids(operands.len(), group.roots.len());
+    operands.extend(group.roots.iter().map(|&root| Operand {
+        name: graph.node(root).name.clone(),
+        dtype: graph.node(root).dtype,
+        role: Role::Output,
+        access: Access {
+            source: root,
+            path: Vec::new(),
+        },
+        of_result,
+    }));
+    stores
+}
+
+/// The function in basic ops. The fast rules come before expansion only: an expansion relies on the very order of its
+/// roundings.
+fn finished(func: &Func, fast: Fast) -> Result<Func, ExpandError> {
+    let expanded = expand::expand(&simplify(func, fast))?;
+    Ok(simplify(&expanded, Fast::NONE))
+}
+
+/// A linked path, so that a long chain of members shares its end.
+type Path = Option<Rc<Link>>;
+
+#[derive(PartialEq, Eq, Hash)]
+struct Link {
+    step: Step,
+    rest: Path,
+}
+
+/// Builds the function of a group from its members, and collects the operands it loads.
+struct Walk<'a> {
+    graph: &'a Graph,
+    members: HashSet<NodeId>,
+    builder: Builder,
+    of_result: bool,
+    operands: Vec<Operand>,
+    known: HashMap<(NodeId, Path), ExprId>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(graph: &'a Graph, group: &'a Group, of_result: bool) -> Walk<'a> {
+        Walk {
+            graph,
+            members: group.members.iter().copied().collect(),
+            builder: Builder::typed(&group.name),
+            of_result,
+            operands: Vec::new(),
+            known: HashMap::new(),
+        }
+    }
+
+    /// The value of one element of a node. The stack is explicit because a chain of members can be long.
+    fn value(&mut self, root: NodeId) -> ExprId {
+        let mut stack = vec![(root, None::<Rc<Link>>)];
+        while let Some((node, path)) = stack.last().cloned() {
+            if self.known.contains_key(&(node, path.clone())) {
+                stack.pop();
+                continue;
+            }
+            let children = self.children(node, &path);
+            let pending = children.iter().filter(|child| !self.known.contains_key(child));
+            let before = stack.len();
+            stack.extend(pending.cloned());
+            if stack.len() > before {
+                continue;
+            }
+            let args: Vec<ExprId> = children.iter().map(|child| self.known[child]).collect();
+            let value = self.compute(node, &path, &args);
+            self.known.insert((node, path), value);
+            stack.pop();
+        }
+        self.known[&(root, None)]
+    }
+
+    /// What a node's value is computed from: for a member its arguments, for a view what it shows, for others nothing.
+    fn children(&self, node: NodeId, path: &Path) -> Vec<(NodeId, Path)> {
+        let link = |step| {
+            Some(Rc::new(Link {
+                step,
+                rest: path.clone(),
+            }))
+        };
+        match &self.graph.node(node).op {
+            ArrayOp::Map(_) if self.members.contains(&node) => {
+                // Broadcasting to this node's shape and from there to a consumer's is one step.
+                let path = match path.as_deref() {
+                    Some(Link {
+                        step: Step::Broadcast(_),
+                        ..
+                    }) => path.clone(),
+                    _ => link(Step::Broadcast(node)),
+                };
+                let args = &self.graph.node(node).args;
+                args.iter().map(|&arg| (arg, path.clone())).collect()
+            }
+            ArrayOp::View(_) => vec![(self.graph.node(node).args[0], link(Step::View(node)))],
+            _ => Vec::new(),
+        }
+    }
+
+    fn compute(&mut self, node: NodeId, path: &Path, args: &[ExprId]) -> ExprId {
+        match &self.graph.node(node).op {
+            ArrayOp::Map(func) if self.members.contains(&node) => self.builder.inline(func, args)[0],
+            ArrayOp::View(_) => args[0],
+            ArrayOp::Constant(value) => self.constant(*value),
+            _ => self.load(node, path),
+        }
+    }
+
+    fn constant(&mut self, value: Scalar) -> ExprId {
+        let dtype = value.dtype();
+        if dtype.is_storage_only() {
+            let wide = self.builder.float(Dtype::F32, value.as_f64());
+            self.builder.cast(wide, dtype)
+        } else {
+            self.builder.constant(value)
+        }
+    }
+
+    fn load(&mut self, node: NodeId, path: &Path) -> ExprId {
+        let mut steps = Vec::new();
+        let mut rest = path.as_deref();
+        while let Some(link) = rest {
+            steps.push(link.step);
+            rest = link.rest.as_deref();
+        }
+        let name = &self.graph.node(node).name;
+        let dtype = self.graph.node(node).dtype;
+        self.operands.push(Operand {
+            name: name.clone(),
+            dtype,
+            role: Role::Input,
+            access: Access {
+                source: node,
+                path: steps,
+            },
+            of_result: self.of_result,
+        });
+        self.builder.param(name, Some(dtype))
+    }
+
+    fn finish(self, results: &[ExprId]) -> (Func, Vec<Operand>) {
+        (self.builder.finish(results), self.operands)
+    }
+}
+
+/// A reduction for one argument dtype: the functions around its accumulators.
+struct Combiner {
+    kind: Reduction,
+    accumulators: Vec<Dtype>,
+    combine: Func,
+    init: Option<Vec<Scalar>>,
+    apply_init: bool,
+    order_free: bool,
+}
+
+impl Combiner {
+    fn of(reduction: &Reduction, argument: Dtype, result: Dtype) -> Combiner {
+        let kind = reduction.clone();
+        match reduction {
+            Reduction::Custom { combine, init } => Combiner {
+                kind,
+                accumulators: combine.result_dtypes(),
+                combine: combine.clone(),
+                init: Some(vec![*init]),
+                apply_init: true,
+                order_free: false,
+            },
+            Reduction::Named(named) => {
+                let exact = |d: Dtype| !d.is_float();
+                let simple = |op: Op, dtype: Dtype, init: Option<i128>, order_free: bool| Combiner {
+                    kind: kind.clone(),
+                    accumulators: vec![dtype],
+                    combine: binary(op, dtype),
+                    init: init.map(|i| vec![Scalar::from_i128(dtype, i)]),
+                    apply_init: false,
+                    order_free,
+                };
+                match named {
+                    Named::Sum | Named::Mean => {
+                        let dtype = result.compute();
+                        simple(Op::Add, dtype, Some(0), exact(dtype))
+                    }
+                    Named::Prod => {
+                        let dtype = result.compute();
+                        simple(Op::Mul, dtype, Some(1), exact(dtype))
+                    }
+                    Named::Min if argument == Dtype::Bool => simple(Op::And, Dtype::Bool, None, true),
+                    Named::Max if argument == Dtype::Bool => simple(Op::Or, Dtype::Bool, None, true),
+                    Named::Min => simple(Op::Minimum, argument.compute(), None, true),
+                    Named::Max => simple(Op::Maximum, argument.compute(), None, true),
+                    Named::Any => simple(Op::Or, Dtype::Bool, Some(0), true),
+                    Named::All => simple(Op::And, Dtype::Bool, Some(1), true),
+                    Named::ArgMin | Named::ArgMax => {
+                        let dtype = if argument == Dtype::Bool {
+                            Dtype::U8
+                        } else {
+                            argument.compute()
+                        };
+                        let better = if *named == Named::ArgMin { Op::Lt } else { Op::Gt };
+                        Combiner {
+                            kind,
+                            accumulators: vec![dtype, Dtype::I64],
+                            combine: arg_combine(better, dtype),
+                            init: None,
+                            apply_init: false,
+                            order_free: true,
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// From one element, in its storage dtype, to the values that are combined.
+    fn map(&self, b: &mut Builder, element: ExprId) -> Vec<ExprId> {
+        let dtype = self.accumulators[0];
+        match &self.kind {
+            Reduction::Named(Named::Any | Named::All) if b.dtype(element) != Dtype::Bool => {
+                let compute = b.dtype(element).compute();
+                let value = b.cast(element, compute);
+                let zero = b.constant(Scalar::from_i128(compute, 0));
+                vec![b.node(Op::Ne, &[value, zero])]
+            }
+            Reduction::Named(Named::ArgMin | Named::ArgMax) => {
+                let value = b.cast(element, dtype);
+                vec![value, b.node(Op::Index, &[])]
+            }
+            _ => vec![b.cast(element, dtype)],
+        }
+    }
+
+    /// From the combined values to the result in its storage dtype.
+    fn finish(&self, b: &mut Builder, accumulated: &[ExprId], count: ExprId, result: Dtype) -> ExprId {
+        let value = match &self.kind {
+            Reduction::Named(Named::Mean) => {
+                let count = b.cast(count, self.accumulators[0]);
+                b.node(Op::Div, &[accumulated[0], count])
+            }
+            Reduction::Named(Named::ArgMin | Named::ArgMax) => accumulated[1],
+            _ => accumulated[0],
+        };
+        b.cast(value, result)
+    }
+}
+
+fn binary(op: Op, dtype: Dtype) -> Func {
+    let mut b = Builder::typed(op.name());
+    let x = b.param("a", Some(dtype));
+    let y = b.param("b", Some(dtype));
+    let result = b.node(op, &[x, y]);
+    b.finish(&[result])
+}
+
+/// Of two values with positions, the better one: a NaN before any number, then by `better`, then the lower position.
+fn arg_combine(better: Op, dtype: Dtype) -> Func {
+    let mut b = Builder::typed("arg");
+    let x = b.param("a", Some(dtype));
+    let i = b.param("i", Some(Dtype::I64));
+    let y = b.param("b", Some(dtype));
+    let j = b.param("j", Some(Dtype::I64));
+    let improves = b.node(better, &[y, x]);
+    let equal = b.node(Op::Eq, &[x, y]);
+    let earlier = b.node(Op::Lt, &[j, i]);
+    let mut tie = equal;
+    let mut take = improves;
+    if dtype.is_float() {
+        let x_nan = b.node(Op::Ne, &[x, x]);
+        let y_nan = b.node(Op::Ne, &[y, y]);
+        let x_number = b.node(Op::Not, &[x_nan]);
+        let both = b.node(Op::And, &[x_nan, y_nan]);
+        let only_y = b.node(Op::And, &[x_number, y_nan]);
+        tie = b.node(Op::Or, &[equal, both]);
+        take = b.node(Op::Or, &[improves, only_y]);
+    }
+    let tied = b.node(Op::And, &[tie, earlier]);
+    let take = b.node(Op::Or, &[take, tied]);
+    let value = b.node(Op::Select, &[take, y, x]);
+    let position = b.node(Op::Select, &[take, j, i]);
+    b.finish(&[value, position])
+}

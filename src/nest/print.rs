@@ -1,5 +1,132 @@
-//! Under construction.
-use super::Nest;
-pub(super) fn print(_nest: &Nest, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+//! Printing of nests: the loops, and the functions inside them.
+//!
+//! In: a nest. Out: text for people and snapshots. Loads and stores are written as indexing by the axes they may move along.
+
+use std::fmt::{self, Formatter, Write};
+
+use loopweave_ir::text::print_func;
+
+use super::{AxisId, AxisRole, Leaf, Nest, OperandId, Order, Reduce, Role, Stride};
+
+pub(super) fn print(nest: &Nest, f: &mut Formatter<'_>) -> fmt::Result {
+    writeln!(f, "nest {}", nest.name)?;
+    for operand in &nest.operands {
+        let role = match operand.role {
+            Role::Input => "in ",
+            Role::Output => "out",
+        };
+        let stride = match operand.stride {
+            Stride::Zero => "one element per vector axis",
+            Stride::Unit => "contiguous",
+            Stride::Any => "strided",
+        };
+        writeln!(f, "  {role} {}: {} {stride}", operand.name, operand.dtype)?;
+    }
+    let mut depth = 1;
+    for axis in nest.outer() {
+        indent(f, depth)?;
+        writeln!(f, "for {}", name(nest, axis))?;
+        depth += 1;
+    }
+    match &nest.leaf {
+        Leaf::Map { map, loads, stores } => {
+            indent(f, depth)?;
+            writeln!(f, "vector {}{}", name(nest, nest.vector_axis()), shape(nest))?;
+            indent(f, depth + 1)?;
+            writeln!(f, "{} = map({})", list(nest, stores), list(nest, loads))?;
+            function(f, "map", &print_func(map), depth + 1)
+        }
+        Leaf::Reduce(reduce) => print_reduce(nest, reduce, depth, f),
+    }
+}
+
+fn print_reduce(nest: &Nest, reduce: &Reduce, depth: usize, f: &mut Formatter<'_>) -> fmt::Result {
+    let reduced: Vec<&str> = nest.reduced().map(|a| name(nest, a)).collect();
+    let reduced = reduced.join(", ");
+    indent(f, depth)?;
+    match reduce.order {
+        Order::Lanes { lanes, block } => {
+            writeln!(
+                f,
+                "reduce {reduced} in blocks of {block} over {lanes} lanes{}",
+                shape(nest)
+            )?;
+        }
+        Order::Chain { block } => {
+            let vector = name(nest, nest.vector_axis());
+            writeln!(
+                f,
+                "reduce {reduced} in blocks of {block}, row by row, vector {vector}{}",
+                shape(nest)
+            )?;
+        }
+    }
+    indent(f, depth + 1)?;
+    let init = match &reduce.init {
+        None => String::from("nothing is refused"),
+        Some(init) if reduce.apply_init => format!("starting from {init:?}"),
+        Some(init) => format!("{init:?} for nothing"),
+    };
+    writeln!(f, "acc = combine(acc, map({})), {init}", list(nest, &reduce.loads))?;
+    indent(f, depth)?;
+    let extra = if reduce.finish_loads.is_empty() {
+        String::new()
+    } else {
+        format!(", {}", list(nest, &reduce.finish_loads))
+    };
+    writeln!(f, "{} = finish(acc, count{extra})", list(nest, &reduce.stores))?;
+    function(f, "map", &print_func(&reduce.map), depth)?;
+    function(f, "combine", &print_func(&reduce.combine), depth)?;
+    function(f, "finish", &print_func(&reduce.finish), depth)
+}
+
+fn shape(nest: &Nest) -> String {
+    match (nest.vector.lanes, nest.vector.unroll) {
+        (1, 1) => String::from("  (scalar)"),
+        (lanes, unroll) => format!("  ({lanes} lanes x {unroll})"),
+    }
+}
+
+fn name(nest: &Nest, axis: AxisId) -> &str {
+    &nest.axes[axis.index()].name
+}
+
+/// The operands, indexed by all axes they can depend on.
+fn list(nest: &Nest, operands: &[OperandId]) -> String {
+    let mut text = String::new();
+    for (i, &id) in operands.iter().enumerate() {
+        let operand = nest.operand(id);
+        let is_result = operand.role == Role::Output || finish_loads(nest).contains(&id);
+        let axes: Vec<&str> = nest
+            .axes
+            .iter()
+            .filter(|axis| !(is_result && axis.role == AxisRole::Reduced))
+            .map(|axis| axis.name.as_str())
+            .collect();
+        let comma = if i > 0 { ", " } else { "" };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{comma}{}[{}]", operand.name, axes.join(", "));
+    }
+    text
+}
+
+fn finish_loads(nest: &Nest) -> &[OperandId] {
+    match &nest.leaf {
+        Leaf::Map { .. } => &[],
+        Leaf::Reduce(reduce) => &reduce.finish_loads,
+    }
+}
+
+fn function(f: &mut Formatter<'_>, role: &str, text: &str, depth: usize) -> fmt::Result {
+    indent(f, depth)?;
+    writeln!(f, "where {role} is")?;
+    for line in text.lines() {
+        indent(f, depth + 1)?;
+        writeln!(f, "{line}")?;
+    }
     Ok(())
+}
+
+fn indent(f: &mut Formatter<'_>, depth: usize) -> fmt::Result {
+    (0..depth).try_for_each(|_| f.write_str("  "))
 }

@@ -1,1 +1,422 @@
-//! Under construction.
+//! Scheduling: the loops of a group for one call's extents and strides.
+//!
+//! In: a [`Lowered`] group, the shape of its iteration space, and each operand's layout over it. Out: a [`Nest`], the
+//! [`Binding`] of this call to it, and a [`Note`] for each thing done or not done, with its reason.
+//!
+//! What it does, in order: drops axes of extent 1; orders the kept axes so that the inner ones have the short strides;
+//! turns axes around along which every operand runs backwards; merges neighbours that are contiguous in every operand;
+//! chooses the order of a reduction; and sets lanes and unroll. Most calls end as one contiguous axis.
+//!
+//! Invariants: the kept axes may come in any order, as each index has its own result. The reduced axes keep their logical
+//! order, as it is part of the result's bits, except where the combiner is free of order.
+
+use std::cmp::Reverse;
+
+use loopweave_ir::{Dtype, Op};
+use smallvec::{SmallVec, smallvec};
+
+use super::lower::Lowered;
+use super::{Axis, AxisRole, Binding, Bound, Leaf, Nest, Operand, Order, Stride, Vector};
+use crate::shape::Layout;
+use crate::target::Target;
+
+/// A nest, this call's binding to it, and what the schedule did.
+#[derive(Clone, Debug)]
+pub struct Scheduled {
+    /// The loops.
+    pub nest: Nest,
+    /// The extents and strides of the call.
+    pub binding: Binding,
+    /// What was done and what was not, in order.
+    pub notes: Vec<Note>,
+    /// Tiles of the two innermost axes of a map, where its operands disagree about the fast axis.
+    pub tile: Option<usize>,
+}
+
+/// One thing the schedule did, or could not do.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+pub enum Note {
+    /// Neighbouring axes that are one run of memory in every operand became one.
+    Merged {
+        /// The axes, outermost first.
+        axes: Vec<String>,
+    },
+    /// Axes came in another order than in the program, for shorter strides inside.
+    Reordered {
+        /// The new order, outermost first.
+        axes: Vec<String>,
+    },
+    /// An axis along which every operand ran backwards was turned around.
+    Reversed {
+        /// The axis.
+        axis: String,
+    },
+    /// Neighbouring axes stayed apart: this operand is not one run of memory across them.
+    NotMerged {
+        /// The axes.
+        axes: [String; 2],
+        /// The operand's name.
+        operand: String,
+    },
+    /// An operand is loaded or stored element by element, as its elements are not neighbours along the vector axis.
+    Gathered {
+        /// The operand's name.
+        operand: String,
+    },
+    /// The operands disagree about the fast axis; the two inner loops run in square tiles.
+    Tiled {
+        /// Elements along each side.
+        size: usize,
+    },
+}
+
+/// The tile's side: 64 rows of 64 f32 elements are 16 KiB an operand.
+const TILE: usize = 64;
+
+/// A kept or reduced axis on its way: its logical name, extent, and every operand's stride in bytes.
+#[derive(Clone, Debug)]
+struct Loop {
+    name: String,
+    logical: usize,
+    role: AxisRole,
+    extent: usize,
+    strides: SmallVec<[isize; 6]>,
+}
+
+/// Schedules a group for one call.
+///
+/// `shape` is the iteration space; `layouts` has, per operand, the layout over the iteration space, or over the result for
+/// operands that are [`super::lower::Operand::of_result`].
+pub fn schedule(lowered: &Lowered, shape: &[usize], layouts: &[Layout], target: &Target) -> Scheduled {
+    let mut notes = Vec::new();
+    let mut bounds: SmallVec<[Bound; 6]> = layouts
+        .iter()
+        .zip(&lowered.operands)
+        .map(|(layout, operand)| Bound {
+            offset: layout.offset * operand.dtype.size() as isize,
+            strides: SmallVec::new(),
+        })
+        .collect();
+
+    let loops = logical_loops(lowered, shape, layouts);
+    let (mut kept, mut reduced): (Vec<Loop>, Vec<Loop>) = loops.into_iter().partition(|l| l.role == AxisRole::Kept);
+    let order = reduction_order(lowered, shape, &kept, &reduced);
+    // A reduction of nothing still has results; a kept axis of extent 0 has none, and its loops may have any form.
+    kept.retain(|l| l.extent != 1);
+    reduced.retain(|l| l.extent != 1);
+
+    order_by_stride(&mut kept, &mut notes);
+    let uses_index = lowered.leaf.map().nodes().iter().any(|n| n.op == Op::Index);
+    if lowered.order_free && !uses_index {
+        order_by_stride(&mut reduced, &mut notes);
+    }
+    for axis in &mut kept {
+        reverse(axis, &mut bounds, &mut notes);
+    }
+    merge(&mut kept, lowered, &mut notes);
+    merge(&mut reduced, lowered, &mut notes);
+
+    let loops = arrange(kept, reduced, &lowered.leaf, order, layouts.len());
+    finish(lowered, loops, order, bounds, notes, target)
+}
+
+/// The axes of the iteration space, in logical order, with the operands' strides along them.
+fn logical_loops(lowered: &Lowered, shape: &[usize], layouts: &[Layout]) -> Vec<Loop> {
+    let mut result_axis = 0;
+    (0..shape.len())
+        .map(|axis| {
+            let is_reduced = lowered.reduced.contains(&axis);
+            let strides = lowered
+                .operands
+                .iter()
+                .zip(layouts)
+                .map(|(operand, layout)| {
+                    let size = operand.dtype.size() as isize;
+                    if !operand.of_result {
+                        return layout.strides[axis] * size;
+                    }
+                    // With `keepdims` the result has every axis; without, only the kept ones.
+                    let keepdims = layout.shape.len() == shape.len();
+                    match (is_reduced, keepdims) {
+                        (true, _) => 0,
+                        (false, true) => layout.strides[axis] * size,
+                        (false, false) => layout.strides[result_axis] * size,
+                    }
+                })
+                .collect();
+            if !is_reduced {
+                result_axis += 1;
+            }
+            Loop {
+                name: axis_name(axis),
+                logical: axis,
+                role: if is_reduced { AxisRole::Reduced } else { AxisRole::Kept },
+                extent: shape[axis],
+                strides,
+            }
+        })
+        .collect()
+}
+
+/// i, j, k, l, m, then i5, i6 …
+fn axis_name(axis: usize) -> String {
+    match axis {
+        0..5 => char::from(b'i' + axis as u8).to_string(),
+        _ => format!("i{axis}"),
+    }
+}
+
+/// Which order a reduction has: by the logical shape, or, where the bits do not depend on it, by what lies together.
+fn reduction_order(lowered: &Lowered, shape: &[usize], kept: &[Loop], reduced: &[Loop]) -> Option<Order> {
+    let Leaf::Reduce(reduce) = &lowered.leaf else {
+        return None;
+    };
+    let has_kept = kept.iter().any(|l| l.extent > 1);
+    let chain = if lowered.order_free {
+        let cost = |loops: &[Loop]| loops.iter().filter(|l| l.extent > 1).map(Loop::cost).min();
+        match (cost(kept), cost(reduced)) {
+            (Some(kept), Some(reduced)) => kept < reduced,
+            _ => false,
+        }
+    } else {
+        let last = (0..shape.len()).rev().find(|&axis| shape[axis] != 1);
+        has_kept && last.is_some_and(|axis| !lowered.reduced.contains(&axis))
+    };
+    Some(if chain { Lowered::chain() } else { reduce.order })
+}
+
+impl Loop {
+    /// How far apart the operands' elements lie along the axis: first by whether they share cache lines, then in all.
+    fn cost(&self) -> (usize, usize) {
+        let near = self.strides.iter().map(|s| s.unsigned_abs().min(64)).sum();
+        let far = self
+            .strides
+            .iter()
+            .fold(0usize, |sum, s| sum.saturating_add(s.unsigned_abs()));
+        (near, far)
+    }
+}
+
+fn order_by_stride(loops: &mut [Loop], notes: &mut Vec<Note>) {
+    loops.sort_by_key(|l| Reverse(l.cost()));
+    if !loops.is_sorted_by_key(|l| l.logical) {
+        notes.push(Note::Reordered {
+            axes: loops.iter().map(|l| l.name.clone()).collect(),
+        });
+    }
+}
+
+/// Turns an axis around if no operand runs forwards along it and some run backwards.
+fn reverse(axis: &mut Loop, bounds: &mut [Bound], notes: &mut Vec<Note>) {
+    let backwards = axis.strides.iter().all(|&s| s <= 0) && axis.strides.iter().any(|&s| s < 0);
+    if !backwards || axis.extent == 0 {
+        return;
+    }
+    for (stride, bound) in axis.strides.iter_mut().zip(bounds) {
+        bound.offset += *stride * (axis.extent as isize - 1);
+        *stride = -*stride;
+    }
+    notes.push(Note::Reversed {
+        axis: axis.name.clone(),
+    });
+}
+
+/// Merges neighbours that are one run in every operand.
+fn merge(loops: &mut Vec<Loop>, lowered: &Lowered, notes: &mut Vec<Note>) {
+    let mut merged: Vec<(Loop, Vec<String>)> = Vec::new();
+    for inner in loops.drain(..) {
+        let names = vec![inner.name.clone()];
+        let Some((outer, outer_names)) = merged.last_mut() else {
+            merged.push((inner, names));
+            continue;
+        };
+        let broken = (0..inner.strides.len())
+            .find(|&i| inner.strides[i].checked_mul(inner.extent as isize) != Some(outer.strides[i]));
+        match broken {
+            None => {
+                outer.name = format!("{}·{}", outer.name, inner.name);
+                outer.extent *= inner.extent;
+                outer.strides = inner.strides;
+                outer_names.extend(names);
+            }
+            Some(operand) => {
+                notes.push(Note::NotMerged {
+                    axes: [outer.name.clone(), inner.name.clone()],
+                    operand: lowered.operands[operand].name.clone(),
+                });
+                merged.push((inner, names));
+            }
+        }
+    }
+    for (axis, names) in merged {
+        if names.len() > 1 {
+            notes.push(Note::Merged { axes: names });
+        }
+        loops.push(axis);
+    }
+}
+
+/// The axes in the order of the nest. A nest has at least the axes its leaf needs, of extent 1 where the shape has none.
+fn arrange(
+    mut kept: Vec<Loop>,
+    mut reduced: Vec<Loop>,
+    leaf: &Leaf,
+    order: Option<Order>,
+    operands: usize,
+) -> Vec<Loop> {
+    let unit = |role| Loop {
+        name: String::from("_"),
+        logical: usize::MAX,
+        role,
+        extent: 1,
+        strides: smallvec![0; operands],
+    };
+    if matches!(leaf, Leaf::Reduce(_)) && reduced.is_empty() {
+        reduced.push(unit(AxisRole::Reduced));
+    }
+    let needs_kept = match order {
+        None | Some(Order::Chain { .. }) => true,
+        Some(Order::Lanes { .. }) => false,
+    };
+    if needs_kept && kept.is_empty() {
+        kept.push(unit(AxisRole::Kept));
+    }
+    match order {
+        None => kept,
+        Some(Order::Lanes { .. }) => kept.into_iter().chain(reduced).collect(),
+        Some(Order::Chain { .. }) => {
+            let vector = kept.pop();
+            kept.into_iter().chain(reduced).chain(vector).collect()
+        }
+    }
+}
+
+fn finish(
+    lowered: &Lowered,
+    loops: Vec<Loop>,
+    order: Option<Order>,
+    mut bounds: SmallVec<[Bound; 6]>,
+    mut notes: Vec<Note>,
+    target: &Target,
+) -> Scheduled {
+    let vector_axis = loops.len() - 1;
+    for (i, bound) in bounds.iter_mut().enumerate() {
+        bound.strides = loops.iter().map(|l| l.strides[i]).collect();
+    }
+    let operands: Vec<Operand> = lowered
+        .operands
+        .iter()
+        .zip(&bounds)
+        .map(|(operand, bound)| {
+            let size = operand.dtype.size() as isize;
+            Operand {
+                name: operand.name.clone(),
+                dtype: operand.dtype,
+                role: operand.role,
+                stride: match (bound.strides[vector_axis], loops[vector_axis].extent) {
+                    // The stride along an axis of extent 1 is never taken, so it may be the one of most calls.
+                    (_, 1) if !operand.of_result => Stride::Unit,
+                    (0, _) => Stride::Zero,
+                    (stride, _) if stride == size => Stride::Unit,
+                    _ => Stride::Any,
+                },
+            }
+        })
+        .collect();
+    let mut leaf = lowered.leaf.clone();
+    if let (Leaf::Reduce(reduce), Some(order)) = (&mut leaf, order) {
+        reduce.order = order;
+    }
+    let vector = vector_shape(&leaf, &operands, target);
+    let extents: SmallVec<[usize; 4]> = loops.iter().map(|l| l.extent).collect();
+    for operand in operands.iter().filter(|o| o.stride == Stride::Any) {
+        notes.push(Note::Gathered {
+            operand: operand.name.clone(),
+        });
+    }
+    let tile = tile(&leaf, &operands, &bounds, &extents);
+    if let Some(size) = tile {
+        notes.push(Note::Tiled { size });
+    }
+    let axes = loops
+        .into_iter()
+        .map(|l| Axis {
+            name: l.name,
+            role: l.role,
+        })
+        .collect();
+    Scheduled {
+        nest: Nest {
+            name: lowered.name.clone(),
+            operands,
+            axes,
+            leaf,
+            vector,
+        },
+        binding: Binding {
+            extents,
+            operands: bounds,
+        },
+        notes,
+        tile,
+    }
+}
+
+/// Tiles pay where an operand strides along the vector axis and is short along the next one, so that a tile uses whole
+/// cache lines that a plain loop would fetch again and again.
+fn tile(leaf: &Leaf, operands: &[Operand], bounds: &[Bound], extents: &[usize]) -> Option<usize> {
+    let axes = extents.len();
+    if !matches!(leaf, Leaf::Map { .. }) || axes < 2 || extents[axes - 1] <= TILE || extents[axes - 2] <= 1 {
+        return None;
+    }
+    let disagrees = operands.iter().zip(bounds).any(|(operand, bound)| {
+        operand.stride == Stride::Any
+            && bound.strides[axes - 1].unsigned_abs() >= 64
+            && bound.strides[axes - 2].unsigned_abs() < 64
+            && bound.strides[axes - 2] != 0
+    });
+    disagrees.then_some(TILE)
+}
+
+/// Lanes so that the narrowest value fills a 128-bit register, as long as the widest takes no more than four; unroll by the
+/// length of the body, so that short loops keep the processor's units busy and long ones stay in the registers.
+fn vector_shape(leaf: &Leaf, operands: &[Operand], target: &Target) -> Vector {
+    let bytes = target.vector_bytes();
+    let map = leaf.map();
+    let functions = match leaf {
+        Leaf::Map { .. } => vec![map],
+        Leaf::Reduce(reduce) => vec![map, &reduce.combine],
+    };
+    let nodes = || {
+        functions
+            .iter()
+            .flat_map(|f| f.iter().map(move |(id, node)| (f.dtype(id), node)))
+    };
+    let computed = nodes().filter(|(_, node)| !matches!(node.op, Op::Param(_) | Op::Const(_)));
+    let stored = operands.iter().map(|o| o.dtype);
+    // A bool that is only computed takes the width of what it was made from.
+    let sizes: Vec<usize> = computed
+        .map(|(dtype, _)| dtype)
+        .filter(|d| *d != Dtype::Bool)
+        .chain(stored)
+        .map(|d| d.size())
+        .collect();
+    if bytes == 0 || sizes.is_empty() {
+        return Vector { lanes: 1, unroll: 1 };
+    }
+    let widest = sizes.iter().copied().max().unwrap_or(1);
+    let narrowest = sizes.iter().copied().min().unwrap_or(1);
+    let lanes = (bytes / narrowest).min(4 * bytes / widest);
+    let cost: u32 = nodes().map(|(_, node)| node.op.cost().flops()).sum();
+    let registers = (lanes * widest).div_ceil(bytes) as u32;
+    let unroll = match cost * registers {
+        0..=12 => 4,
+        13..=40 => 2,
+        _ => 1,
+    };
+    Vector {
+        lanes: lanes as u32,
+        unroll: (unroll / registers.min(unroll)).max(1),
+    }
+}

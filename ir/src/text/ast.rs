@@ -1,8 +1,10 @@
 //! The syntax tree of `.lw` text: what the parser makes, the printer prints, and lowering reads.
 //!
-//! Invariant: equality ignores where things stand ([`Span`] equals any other), so `parse(print(x)) == x` can be asked of
-//! trees.
+//! Invariants: equality ignores where things stand ([`Span`] equals any other), so `parse(print(x)) == x` can be asked of
+//! trees. A parsed tree is at most [`super::MAX_DEPTH`] levels high, chains of operators included, so functions over trees
+//! may recurse.
 
+use super::source::Source;
 use crate::dtype::Dtype;
 use crate::op::{Literal, Op};
 
@@ -45,6 +47,8 @@ pub struct Ident {
 /// A file: functions and kernels in the order of the text.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Module {
+    /// The text the spans are of; empty for a tree that was not parsed.
+    pub source: Source,
     /// The items, in order; a function may call those before it.
     pub items: Vec<Item>,
 }
@@ -127,9 +131,9 @@ pub struct Expr {
 pub enum ExprKind {
     /// A name: a parameter or a binding.
     Name(String),
-    /// A bare literal, weakly typed.
+    /// A bare literal, weakly typed; a sign before a number is part of it, so `-1` is one literal and `-(1)` an operator.
     Literal(Literal),
-    /// A literal with a dtype suffix: `1.5f32`, `nan_f32`, `bits_f32(0x7fc00001)`.
+    /// A literal with a dtype: `1.5f32`, `nan_f32`, `bits_f32(0x7fc00001)`, `true_bool`.
     Typed(crate::dtype::Scalar),
     /// An op written as an operator: `-x`, `!x`, `x + y`, `x < y`, `x & y`, `x << y` …; `&&` and `||` are `And` and `Or`.
     Operator(Op, Vec<Expr>),
@@ -159,6 +163,8 @@ pub enum ExprKind {
     },
     /// `x[1:, ::2, -1]`: kernels only.
     Index(Box<Expr>, Vec<Subscript>),
+    /// `[2, n]`: a shape, only as an argument by position (`reshape(x, [2, n])`); its names are extents.
+    List(Vec<Expr>),
 }
 
 /// The value of a named argument.

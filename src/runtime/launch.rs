@@ -1,0 +1,317 @@
+//! The launcher: the one place where pointers to users' arrays meet generated code.
+//!
+//! In: a compiled nest with the binding of a call ([`Launch::new`], which verifies it), then memory for each operand
+//! ([`Launch::run`]). Out: the outputs, written.
+//!
+//! Invariants: [`Launch::new`] refuses a binding that could leave the views it was made for; [`Launch::run`] refuses memory
+//! that does not cover what the binding reaches. Both checks stand before the first machine instruction, which is why
+//! generated code has none, and why `run` is safe to call.
+
+#![allow(unsafe_code, reason = "calls generated code on pointers into the caller's arrays")]
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::parallel::{Split, Threads, for_each};
+use super::view::{View, ViewMut};
+use crate::codegen::abi::{Abi, scratch_bytes};
+use crate::codegen::jit::JitCode;
+use crate::nest::schedule::Scheduled;
+use crate::nest::verify::{Violation, verify_binding};
+use crate::nest::{AxisRole, Binding, Leaf, Nest, Order, Role};
+
+/// A nest and its machine code, shared by all calls it fits.
+#[derive(Debug)]
+pub struct Kernel {
+    /// The loops.
+    pub nest: Nest,
+    /// Their code.
+    pub code: JitCode,
+}
+
+/// One kernel bound to the extents and strides of a call; it can be run many times on memory of that layout.
+#[derive(Debug)]
+pub struct Launch {
+    kernel: Arc<Kernel>,
+    abi: Abi,
+    binding: Binding,
+    tile: Option<usize>,
+    split: Split,
+    /// The argument block, without pointers.
+    template: Words,
+    /// Per operand: the bytes it reaches, relative to the view's first element.
+    reach: SmallVec<[Range<isize>; 6]>,
+}
+
+type Words = SmallVec<[u64; 32]>;
+
+/// The memory of one operand: where its first element is, and which bytes around it are its own.
+#[derive(Clone, Debug)]
+pub struct Region<'a> {
+    pointer: *mut u8,
+    bytes: Range<isize>,
+    writable: bool,
+    borrow: PhantomData<&'a ()>,
+}
+
+impl<'a> Region<'a> {
+    /// The memory of a view to read.
+    pub fn read(view: &'a View<'_>) -> Region<'a> {
+        Region {
+            pointer: view.pointer().cast_mut(),
+            bytes: byte_range(view.layout(), view.dtype().size()),
+            writable: false,
+            borrow: PhantomData,
+        }
+    }
+
+    /// The memory of a view to write.
+    pub fn write(view: &'a mut ViewMut<'_>) -> Region<'a> {
+        Region {
+            pointer: view.pointer(),
+            bytes: byte_range(view.layout(), view.dtype().size()),
+            writable: true,
+            borrow: PhantomData,
+        }
+    }
+}
+
+impl<'a> Region<'a> {
+    /// A part of an arena, for an intermediate array. The arena must have been reserved to that size.
+    ///
+    /// # Panics
+    /// If the arena is smaller: a fault of the calling module, which reserves what it planned.
+    pub fn within(arena: Option<&'a Arena>, bytes: &Range<usize>) -> Region<'a> {
+        let (base, len) = arena.map_or((0, 0), |a| (a.base, a.lines.len() * size_of::<Line>()));
+        assert!(bytes.end <= len, "the arena holds every intermediate array");
+        Region {
+            pointer: std::ptr::with_exposed_provenance_mut(base + bytes.start),
+            bytes: 0..(bytes.end - bytes.start) as isize,
+            writable: true,
+            borrow: PhantomData,
+        }
+    }
+}
+
+/// Memory for the intermediate arrays of one call at a time, kept for the next.
+#[derive(Debug, Default)]
+pub struct Arena {
+    lines: Vec<Line>,
+    /// The address of the first line; generated code reaches the lines through it alone.
+    base: usize,
+}
+
+impl Arena {
+    /// Makes room for `bytes` bytes.
+    pub fn reserve(&mut self, bytes: usize) {
+        let lines = bytes.div_ceil(size_of::<Line>());
+        if self.lines.len() < lines {
+            self.lines.resize(lines, Line([0; 64]));
+        }
+        self.base = self.lines.as_mut_ptr().expose_provenance();
+    }
+}
+
+/// The bytes that a layout's elements take, relative to the first logical one.
+pub fn byte_range(layout: &crate::shape::Layout, size: usize) -> Range<isize> {
+    let size = size as isize;
+    match layout.range() {
+        None => 0..0,
+        Some((low, high)) => low * size..(high + 1) * size,
+    }
+}
+
+impl Launch {
+    /// Binds a kernel to a schedule whose nest it was compiled from, for views of these byte ranges.
+    ///
+    /// # Errors
+    /// If an access could leave its view.
+    pub fn new(
+        kernel: Arc<Kernel>,
+        scheduled: &Scheduled,
+        split: Split,
+        views: &[Range<isize>],
+    ) -> Result<Launch, Vec<Violation>> {
+        let binding = scheduled.binding.clone();
+        verify_binding(&kernel.nest, &binding, views)?;
+        let abi = Abi::of(&kernel.nest);
+        let mut template: Words = SmallVec::from_elem(0, abi.len());
+        for (axis, &extent) in binding.extents.iter().enumerate() {
+            template[abi.extent(axis)] = extent as u64;
+        }
+        for (operand, bound) in binding.operands.iter().enumerate() {
+            for (axis, &stride) in bound.strides.iter().enumerate() {
+                template[abi.stride(operand, axis)] = stride as u64;
+            }
+        }
+        Ok(Launch {
+            abi,
+            tile: scheduled.tile,
+            split,
+            template,
+            reach: views.iter().cloned().collect(),
+            binding,
+            kernel,
+        })
+    }
+
+    /// How the call is split among threads.
+    pub fn split(&self) -> &Split {
+        &self.split
+    }
+
+    /// Runs the kernel on the operands' memory, inputs first, then outputs.
+    ///
+    /// # Panics
+    /// If a region does not cover the view that the launch was verified for, or an output's is not writable: a fault of the
+    /// calling module, which binds again for every layout.
+    pub fn run(&self, operands: &[Region<'_>], threads: &Threads) {
+        assert_eq!(operands.len(), self.reach.len(), "one region per operand");
+        let mut words = self.template.clone();
+        for (i, region) in operands.iter().enumerate() {
+            let reach = &self.reach[i];
+            assert!(
+                region.bytes.start <= reach.start && region.bytes.end >= reach.end,
+                "a region covers the view it stands for"
+            );
+            assert!(
+                region.writable || self.kernel.nest.operands[i].role == Role::Input,
+                "an output is writable"
+            );
+            // An offset beyond an empty view is never followed, so it need not stay inside an allocation.
+            let pointer = region.pointer.wrapping_offset(self.binding.operands[i].offset);
+            words[self.abi.pointer(i)] = pointer.expose_provenance() as u64;
+        }
+        if self.binding.kept_len(&self.kernel.nest) == 0 {
+            return;
+        }
+        match self.split {
+            Split::Serial { .. } => self.part(words),
+            Split::Axis { axis, grain } => {
+                let (axis, extent) = (axis.index(), self.binding.extents[axis.index()]);
+                for_each(threads, extent.div_ceil(grain), |i| {
+                    let start = i * grain;
+                    let mut words = words.clone();
+                    self.narrow(&mut words, axis, start, grain.min(extent - start));
+                    self.part(words);
+                });
+            }
+            Split::Blocks { grain } => self.run_blocks(words, grain, threads),
+        }
+    }
+
+    /// Runs `main` on one part, tile by tile where the operands disagree about the fast axis.
+    fn part(&self, mut words: Words) {
+        match self.tile {
+            Some(size) => self.tiles(&words, 0, size),
+            None => {
+                let nest = &self.kernel.nest;
+                let vector = words[self.abi.extent(nest.vector_axis().index())] as usize;
+                with_scratch(self.scratch_bytes(vector), |scratch| {
+                    words[Abi::SCRATCH] = scratch.expose_provenance() as u64;
+                    // SAFETY: the block has the form that `Abi` gives this nest. Its pointers and strides reach inside the
+                    // regions that `run` checked: `new` verified the whole, and a part is the whole with some axis
+                    // narrowed. Scratch has the size that the interface asks for, and the code lives as long as `kernel`.
+                    unsafe { self.kernel.code.main()(words.as_mut_ptr()) }
+                });
+            }
+        }
+    }
+
+    /// Tiles the two innermost axes; outer ones go index by index so that a tile's lines stay in cache.
+    fn tiles(&self, words: &Words, axis: usize, size: usize) {
+        let axes = self.binding.extents.len();
+        let step = if axis + 2 >= axes { size } else { 1 };
+        let extent = words[self.abi.extent(axis)] as usize;
+        for start in (0..extent).step_by(step) {
+            let mut words = words.clone();
+            self.narrow(&mut words, axis, start, step.min(extent - start));
+            if axis + 1 < axes {
+                self.tiles(&words, axis + 1, size);
+            } else {
+                // SAFETY: as in `part`; a map needs no scratch.
+                unsafe { self.kernel.code.main()(words.as_mut_ptr()) }
+            }
+        }
+    }
+
+    /// Runs a reduction with the blocks of each result in parallel.
+    fn run_blocks(&self, words: Words, grain: usize, threads: &Threads) {
+        let nest = &self.kernel.nest;
+        let (Some(blocks), Some(finish), Leaf::Reduce(reduce)) =
+            (self.kernel.code.blocks(), self.kernel.code.finish(), &nest.leaf)
+        else {
+            return self.part(words);
+        };
+        let vector = nest.vector_axis().index();
+        let chain = matches!(reduce.order, Order::Chain { .. });
+        let count = self.binding.reduced_len(nest).div_ceil(reduce.order.block() as usize);
+        let outer: SmallVec<[usize; 4]> = (0..nest.axes.len())
+            .filter(|&a| nest.axes[a].role == AxisRole::Kept && !(chain && a == vector))
+            .collect();
+        let rounds: usize = outer.iter().map(|&a| self.binding.extents[a]).product();
+        with_scratch(self.scratch_bytes(self.binding.extents[vector]), |scratch| {
+            for round in 0..rounds {
+                let mut words = words.clone();
+                words[Abi::SCRATCH] = scratch.expose_provenance() as u64;
+                let mut rest = round;
+                for &axis in outer.iter().rev() {
+                    let extent = self.binding.extents[axis];
+                    self.narrow(&mut words, axis, rest % extent, 1);
+                    rest /= extent;
+                }
+                for_each(threads, count.div_ceil(grain), |i| {
+                    let mut words = words.clone();
+                    words[Abi::FIRST_BLOCK] = (i * grain) as u64;
+                    words[Abi::LAST_BLOCK] = ((i + 1) * grain).min(count) as u64;
+                    // SAFETY: as in `part`; the parts write disjoint blocks of scratch, and read the operands.
+                    unsafe { blocks(words.as_mut_ptr()) }
+                });
+                // SAFETY: as in `part`; every block of this index was written above.
+                unsafe { finish(words.as_mut_ptr()) }
+            }
+        });
+    }
+
+    /// Narrows a block to `len` indices of an axis from `start` on.
+    fn narrow(&self, words: &mut Words, axis: usize, start: usize, len: usize) {
+        words[self.abi.extent(axis)] = len as u64;
+        for operand in 0..self.reach.len() {
+            let stride = words[self.abi.stride(operand, axis)];
+            let pointer = &mut words[self.abi.pointer(operand)];
+            *pointer = pointer.wrapping_add(stride.wrapping_mul(start as u64));
+        }
+    }
+
+    fn scratch_bytes(&self, vector: usize) -> usize {
+        scratch_bytes(&self.kernel.nest, self.binding.reduced_len(&self.kernel.nest), vector)
+    }
+}
+
+/// 64 bytes, aligned as the interface asks for scratch.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Line(#[expect(dead_code, reason = "only generated code reads the bytes")] [u8; 64]);
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Calls `f` with at least `bytes` bytes of this thread's scratch memory, which is kept for the next call.
+fn with_scratch(bytes: usize, f: impl FnOnce(*mut u8)) {
+    if bytes == 0 {
+        return f(std::ptr::null_mut());
+    }
+    // Taken out of its cell: a thread that waits for parts of its own may be given another call's part to run.
+    let mut scratch = SCRATCH.take();
+    let lines = bytes.div_ceil(64);
+    if scratch.len() < lines {
+        scratch.resize(lines, Line([0; 64]));
+    }
+    f(scratch.as_mut_ptr().cast());
+    SCRATCH.set(scratch);
+}

@@ -1,0 +1,6 @@
+//! Running kernels: views of arrays in, checks, parallel launch, arrays out.
+
+pub mod array;
+pub mod launch;
+pub mod parallel;
+pub mod view;
