@@ -1,1 +1,190 @@
-//! Under construction.
+//! Writes every op that back ends do not emit — transcendental functions above all — in basic ops.
+//!
+//! In: a typed [`Func`]. Out: a canonical typed function with the same parameters and results whose every op is
+//! [`Stage::Basic`] at its dtype.
+//!
+//! Because the formulas are nodes of the IR, each back end, vector width and thread count gives the same bits. Invariants:
+//! expansions are straight-line (choices are `select`s), contain only basic ops, and never depend on a target. Each function
+//! states its method, its op count and the largest error measured; [`max_ulp`] gives the bound that callers may rely on.
+
+mod format;
+mod value;
+
+mod basic;
+mod erf;
+mod exp;
+mod int;
+mod log;
+mod pow;
+mod trig;
+
+#[rustfmt::skip]
+mod coefficients;
+
+pub mod half;
+
+use crate::Builder;
+use crate::dtype::Dtype;
+use crate::func::{ExprId, Func, MAX_NODES};
+use crate::op::{Op, Stage};
+use value::{Context, Value};
+
+/// Why a function cannot be written in basic ops.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExpandError {
+    /// The op has a name and a type rule, but no expansion yet.
+    #[error("`{}` is not yet supported", op.name())]
+    NotYetSupported {
+        /// The op.
+        op: Op,
+        /// The type it was to compute in.
+        dtype: Dtype,
+    },
+    /// The function is polymorphic; inference comes first.
+    #[error("`{name}` has no types yet, so it cannot be expanded")]
+    Untyped {
+        /// The function's name.
+        name: String,
+    },
+    /// The expanded function has more nodes than a function may have.
+    #[error("`{name}` has {nodes} operations once its functions are expanded; at most {MAX_NODES} are allowed")]
+    TooLarge {
+        /// The function's name.
+        name: String,
+        /// Nodes of the expanded function.
+        nodes: usize,
+    },
+}
+
+/// Rewrites every op of a typed function that is not basic at its dtype.
+///
+/// ```
+/// use loopweave_ir::expand::expand;
+/// use loopweave_ir::op::Stage;
+/// use loopweave_ir::{Builder, Dtype, Op};
+/// let mut b = Builder::typed("f");
+/// let x = b.param("x", Some(Dtype::F32));
+/// let y = b.node(Op::Exp, &[x]);
+/// let f = expand(&b.finish(&[y])).unwrap();
+/// assert!(f.nodes().iter().all(|n| n.op.stage_for(n.dtype.unwrap()) == Stage::Basic));
+/// ```
+///
+/// # Errors
+/// [`ExpandError::NotYetSupported`] for an op without an expansion, [`ExpandError::TooLarge`] where the result would exceed
+/// [`MAX_NODES`], [`ExpandError::Untyped`] for a polymorphic function.
+pub fn expand(func: &Func) -> Result<Func, ExpandError> {
+    rewrite(func, |op, dtype, args| match op.stage_for(dtype) {
+        Stage::Basic => Ok(None),
+        Stage::Planned => Err(ExpandError::NotYetSupported { op, dtype }),
+        Stage::Expanded => expansion(op, args)
+            .map(Some)
+            .ok_or(ExpandError::NotYetSupported { op, dtype }),
+    })
+}
+
+/// Rewrites casts to and from `f16` and `bf16` as integer arithmetic on their bits, for a back end without conversion
+/// instructions: afterwards `bitcast` to and from `u16` is the only op on a storage value.
+///
+/// # Errors
+/// As [`expand`], except that every op is supported.
+pub fn lower_storage_casts(func: &Func) -> Result<Func, ExpandError> {
+    rewrite(func, |op, _, args| {
+        Ok(match op {
+            Op::Cast(Dtype::F16) => Some(half::narrow_f16(args[0]).bitcast(Dtype::F16)),
+            Op::Cast(Dtype::Bf16) => Some(half::narrow_bf16(args[0]).bitcast(Dtype::Bf16)),
+            Op::Cast(Dtype::F32) => match args[0].dtype() {
+                Dtype::F16 => Some(half::widen_f16(args[0].bits())),
+                Dtype::Bf16 => Some(half::widen_bf16(args[0].bits())),
+                _ => None,
+            },
+            _ => None,
+        })
+    })
+}
+
+/// The largest distance of an expansion from the exact value, in units in the last place, or `None` for an op that is not
+/// expanded at this dtype. `ir/ACCURACY.md` has the errors measured; integer and exact expansions have bound 0.
+pub fn max_ulp(op: &Op, dtype: Dtype) -> Option<f64> {
+    if op.stage_for(dtype) != Stage::Expanded {
+        return None;
+    }
+    Some(match (op, dtype) {
+        (Op::Exp | Op::Ln | Op::Sin | Op::Cos | Op::Tanh | Op::Erf | Op::Sigmoid, _) => 1.0,
+        // The cube of x is two multiplications; every other power is within 1.
+        (Op::Pow, Dtype::F32 | Dtype::F64) => 1.5,
+        (Op::Recip, _) => 0.5,
+        _ => 0.0,
+    })
+}
+
+/// Copies `func` node by node, replacing each node for which `replace` gives a value; it sees the op, the dtype its operands
+/// have (its own where it takes none) and the new operands.
+fn rewrite(
+    func: &Func,
+    replace: impl for<'a> Fn(Op, Dtype, &[Value<'a>]) -> Result<Option<Value<'a>>, ExpandError>,
+) -> Result<Func, ExpandError> {
+    let name = func.name().to_owned();
+    if !func.is_typed() {
+        return Err(ExpandError::Untyped { name });
+    }
+    let cx = Context::new(Builder::typed(name.clone()));
+    let params: Vec<ExprId> = func
+        .params()
+        .iter()
+        .zip(func.param_dtypes())
+        .map(|(p, dtype)| cx.param(&p.name, dtype))
+        .collect();
+    let mut map: Vec<ExprId> = Vec::with_capacity(func.nodes().len());
+    for (id, node) in func.iter() {
+        let dtype = node.args.first().map_or(func.dtype(id), |&a| func.dtype(a));
+        let args: Vec<Value<'_>> = node.args.iter().map(|a| cx.value(map[a.index()])).collect();
+        let new = match node.op {
+            Op::Param(index) => params[index as usize],
+            op => match replace(op, dtype, &args)? {
+                Some(value) => value.id,
+                None => {
+                    let ids: Vec<ExprId> = args.iter().map(|v| v.id).collect();
+                    cx.node(op, &ids).id
+                }
+            },
+        };
+        map.push(new);
+        if cx.len() > MAX_NODES {
+            return Err(ExpandError::TooLarge { name, nodes: cx.len() });
+        }
+    }
+    let results: Vec<ExprId> = func.results().iter().map(|r| map[r.index()]).collect();
+    Ok(cx.into_builder().finish(&results))
+}
+
+/// The expansion of an op of stage [`Stage::Expanded`]; `None` where the table names one that has no formula here.
+fn expansion<'a>(op: Op, args: &[Value<'a>]) -> Option<Value<'a>> {
+    let x = args[0];
+    let y = *args.last()?;
+    let is_float = x.dtype().is_float();
+    Some(match op {
+        Op::Sign => basic::sign(x),
+        Op::Recip => 1.0 / x,
+        Op::IsNan => x.ne(x),
+        Op::IsFinite => x.abs().lt(f64::INFINITY),
+        Op::IsInf => x.abs().eq(f64::INFINITY),
+        Op::Copysign => basic::copysign(x, y),
+        Op::Fmin => basic::fmin(x, y),
+        Op::Fmax => basic::fmax(x, y),
+        Op::TruncDiv => basic::trunc_div(x, y),
+        Op::FloorDiv if is_float => basic::floor_div(x, y),
+        Op::FloorDiv => int::floor_div(x, y),
+        Op::FloorMod if is_float => basic::floor_mod(x, y),
+        Op::FloorMod => int::floor_mod(x, y),
+        Op::Exp => exp::exp(x),
+        Op::Sigmoid => exp::sigmoid(x),
+        Op::Tanh => exp::tanh(x),
+        Op::Ln => log::ln(x),
+        Op::Sin => trig::sin(x),
+        Op::Cos => trig::cos(x),
+        Op::Erf => erf::erf(x),
+        Op::Pow if is_float => pow::pow(x, y),
+        Op::Pow => int::pow(x, y),
+        _ => return None,
+    })
+}

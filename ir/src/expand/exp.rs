@@ -1,0 +1,149 @@
+//! The exponential and the functions built on it: `exp`, `sigmoid`, `tanh`.
+//!
+//! All start from Cody and Waite's reduction x = k ln 2 + r with |r| ≤ ln 2 / 2 (*Software Manual for the Elementary
+//! Functions*, 1980, chapter 6), where k is found by adding 1.5 · 2^mantissa, whose low bits then hold k: no conversion to
+//! an integer, which 128-bit x86 code lacks for 64 bits.
+
+use super::coefficients::{EXP_F32, EXP_F64, TANH_F32, TANH_F64};
+use super::format::Format;
+use super::value::Value;
+use crate::dtype::Dtype;
+
+/// x = k ln 2 + r + r_lo.
+pub(super) struct Reduced<'a> {
+    format: &'static Format,
+    /// k plus twice the exponent's bias, as an unsigned integer.
+    biased: Value<'a>,
+    pub(super) r: Value<'a>,
+    pub(super) r_lo: Value<'a>,
+}
+
+/// Reduces x, of magnitude below 2^(mantissa − 1); a NaN gives a NaN r.
+pub(super) fn reduce(x: Value<'_>) -> Reduced<'_> {
+    let format = Format::of(x.dtype());
+    let shifted = x.fma(std::f64::consts::LOG2_E, format.magic);
+    let k = shifted - format.magic;
+    let exact = k.fma(-format.ln2_hi, x);
+    let r = k.fma(-format.ln2_lo, exact);
+    Reduced {
+        format,
+        biased: shifted.bits() - (format.magic_bits - 2 * format.bias),
+        r,
+        r_lo: k.fma(-format.ln2_lo, exact - r),
+    }
+}
+
+impl<'a> Reduced<'a> {
+    /// Two powers of two whose product is 2ᵏ; both are normal for |k| < 2 bias, so y · 2ᵏ is rounded once, even to a
+    /// subnormal number.
+    pub(super) fn scales(&self) -> (Value<'a>, Value<'a>) {
+        let half = self.biased >> 1;
+        let power = |biased: Value<'a>| (biased << self.format.mantissa).bitcast(self.format.dtype);
+        (power(half), power(self.biased - half))
+    }
+
+    /// 2ᵏ for k within the exponents of normal numbers.
+    pub(super) fn scale(&self) -> Value<'a> {
+        ((self.biased - self.format.bias) << self.format.mantissa).bitcast(self.format.dtype)
+    }
+
+    /// (eʳ − 1 − r) / r².
+    pub(super) fn quotient(&self) -> Value<'a> {
+        self.r.poly(self.format.pick(&EXP_F32, &EXP_F64))
+    }
+
+    /// eʳ − 1.
+    pub(super) fn expm1(&self) -> Value<'a> {
+        (self.r * self.r).fma(self.quotient(), self.r)
+    }
+
+    /// eʳ − 1 with the low word of the reduction.
+    pub(super) fn expm1_compensated(&self) -> Value<'a> {
+        (self.r * self.r).fma(self.quotient(), self.r_lo) + self.r
+    }
+}
+
+/// eˣ, by a polynomial of degree 6 (f32) or 11 (f64) in Horner's form.
+///
+/// 21 ops, 0.90 ulp (f32); 26 ops, 0.85 ulp (f64). The clamp lets x beyond the range overflow to ∞ or underflow to 0 in the last multiplication, and lets NaN pass.
+pub(super) fn exp(x: Value<'_>) -> Value<'_> {
+    let format = Format::of(x.dtype());
+    let (low, high) = format.pick((-104.0, 89.0), (-746.0, 710.0));
+    let x = x.gt(high).select(x.constant(high), x);
+    let x = x.lt(low).select(x.constant(low), x);
+    let reduced = reduce(x);
+    let r = reduced.r;
+    let y = reduced.quotient().fma(r, 1.0).fma(r, 1.0);
+    let (s1, s2) = reduced.scales();
+    y * s1 * s2
+}
+
+/// 1 / (1 + e⁻ˣ), as N / (1 + w) with w = e^−|x|, where N is w for negative x and 1 otherwise.
+///
+/// N and 1 + w are carried in two words and the quotient gets one Newton correction, so that the error is that of the last
+/// rounding and of e^−|x|. The power of two in w is multiplied in last, for subnormal results. 44 ops, 0.90 ulp (f32); 49 ops,
+/// 0.84 ulp (f64).
+pub(super) fn sigmoid(x: Value<'_>) -> Value<'_> {
+    let format = Format::of(x.dtype());
+    let far = format.pick(104.0, 746.0);
+    let a = x.abs();
+    let a = a.gt(far).select(a.constant(far), a);
+    let reduced = reduce(-a);
+    let u = reduced.expm1_compensated();
+    // eʳ = n + n_lo.
+    let n = u + 1.0;
+    let n_lo = u - (n - 1.0);
+    let (s1, s2) = reduced.scales();
+    let s = s1 * s2;
+    // 1 + w = d + d_lo.
+    let d = s.fma(n, 1.0);
+    let d_lo = s.fma(n_lo, s.fma(n, 1.0 - d));
+    let negative = x.lt(0.0);
+    let one = x.constant(1.0);
+    let n = negative.select(n, one);
+    let n_lo = negative.select(n_lo, 0.0);
+    let reciprocal = 1.0 / d;
+    let q = n * reciprocal;
+    let rest = (-q).fma(d, n) + (-q).fma(d_lo, n_lo);
+    let q = rest.fma(reciprocal, q);
+    q * negative.select(s1, one) * negative.select(s2, one)
+}
+
+/// The hyperbolic tangent: an odd polynomial near 0, else 1 − 2 / (e^2|x| + 1), with the sign put on last.
+///
+/// For f64 the polynomial ends at 1/4 and the denominator and quotient are carried in two words; for f32 it reaches 0.98,
+/// beyond which the quotient is below 1/4 and one word is enough. 34 ops, 0.93 ulp (f32); 57 ops, 0.85 ulp (f64).
+pub(super) fn tanh(x: Value<'_>) -> Value<'_> {
+    let format = Format::of(x.dtype());
+    let a = x.abs();
+    let s = a * a;
+    let near = (s * a).fma(s.poly(format.pick(&TANH_F32, &TANH_F64)), a);
+    let limit = format.pick(10.0, 22.0);
+    let bounded = a.gt(limit).select(a.constant(limit), a);
+    let reduced = reduce(bounded + bounded);
+    let scale = reduced.scale();
+    let base = scale + 1.0;
+    let far = match format.dtype {
+        Dtype::F64 => tanh_far_f64(&reduced, scale, base),
+        _ => tanh_far_f32(&reduced, scale, base),
+    };
+    let magnitude = a.lt(format.pick(0.98, 0.25)).select(near, far);
+    (magnitude.bits() | (x.bits() & format.sign_mask())).bitcast(format.dtype)
+}
+
+fn tanh_far_f32<'a>(reduced: &Reduced<'a>, scale: Value<'a>, base: Value<'a>) -> Value<'a> {
+    1.0 - 2.0 / scale.fma(reduced.expm1(), base)
+}
+
+fn tanh_far_f64<'a>(reduced: &Reduced<'a>, scale: Value<'a>, base: Value<'a>) -> Value<'a> {
+    let u = reduced.expm1_compensated();
+    // e^2|x| + 1 = d + d_lo, because `base` is the larger term.
+    let d = scale.fma(u, base);
+    let d_lo = scale.fma(u, base - d);
+    let q = 2.0 / d;
+    // 2 / (d + d_lo) = q + q_lo, where q / 2 stands for 1 / d.
+    let q_lo = ((-q).fma(d, 2.0) + (-q) * d_lo) * (q * 0.5);
+    let y = 1.0 - q;
+    let y_lo = (1.0 - y) - q;
+    y + (y_lo - q_lo)
+}

@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""Regenerates `ir/src/expand/coefficients.rs`.
+
+Method: minimax fits by Lawson's iteration (least squares on a dense Chebyshev grid, reweighted by the error itself), in
+300-bit arithmetic, for an error weighted by what the coefficient array multiplies; then the coefficients are rounded to the
+working format one at a time, lowest power first, and the remaining ones are fitted again after each rounding, so that the
+later ones absorb what the earlier ones lost (the idea of Sollya's `fpminimax`, done greedily).
+
+Usage: python3 minimax.py > ../src/expand/coefficients.rs      needs mpmath; takes ten seconds
+"""
+
+import struct
+import sys
+from mpmath import atanh, cos, erf, erfc, exp, expm1, fdot, floor, log, log1p, lu_solve, matrix, mp, mpf, nstr, pi, sin
+from mpmath import sqrt, tanh
+
+mp.prec = 300
+
+
+def round_to(bits, value):
+    """The value nearest to `value` with this many significant bits (no exponent limits)."""
+    with mp.workprec(bits):
+        return +mpf(value)
+
+
+class Fit:
+    """min over p in span{x^e : e in powers} of max |weight(x) (p(x) - target(x))| on [lo, hi]."""
+
+    def __init__(self, target, weight, lo, hi, powers, points=None):
+        self.powers = list(powers)
+        n = points or 12 * len(self.powers) + 60
+        lo, hi = mpf(lo), mpf(hi)
+        xs = [(lo + hi) / 2 - (hi - lo) / 2 * cos(pi * (mpf(i) + mpf(1) / 2) / n) for i in range(n)]
+        self.f = [target(x) for x in xs]
+        self.w = [abs(weight(x)) for x in xs]
+        self.basis = [[x**e for x in xs] for e in self.powers]
+        self.lawson = [mpf(1)] * n
+
+    def solve(self, first, residual):
+        """Weighted least squares for the coefficients from index `first` on."""
+        scale = [w * w * l for w, l in zip(self.w, self.lawson)]
+        basis = self.basis[first:]
+        n = len(basis)
+        a, b = matrix(n, n), matrix(n, 1)
+        for i in range(n):
+            weighted = [s * v for s, v in zip(scale, basis[i])]
+            for j in range(i, n):
+                a[i, j] = a[j, i] = fdot(weighted, basis[j])
+            b[i] = fdot(weighted, residual)
+        return list(lu_solve(a, b))
+
+    def errors(self, coeffs):
+        """The weighted errors at the grid's points."""
+        return [w * (fdot(coeffs, column) - f) for w, f, column in zip(self.w, self.f, zip(*self.basis))]
+
+    def rounded(self, bits, steps=6):
+        """The coefficients, each rounded to `bits`, and the largest weighted error."""
+        for _ in range(steps):
+            errors = [abs(e) for e in self.errors(self.solve(0, self.f))]
+            mean = sum(l * e for l, e in zip(self.lawson, errors))
+            self.lawson = [l * (e / mean + mpf(2) ** -20) for l, e in zip(self.lawson, errors)]
+        residual, out = list(self.f), []
+        for i, column in enumerate(self.basis):
+            c = round_to(bits, self.solve(i, residual)[0])
+            out.append(c)
+            residual = [r - c * v for r, v in zip(residual, column)]
+        return out, max(abs(r * w) for r, w in zip(residual, self.w))
+
+
+def emit(name, doc, coeffs, error):
+    log2 = nstr(log(error, 2), 4) if error else "-inf"
+    print(f"/// {doc} Largest weighted error 2^{log2}.")
+    print(f"pub(super) const {name}: [f64; {len(coeffs)}] = [")
+    for c in coeffs:
+        print(f"    f64::from_bits({bits_of(c):#018x}), // {float(c)!r}")
+    print("];\n")
+    print(f"{name}: 2^{log2}", file=sys.stderr)
+def emit_table(name, doc, rows):
+    print(f"/// {doc}")
+    print(f"pub(super) const {name}: [[f64; {len(rows[0])}]; {len(rows)}] = [")
+    for row in rows:
+        print("    [" + ", ".join(f"f64::from_bits({bits_of(c):#018x})" for c in row) + "],")
+    print("];\n")
+
+
+def emit_exponents(name, doc, exponents):
+    print(f"/// {doc}")
+    print(f"pub(super) const {name}: [u64; {len(exponents)}] = {list(exponents)};\n")
+
+
+def bits_of(c):
+    return struct.unpack("<Q", struct.pack("<d", float(c)))[0]
+
+
+def digits_of_two_over_pi(first, count):
+    """The binary digits `first` .. `first + count` after the point (the first digit is number 1), in place."""
+    with mp.workprec(2400):
+        lower = floor(mpf(2) ** (first + count - 1) * 2 / pi)
+        upper = floor(mpf(2) ** (first - 1) * 2 / pi)
+        return (lower - upper * mpf(2) ** count) * mpf(2) ** (1 - first - count)
+
+
+F32_THRESHOLDS = (51, 77, 103)
+F64_THRESHOLDS = (147, 293, 439, 585, 731, 877)
+
+
+def windows_f32():
+    """Windows for f32: 29, 29 and 53 digits; a window drops the digits that contribute multiples of 4."""
+    starts = [1] + [low - 24 for low in F32_THRESHOLDS]
+    return [[digits_of_two_over_pi(j, 29), digits_of_two_over_pi(j + 29, 29), digits_of_two_over_pi(j + 58, 53)] for j in starts]
+
+
+def windows_f64():
+    """Windows for f64: six times 53 digits, the first word of the first window being 0; from the fourth on, times 2^400.
+
+    The first word's product must be a multiple of 4 but for its rounding error, and the second word must begin with a
+    digit 1, so windows start a few digits early.
+    """
+    rows = [[mpf(0)] + [digits_of_two_over_pi(1 + 53 * i, 53) for i in range(5)]]
+    for index, low in enumerate(F64_THRESHOLDS):
+        j = low - 57
+        while not (digits_of_two_over_pi(j, 1) and digits_of_two_over_pi(j + 53, 1)):
+            j -= 1
+        print(f"window {low}: starts {low - 57 - j} digits earlier", file=sys.stderr)
+        scale = mpf(2) ** (400 if index >= 2 else 0)
+        rows.append([digits_of_two_over_pi(j + 53 * i, 53) * scale for i in range(6)])
+    return rows
+
+
+def near_zero(f, series):
+    """`f`, or its series where `f` would cancel."""
+    return lambda x: series(x) if abs(x) < mpf(2) ** -50 else f(x)
+
+
+def main():
+    print("//! Polynomial coefficients of the expansions, as bits; written by `ir/tools/minimax.py`, never by hand.")
+    print("//!")
+    print("//! Each array stands lowest power first, every value exact in the format it is used in. The error beside it is that of")
+    print("//! the rounded coefficients in exact arithmetic, relative to the function.\n")
+
+    half_ln2 = log(2) / 2 * mpf("1.0001")
+    q = near_zero(lambda r: (expm1(r) - r) / r**2, lambda r: mpf(1) / 2 + r / 6)
+    for dtype, bits, n in (("F32", 24, 5), ("F64", 53, 10)):
+        fit = Fit(q, lambda r: r * r / exp(r), -half_ln2, half_ln2, range(n))
+        emit(f"EXP_{dtype}", "(eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2.", *fit.rounded(bits))
+
+    q = near_zero(lambda f: (log1p(f) - f) / f**2, lambda f: -mpf(1) / 2 + f / 3)
+    for dtype, bits, n in (("F32", 24, 9), ("F64", 53, 20)):
+        fit = Fit(q, lambda f: f * f / log1p(f), -mpf(1) / 3, mpf(1) / 3, range(n))
+        emit(f"LN_{dtype}", "(ln(1 + f) − f) / f² for |f| ≤ 1/3.", *fit.rounded(bits))
+
+    for dtype, bits, n, top in (("F32", 24, 7, mpf("0.98")), ("F64", 53, 10, mpf("0.25"))):
+        fit = Fit(lambda s: (tanh(sqrt(s)) / sqrt(s) - 1) / s, lambda s: s * sqrt(s) / tanh(sqrt(s)), mpf(2) ** -60, top**2, range(n))
+        emit(f"TANH_{dtype}", f"(tanh x / x − 1) / s in s = x² for x ≤ {nstr(top)}.", *fit.rounded(bits))
+
+    # The head coefficient is 2/√π − 1, because the expansion adds x itself.
+    for dtype, bits, n, top in (("F32", 24, 7, mpf(970) / 1024), ("F64", 53, 14, mpf(1))):
+        fit = Fit(lambda s: erf(sqrt(s)) / sqrt(s) - 1, lambda s: sqrt(s) / erf(sqrt(s)), mpf(2) ** -60, top**2, range(n))
+        emit(f"ERF_{dtype}", f"erf x / x − 1 in s = x² for x ≤ {nstr(top)}.", *fit.rounded(bits))
+    for dtype, bits, n, low, top in (("F32", 24, 9, mpf(970) / 1024, mpf(4)), ("F64", 53, 22, mpf(1), mpf(6))):
+        fit = Fit(lambda t: -log(erfc(t + low)), lambda t: erfc(t + low) / erf(t + low), 0, top - low, range(n), points=600)
+        emit(f"ERFC_{dtype}", f"−ln erfc(t + {nstr(low)}) for t + {nstr(low)} ≤ {nstr(top)}.", *fit.rounded(bits))
+
+    quarter = pi / 2
+    fit = Fit(lambda s: sin(quarter * sqrt(s)) / sqrt(s), lambda s: sqrt(s) / sin(quarter * sqrt(s)), mpf(2) ** -60, mpf("0.2501"), range(5))
+    emit("SIN_QUARTER", "sin(f π/2) / f in f², |f| ≤ 1/2, for f32 results.", *fit.rounded(53))
+    fit = Fit(lambda s: cos(quarter * sqrt(s)), lambda s: 1 / cos(quarter * sqrt(s)), 0, mpf("0.2501"), range(6))
+    emit("COS_QUARTER", "cos(f π/2) in f², |f| ≤ 1/2, for f32 results.", *fit.rounded(53))
+    top = (pi / 4 * mpf("1.0001")) ** 2
+    fit = Fit(lambda s: (sin(sqrt(s)) / sqrt(s) - 1) / s, lambda s: s * sqrt(s) / sin(sqrt(s)), mpf(2) ** -60, top, range(7))
+    emit("SIN_F64", "(sin r / r − 1) / s in s = r² for |r| ≤ π/4.", *fit.rounded(53))
+    fit = Fit(lambda s: (cos(sqrt(s)) - 1 + s / 2) / s**2, lambda s: s**2 / cos(sqrt(s)), mpf(2) ** -60, top, range(7))
+    emit("COS_F64", "(cos r − 1 + s/2) / s² in s = r² for |r| ≤ π/4.", *fit.rounded(53))
+
+    emit_exponents("TWO_OVER_PI_F32_FROM", "Exponents of x from which the rows but the first of [`TWO_OVER_PI_F32`] hold.", F32_THRESHOLDS)
+    emit_table("TWO_OVER_PI_F32", "Windows of the digits of 2/π for f32: words of 29, 29 and 53.", windows_f32())
+    emit_exponents("TWO_OVER_PI_F64_FROM", "Exponents of x from which the rows but the first of [`TWO_OVER_PI_F64`] hold.", F64_THRESHOLDS)
+    doc = "Windows of the digits of 2/π for f64: six words of 53; from the fourth row on, times 2⁴⁰⁰."
+    emit_table("TWO_OVER_PI_F64", doc, windows_f64())
+
+    top = ((sqrt(2) - 1) / (sqrt(2) + 1) * mpf("1.0001")) ** 2
+    fit = Fit(lambda z: log((1 + sqrt(z)) / (1 - sqrt(z)), 2) / sqrt(z), lambda z: sqrt(z) / log((1 + sqrt(z)) / (1 - sqrt(z)), 2), mpf(2) ** -60, top, range(8))
+    emit("LOG2_POW", "log2((1 + s) / (1 − s)) / s in s², |s| ≤ 0.1716, for f32 results.", *fit.rounded(53))
+    fit = Fit(lambda r: mpf(2) ** r, lambda r: mpf(2) ** -r, -mpf("0.5001"), mpf("0.5001"), range(9))
+    emit("EXP2_POW", "2ʳ for |r| ≤ 1/2, for f32 results.", *fit.rounded(53))
+    tail = lambda z: (2 * atanh(sqrt(z)) - 2 * sqrt(z) * (1 + z / 3 + z**2 / 5)) / (sqrt(z) * z**3)
+    fit = Fit(tail, lambda z: z**3 * sqrt(z) / (2 * atanh(sqrt(z))), mpf(2) ** -60, top, range(6))
+    emit("LN_TAIL_POW", "(2 atanh s − 2s − 2s³/3 − 2s⁵/5) / s⁷ in s², |s| ≤ 0.1716.", *fit.rounded(53))
+
+
+if __name__ == "__main__":
+    main()
