@@ -1,0 +1,193 @@
+//! Measures every expansion against correctly rounded functions and prints a table.
+//!
+//! `cargo run --release -p loopweave-ir --example accuracy -- [FUNCTION] [POINTS]`: all functions on about a million inputs
+//! each by default; 0 points means every one of the 2³² `f32` inputs.
+//!
+//! Of an `f64` function the table shows the distance to the correctly rounded value, in whole ulps.
+
+#[path = "../tests/oracle/mod.rs"]
+mod oracle;
+
+use loopweave_ir::{Dtype, Func, Op, Scalar, interp};
+use oracle::{CASES, Case, Inputs, distance, expanded, operations, wrong_specials};
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let only = args.next().filter(|name| name != "all");
+    let points: u64 = args
+        .next()
+        .map_or(1_000_000, |n| n.parse().expect("POINTS is a number"));
+    println!("| function | dtype | ops | points | max ulp | at | value | exact | wrong specials |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    for dtype in [Dtype::F32, Dtype::F64] {
+        for case in CASES
+            .iter()
+            .filter(|c| only.as_deref().is_none_or(|name| name == c.op.name()))
+        {
+            println!("{}", measure(case, dtype, points));
+        }
+    }
+}
+
+fn measure(case: &Case, dtype: Dtype, points: u64) -> String {
+    let func = expanded(case.op, dtype);
+    let mut kernel = Kernel::new(&func);
+    let mut inputs = Inputs::new(case.op, dtype, points);
+    let (mut worst, mut at, mut count) = (0.0, [0; 2], 0u64);
+    let mut chunk = [[0u64; Kernel::LANES]; 2];
+    loop {
+        let filled = inputs.fill(&mut chunk);
+        if filled == 0 {
+            break;
+        }
+        let results = kernel.run(&chunk).to_owned();
+        for lane in 0..filled {
+            let args = [chunk[0][lane], chunk[1][lane]];
+            let error = distance(case, dtype, args, results[lane]);
+            if error > worst {
+                (worst, at) = (error, args);
+            }
+        }
+        count += filled as u64;
+    }
+    let arity = case.op.arity();
+    let args: Vec<Scalar> = at[..arity].iter().map(|&b| Scalar::from_bits(dtype, b)).collect();
+    let value = interp::eval(&func, &args, 0).expect("an expanded function has a value")[0];
+    let exact = (case.exact)(args[0].as_f64(), args[arity - 1].as_f64());
+    let wrong = wrong_specials(case, dtype);
+    wrong.iter().for_each(|w| eprintln!("{w}"));
+    let specials = wrong.len();
+    format!(
+        "| {} | {dtype} | {} | {count} | {worst:.4} | {args:?} | {value} | {exact:?} | {specials} |",
+        case.op.name(),
+        operations(&func),
+    )
+}
+
+/// A function evaluated node by node over arrays: the interpreter's meaning, fast enough for billions of inputs.
+struct Kernel<'f> {
+    func: &'f Func,
+    values: Vec<[u64; Kernel::LANES]>,
+}
+
+impl<'f> Kernel<'f> {
+    const LANES: usize = 1024;
+
+    fn new(func: &'f Func) -> Kernel<'f> {
+        let constant = |op: Op| match op {
+            Op::Const(value) => value.bits(),
+            _ => 0,
+        };
+        let values = func.nodes().iter().map(|n| [constant(n.op); Kernel::LANES]).collect();
+        Kernel { func, values }
+    }
+
+    fn run(&mut self, args: &[[u64; Kernel::LANES]; 2]) -> &[u64] {
+        for (id, node) in self.func.iter() {
+            let (before, rest) = self.values.split_at_mut(id.index());
+            let out = &mut rest[0];
+            let operand = |i: usize| &before[node.args[i.min(node.args.len() - 1)].index()];
+            match node.op {
+                Op::Param(p) => *out = args[p as usize],
+                Op::Const(_) => {}
+                Op::Bitcast(_) => *out = *operand(0),
+                Op::Select => {
+                    for (i, o) in out.iter_mut().enumerate() {
+                        *o = if operand(0)[i] != 0 {
+                            operand(1)[i]
+                        } else {
+                            operand(2)[i]
+                        };
+                    }
+                }
+                Op::Cast(to) => {
+                    let from = self.func.dtype(node.args[0]);
+                    for (o, &x) in out.iter_mut().zip(operand(0)) {
+                        *o = Scalar::from_f64(to, Scalar::from_bits(from, x).as_f64()).bits();
+                    }
+                }
+                op => {
+                    let [x, y, z] = [0, 1, 2].map(operand);
+                    match self.func.dtype(node.args[0]) {
+                        Dtype::F32 => float_f32(op, out, x, y, z),
+                        Dtype::F64 => float_f64(op, out, x, y, z),
+                        Dtype::U32 => integer_u32(op, out, x, y),
+                        Dtype::Bool | Dtype::U64 => integer_u64(op, out, x, y),
+                        other => panic!("no expansion measured here computes in {other}"),
+                    }
+                }
+            }
+        }
+        &self.values[self.func.results()[0].index()]
+    }
+}
+
+type Lanes = [u64; Kernel::LANES];
+
+macro_rules! each {
+    ($out:ident, $args:expr, |$x:ident, $y:ident, $z:ident| $value:expr, $from:expr, $to:expr) => {{
+        let [xs, ys, zs]: [&Lanes; 3] = $args;
+        for i in 0..Kernel::LANES {
+            let ($x, $y, $z) = ($from(xs[i]), $from(ys[i]), $from(zs[i]));
+            let _ = ($y, $z);
+            $out[i] = $to($value);
+        }
+    }};
+}
+
+macro_rules! float {
+    ($name:ident, $t:ident, $bits:ident) => {
+        fn $name(op: Op, out: &mut Lanes, xs: &Lanes, ys: &Lanes, zs: &Lanes) {
+            let from = |b: u64| $t::from_bits(b as $bits);
+            let to = |v: $t| u64::from(v.to_bits());
+            let truth = u64::from;
+            let args = [xs, ys, zs];
+            match op {
+                Op::Add => each!(out, args, |x, y, z| x + y, from, to),
+                Op::Sub => each!(out, args, |x, y, z| x - y, from, to),
+                Op::Mul => each!(out, args, |x, y, z| x * y, from, to),
+                Op::Div => each!(out, args, |x, y, z| x / y, from, to),
+                Op::Fma => each!(out, args, |x, y, z| x.mul_add(y, z), from, to),
+                Op::Neg => each!(out, args, |x, y, z| -x, from, to),
+                Op::Abs => each!(out, args, |x, y, z| x.abs(), from, to),
+                Op::Round => each!(out, args, |x, y, z| x.round_ties_even(), from, to),
+                Op::Trunc => each!(out, args, |x, y, z| x.trunc(), from, to),
+                Op::Eq => each!(out, args, |x, y, z| x == y, from, truth),
+                Op::Ne => each!(out, args, |x, y, z| x != y, from, truth),
+                Op::Lt => each!(out, args, |x, y, z| x < y, from, truth),
+                Op::Gt => each!(out, args, |x, y, z| x > y, from, truth),
+                Op::Ge => each!(out, args, |x, y, z| x >= y, from, truth),
+                other => panic!("no expansion measured here has `{}` of floats", other.name()),
+            }
+        }
+    };
+}
+
+float!(float_f32, f32, u32);
+float!(float_f64, f64, u64);
+
+macro_rules! integer {
+    ($name:ident, $t:ident) => {
+        fn $name(op: Op, out: &mut Lanes, xs: &Lanes, ys: &Lanes) {
+            let from = |b: u64| b as $t;
+            let to = u64::from;
+            let args = [xs, ys, ys];
+            match op {
+                Op::Add => each!(out, args, |x, y, z| x.wrapping_add(y), from, to),
+                Op::Sub => each!(out, args, |x, y, z| x.wrapping_sub(y), from, to),
+                Op::And => each!(out, args, |x, y, z| x & y, from, to),
+                Op::Or => each!(out, args, |x, y, z| x | y, from, to),
+                Op::Xor => each!(out, args, |x, y, z| x ^ y, from, to),
+                Op::Shl => each!(out, args, |x, y, z| x.wrapping_shl(y as u32), from, to),
+                Op::Shr => each!(out, args, |x, y, z| x.wrapping_shr(y as u32), from, to),
+                Op::Not => each!(out, args, |x, y, z| x ^ 1, from, to),
+                Op::Eq => each!(out, args, |x, y, z| x == y, from, u64::from),
+                Op::Ne => each!(out, args, |x, y, z| x != y, from, u64::from),
+                other => panic!("no expansion measured here has `{}` of integers", other.name()),
+            }
+        }
+    };
+}
+
+integer!(integer_u32, u32);
+integer!(integer_u64, u64);
