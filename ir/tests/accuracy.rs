@@ -5,6 +5,7 @@ mod oracle;
 
 use loopweave_ir::expand::{expand, max_ulp};
 use loopweave_ir::interp::Evaluator;
+use loopweave_ir::testing::Rng;
 use loopweave_ir::{Builder, Dtype, Op, Scalar};
 use oracle::{CASES, Case, Inputs, distance, expanded, operations, wrong_specials};
 
@@ -87,6 +88,22 @@ fn angles_nearest_to_quarter_turns_are_reduced_exactly() {
         check(case, Dtype::F64, hard.iter().copied());
         let narrow = |[bits, _]: [u64; 2]| [u64::from((f64::from_bits(bits) as f32).to_bits()), 0];
         check(case, Dtype::F32, hard.iter().copied().map(narrow));
+    }
+}
+
+/// At the ends of the windows of 2/π the words of a product stand farthest from where they stand elsewhere.
+#[test]
+fn angles_at_the_ends_of_windows_are_reduced_exactly() {
+    let mut rng = Rng::new(1);
+    let exponents = [147u64, 293, 439, 585, 731, 877, 1024].map(|end| [end - 1, end.min(1023)]);
+    let inputs: Vec<[u64; 2]> = exponents
+        .as_flattened()
+        .iter()
+        .flat_map(|&exponent| vec![exponent; 1_000])
+        .map(|exponent| [(1023 + exponent) << 52 | rng.bits() >> 12, 0])
+        .collect();
+    for case in CASES.iter().filter(|c| matches!(c.op, Op::Sin | Op::Cos)) {
+        check(case, Dtype::F64, inputs.iter().copied());
     }
 }
 
