@@ -7,8 +7,8 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{
-    Access, Decision, Group, Kind, Loop, Note, Op, Operand, Order, Parallel, Report, Role, Schedule, Stage, Stride, Unit,
-    Vector,
+    Access, Decision, Group, Kind, Loop, Note, Op, Operand, Order, Parallel, Report, Role, Schedule, Stage, Stride,
+    Unit, Vector,
 };
 
 impl Report {
@@ -79,7 +79,10 @@ impl Text<'_> {
             writeln!(f, "    work: {}", work(schedule))?;
         }
         if self.level >= 3 && !group.accuracy.is_empty() {
-            let bounds = group.accuracy.iter().map(|a| format!("{} {} {} ulp", a.op, a.dtype, a.max_ulp));
+            let bounds = group
+                .accuracy
+                .iter()
+                .map(|a| format!("{} {} {} ulp", a.op, a.dtype, a.max_ulp));
             writeln!(f, "    accuracy: within {}", list(bounds))?;
         }
         if self.level >= 4 {
@@ -91,7 +94,10 @@ impl Text<'_> {
             if let Some(code) = group.code {
                 let (emit, compile, load) = (Time(code.emit_ns), Time(code.compile_ns), Time(code.load_ns));
                 let bytes = Bytes(code.bytes);
-                writeln!(f, "    code: {bytes}; emitted in {emit}, compiled in {compile}, loaded in {load}")?;
+                writeln!(
+                    f,
+                    "    code: {bytes}; emitted in {emit}, compiled in {compile}, loaded in {load}"
+                )?;
             }
         }
         Ok(())
@@ -100,9 +106,17 @@ impl Text<'_> {
 
 fn title(report: &Report, f: &mut Formatter<'_>) -> fmt::Result {
     let Some(options) = &report.options else {
-        return writeln!(f, "{}: not compiled yet; the first call decides the dtypes", report.program);
+        return writeln!(
+            f,
+            "{}: not compiled yet; the first call decides the dtypes",
+            report.program
+        );
     };
-    let ops = report.ops.iter().filter(|op| !matches!(op.kind.as_str(), "input" | "constant")).count();
+    let ops = report
+        .ops
+        .iter()
+        .filter(|op| !matches!(op.kind.as_str(), "input" | "constant"))
+        .count();
     let left = format!(
         "{}: {} from {}",
         report.program,
@@ -133,7 +147,11 @@ fn in_short(group: &Group) -> String {
         return format!("{kind}, not scheduled yet: the first call decides the loops");
     };
     let over = |role| {
-        let names = schedule.loops.iter().filter(|l| l.role == role && !l.is_unit()).map(|l| &l.name);
+        let names = schedule
+            .loops
+            .iter()
+            .filter(|l| l.role == role && !l.is_unit())
+            .map(|l| &l.name);
         let names = list(names);
         (!names.is_empty()).then_some(names)
     };
@@ -148,8 +166,14 @@ fn in_short(group: &Group) -> String {
         (None, Some(l)) => format!("parallel over {}", l.name),
         (None, None) => String::from("on the calling thread"),
     };
-    let vector = schedule.loops.iter().find_map(|l| l.vector.map(|v| format!("{} along {}", lanes(v), l.name)));
-    format!("{what}, {parallel}, {}", vector.unwrap_or_else(|| String::from("scalar")))
+    let vector = schedule
+        .loops
+        .iter()
+        .find_map(|l| l.vector.map(|v| format!("{} along {}", lanes(v), l.name)));
+    format!(
+        "{what}, {parallel}, {}",
+        vector.unwrap_or_else(|| String::from("scalar"))
+    )
 }
 
 /// A line of a table: cells that are aligned, and words that end the line.
@@ -164,7 +188,10 @@ fn nest_loop(l: &Loop) -> Row {
     words.extend(l.parallel.map(parts));
     words.extend(l.vector.map(|v| format!("vector of {}", lanes(v))));
     words.extend(l.tile.map(|size| format!("tiles of {size}")));
-    (vec![kept.to_owned(), l.name.clone(), l.extent.to_string()], words.join("; "))
+    (
+        vec![kept.to_owned(), l.name.clone(), l.extent.to_string()],
+        words.join("; "),
+    )
 }
 
 fn order(order: Order) -> String {
@@ -247,11 +274,11 @@ fn work(schedule: &Schedule) -> String {
 
 fn op(op: &Op) -> Row {
     let shape = match &op.shape {
-        Some(shape) => format!("{shape:?}"),
-        None => format!("rank {}", op.rank),
+        Some(shape) => format!("{}{shape:?}", op.dtype),
+        None => format!("{} of rank {}", op.dtype, op.rank),
     };
     let place = op.position.map(|p| format!("line {}, column {}", p.line, p.column));
-    let cells = vec![op.name.clone(), op.kind.clone(), format!("{}{shape}", op.dtype)];
+    let cells = vec![op.name.clone(), op.kind.clone(), shape];
     (cells, place.unwrap_or_default())
 }
 
@@ -275,7 +302,9 @@ fn section<T>(f: &mut Formatter<'_>, indent: &str, heading: &str, items: &[T], r
 fn rows<T>(f: &mut Formatter<'_>, indent: &str, items: &[T], row: impl Fn(&T) -> Row) -> fmt::Result {
     let rows: Vec<Row> = items.iter().map(row).collect();
     let columns = rows.first().map_or(0, |(cells, _)| cells.len());
-    let widths: Vec<usize> = (0..columns).map(|c| width(rows.iter().map(|(cells, _)| &cells[c]))).collect();
+    let widths: Vec<usize> = (0..columns)
+        .map(|c| width(rows.iter().map(|(cells, _)| &cells[c])))
+        .collect();
     for (cells, words) in &rows {
         let mut line = String::from(indent);
         for (cell, &width) in cells.iter().zip(&widths) {
