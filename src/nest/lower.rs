@@ -147,7 +147,7 @@ fn lower_reduce(graph: &Graph, group: &Group, node: NodeId, fast: Fast) -> Resul
         .collect();
     let count = after.builder.param("count", Some(Dtype::I64));
     let value = combiner.finish(&mut after.builder, &accumulated, count, graph.node(node).dtype);
-    after.known.insert((node, None), value);
+    after.given = Some((node, value));
     let results: Vec<ExprId> = group.roots.iter().map(|&root| after.value(root)).collect();
     let (finish, after_operands) = after.finish(&results);
     let finish_loads = ids(operands.len(), after_operands.len());
@@ -244,6 +244,8 @@ struct Walk<'a> {
     members: HashSet<NodeId>,
     builder: Builder,
     of_result: bool,
+    /// A node whose value is there already, whatever axes of extent 1 a reader broadcasts it along.
+    given: Option<(NodeId, ExprId)>,
     operands: Vec<Operand>,
     known: HashMap<(NodeId, Path), ExprId>,
 }
@@ -255,6 +257,7 @@ impl<'a> Walk<'a> {
             members: group.members.iter().copied().collect(),
             builder: Builder::typed(&group.name),
             of_result,
+            given: None,
             operands: Vec::new(),
             known: HashMap::new(),
         }
@@ -310,6 +313,11 @@ impl<'a> Walk<'a> {
     }
 
     fn compute(&mut self, node: NodeId, path: &Path, args: &[ExprId]) -> ExprId {
+        if let Some((given, value)) = self.given
+            && given == node
+        {
+            return value;
+        }
         match &self.graph.node(node).op {
             ArrayOp::Map(func) if self.members.contains(&node) => self.builder.inline(func, args)[0],
             ArrayOp::View(_) => args[0],
