@@ -13,6 +13,23 @@ pub mod codegen;
 
 pub mod runtime;
 
+pub mod error;
+pub mod report;
+
+pub mod pipeline;
+
+pub mod jit;
+
+pub use error::Error;
 pub use loopweave_ir as ir;
 pub use loopweave_ir::{Dtype, Expr, Func, Scalar};
 pub use runtime::array::{AnyArray, Output, OutputError};
+
+/// What most programs need: `use loopweave::prelude::*`.
+pub mod prelude {
+    pub use crate::Dtype::*;
+    pub use crate::ir::simplify::Fast;
+    pub use crate::report::Report;
+    pub use crate::target::Target;
+    pub use crate::{AnyArray, Dtype, Error, Expr, Func, Scalar, jit};
+}

@@ -3,6 +3,7 @@
 //! In: a shape and strides. Out: a [`Layout`], or an error that names the axis. Invariant: no function here touches memory,
 //! and none overflows: a layout whose byte range does not fit `isize` cannot be made.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
 use smallvec::SmallVec;
@@ -177,6 +178,32 @@ impl Layout {
             strides,
             offset: 0,
         })
+    }
+
+    /// The dense layout of a new array of this shape: its axes in the order in which the first of `models` with the same
+    /// shape has them, in C order if there is none. A result of Fortran-ordered arrays is so Fortran-ordered too.
+    ///
+    /// # Errors
+    /// A shape too large for memory.
+    pub fn like(shape: &[usize], models: &[&Layout]) -> Result<Layout, ShapeError> {
+        let mut layout = Layout::contiguous(shape)?;
+        let moves = |m: &Layout| {
+            m.shape
+                .iter()
+                .zip(&m.strides)
+                .all(|(&extent, &stride)| extent <= 1 || stride != 0)
+        };
+        let model = models.iter().find(|m| m.shape[..] == *shape && moves(m));
+        if let Some(model) = model.filter(|m| !m.is_contiguous()) {
+            let mut order: Dims<usize> = (0..shape.len()).collect();
+            order.sort_by_key(|&axis| Reverse(model.strides[axis].unsigned_abs()));
+            let mut stride = 1;
+            for &axis in order.iter().rev() {
+                layout.strides[axis] = stride;
+                stride *= shape[axis].max(1) as isize;
+            }
+        }
+        Ok(layout)
     }
 
     /// The layout of these extents and strides, counted in elements.

@@ -13,11 +13,16 @@ use loopweave_ir::{Builder, Dtype, Func, Op, Scalar, interp};
 fn main() {
     let mut args = std::env::args().skip(1);
     let only = args.next().filter(|name| name != "all");
-    let points: u64 = args.next().map_or(1_000_000, |n| n.parse().expect("POINTS is a number"));
+    let points: u64 = args
+        .next()
+        .map_or(1_000_000, |n| n.parse().expect("POINTS is a number"));
     println!("| function | dtype | ops | points | max ulp | at | value | exact | wrong specials |");
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for dtype in [Dtype::F32, Dtype::F64] {
-        for case in CASES.iter().filter(|c| only.as_deref().is_none_or(|name| name == c.op.name())) {
+        for case in CASES
+            .iter()
+            .filter(|c| only.as_deref().is_none_or(|name| name == c.op.name()))
+        {
             println!("{}", measure(case, dtype, points));
         }
     }
@@ -32,21 +37,59 @@ struct Case {
 }
 
 const CASES: &[Case] = &[
-    Case { op: Op::Exp, exact: |x, _| core_math::exp(x), exact_f32: |x, _| core_math::expf(x) },
-    Case { op: Op::Ln, exact: |x, _| core_math::log(x), exact_f32: |x, _| core_math::logf(x) },
-    Case { op: Op::Sin, exact: |x, _| core_math::sin(x), exact_f32: |x, _| core_math::sinf(x) },
-    Case { op: Op::Cos, exact: |x, _| core_math::cos(x), exact_f32: |x, _| core_math::cosf(x) },
-    Case { op: Op::Tanh, exact: |x, _| core_math::tanh(x), exact_f32: |x, _| core_math::tanhf(x) },
-    Case { op: Op::Erf, exact: |x, _| core_math::erf(x), exact_f32: |x, _| core_math::erff(x) },
-    Case { op: Op::Sigmoid, exact: |x, _| sigmoid(x), exact_f32: |x, _| sigmoid(x as f64) as f32 },
-    Case { op: Op::Pow, exact: core_math::pow, exact_f32: core_math::powf },
+    Case {
+        op: Op::Exp,
+        exact: |x, _| core_math::exp(x),
+        exact_f32: |x, _| core_math::expf(x),
+    },
+    Case {
+        op: Op::Ln,
+        exact: |x, _| core_math::log(x),
+        exact_f32: |x, _| core_math::logf(x),
+    },
+    Case {
+        op: Op::Sin,
+        exact: |x, _| core_math::sin(x),
+        exact_f32: |x, _| core_math::sinf(x),
+    },
+    Case {
+        op: Op::Cos,
+        exact: |x, _| core_math::cos(x),
+        exact_f32: |x, _| core_math::cosf(x),
+    },
+    Case {
+        op: Op::Tanh,
+        exact: |x, _| core_math::tanh(x),
+        exact_f32: |x, _| core_math::tanhf(x),
+    },
+    Case {
+        op: Op::Erf,
+        exact: |x, _| core_math::erf(x),
+        exact_f32: |x, _| core_math::erff(x),
+    },
+    Case {
+        op: Op::Sigmoid,
+        exact: |x, _| sigmoid(x),
+        exact_f32: |x, _| sigmoid(x as f64) as f32,
+    },
+    Case {
+        op: Op::Pow,
+        exact: core_math::pow,
+        exact_f32: core_math::powf,
+    },
 ];
 
 /// 1 / (1 + e⁻ˣ) from a correctly rounded exponential and the ratio of its rounding error, which `exp` of the residual
 /// logarithm shows.
 fn sigmoid(x: f64) -> f64 {
     if !(x.abs() < 800.0) {
-        return if x.is_nan() { x } else if x > 0.0 { 1.0 } else { 0.0 };
+        return if x.is_nan() {
+            x
+        } else if x > 0.0 {
+            1.0
+        } else {
+            0.0
+        };
     }
     let (w, w_lo) = exp_two_words(-x.abs());
     let d = 1.0 + w;
@@ -62,7 +105,11 @@ fn exp_two_words(x: f64) -> (f64, f64) {
     let n = (x * 1024.0).round();
     let (p, p_lo) = power_of_e(n);
     let (q, q_lo) = taylor(x - n / 1024.0);
-    if p < 1e-290 { (core_math::exp(x), 0.0) } else { times(p, p_lo, q, q_lo) }
+    if p < 1e-290 {
+        (core_math::exp(x), 0.0)
+    } else {
+        times(p, p_lo, q, q_lo)
+    }
 }
 
 fn taylor(x: f64) -> (f64, f64) {
@@ -144,7 +191,10 @@ fn measure(case: &Case, dtype: Dtype, points: u64) -> String {
 
 fn expanded(op: Op, dtype: Dtype) -> Func {
     let mut b = Builder::typed(op.name());
-    let params: Vec<_> = ["x", "y"][..op.arity()].iter().map(|&name| b.param(name, Some(dtype))).collect();
+    let params: Vec<_> = ["x", "y"][..op.arity()]
+        .iter()
+        .map(|&name| b.param(name, Some(dtype)))
+        .collect();
     let result = b.node(op, &params);
     expand(&b.finish(&[result])).expect("the op has an expansion")
 }
@@ -161,7 +211,11 @@ fn distance(case: &Case, dtype: Dtype, args: [u64; 2], result: u64) -> f64 {
     let value = Scalar::from_bits(dtype, result).as_f64();
     let exact = (case.exact)(x, y);
     if value.is_nan() || exact.is_nan() {
-        return if value.is_nan() == exact.is_nan() { 0.0 } else { f64::INFINITY };
+        return if value.is_nan() == exact.is_nan() {
+            0.0
+        } else {
+            f64::INFINITY
+        };
     }
     if dtype == Dtype::F64 {
         let order = |v: f64| {
@@ -172,7 +226,11 @@ fn distance(case: &Case, dtype: Dtype, args: [u64; 2], result: u64) -> f64 {
     }
     // Beyond the largest number the next one would be 2^128.
     let widen = |v: f64| if v.is_infinite() { 2f64.powi(128).copysign(v) } else { v };
-    let exact = if exact.abs() >= 2f64.powi(128) { 2f64.powi(128).copysign(exact) } else { exact };
+    let exact = if exact.abs() >= 2f64.powi(128) {
+        2f64.powi(128).copysign(exact)
+    } else {
+        exact
+    };
     let exponent = ((exact.to_bits() >> 52) & 0x7ff) as i32 - 1023;
     let ulp = 2f64.powi(exponent.clamp(-126, 127) - 23);
     (widen(value) - exact).abs() / ulp
@@ -181,7 +239,19 @@ fn distance(case: &Case, dtype: Dtype, args: [u64; 2], result: u64) -> f64 {
 /// How many of the special inputs give another value than the correctly rounded function, or another zero.
 fn wrong_specials(case: &Case, dtype: Dtype, func: &Func) -> usize {
     let specials = [
-        0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 1e9, 16777215.0, 9007199254740991.0, f64::INFINITY, f64::NAN,
+        0.0,
+        0.5,
+        1.0,
+        1.5,
+        2.0,
+        3.0,
+        4.0,
+        5.0,
+        1e9,
+        16777215.0,
+        9007199254740991.0,
+        f64::INFINITY,
+        f64::NAN,
     ];
     let both: Vec<f64> = specials.iter().flat_map(|&v| [v, -v]).collect();
     let is_exact = |op, x: f64, y: f64| op == Op::Pow || x == 0.0 || !x.is_finite() || y.is_nan();
@@ -224,7 +294,14 @@ impl Inputs {
             (0, _, _) => (10_000_000, 0),
             (n, _, _) => (n, 0),
         };
-        Inputs { op, dtype, next: 0, end, stride, seed: 0x9e37_79b9_7f4a_7c15 }
+        Inputs {
+            op,
+            dtype,
+            next: 0,
+            end,
+            stride,
+            seed: 0x9e37_79b9_7f4a_7c15,
+        }
     }
 
     fn random(&mut self) -> u64 {
@@ -260,7 +337,12 @@ impl Inputs {
                 _ => bits(self.dtype, self.uniform(0.0, 100.0)),
             };
             let limit = if self.dtype == Dtype::F32 { 104.0 } else { 745.0 };
-            let ln = Scalar::from_bits(self.dtype, x).as_f64().abs().ln().abs().clamp(1e-300, 1e300);
+            let ln = Scalar::from_bits(self.dtype, x)
+                .as_f64()
+                .abs()
+                .ln()
+                .abs()
+                .clamp(1e-300, 1e300);
             let y = match self.next % 3 {
                 0 => self.uniform(-limit, limit) / ln,
                 1 => (self.uniform(-limit, limit) / ln).round(),
@@ -314,7 +396,11 @@ impl<'f> Kernel<'f> {
                 Op::Bitcast(_) => *out = *operand(0),
                 Op::Select => {
                     for (i, o) in out.iter_mut().enumerate() {
-                        *o = if operand(0)[i] != 0 { operand(1)[i] } else { operand(2)[i] };
+                        *o = if operand(0)[i] != 0 {
+                            operand(1)[i]
+                        } else {
+                            operand(2)[i]
+                        };
                     }
                 }
                 Op::Cast(to) => {

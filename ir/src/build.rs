@@ -14,7 +14,7 @@ use std::ops;
 
 use crate::dtype::{Dtype, Scalar};
 use crate::func::{Builder, ExprId, Func, MAX_NODES};
-use crate::op::{Literal, Op};
+use crate::op::Op;
 
 /// A value in a closure that is being traced.
 #[derive(Clone, Copy, Debug)]
@@ -161,24 +161,16 @@ impl Operand for Expr {
 }
 
 macro_rules! literals {
-    ($($t:ty => $make:expr;)*) => {$(
+    ($($t:ty)*) => {$(
         impl Operand for $t {
             fn to_expr(self, beside: Expr) -> Expr {
-                let make: fn($t) -> Literal = $make;
-                node(beside.trace, Op::Literal(make(self)), &[])
+                node(beside.trace, Op::Literal(self.into()), &[])
             }
         }
     )*};
 }
 
-literals! {
-    bool => Literal::Bool;
-    i32 => |v| Literal::Int(v as i128);
-    i64 => |v| Literal::Int(v as i128);
-    u64 => |v| Literal::Int(v as i128);
-    f32 => |v| Literal::float(v as f64);
-    f64 => Literal::float;
-}
+literals! { bool i32 i64 u64 f32 f64 }
 
 /// Adds a node to the trace, which is the innermost one unless a handle escaped its closure.
 fn node(trace: u64, op: Op, args: &[Expr]) -> Expr {

@@ -28,5 +28,5 @@ pub mod testing;
 pub use build::{Expr, trace};
 pub use dtype::{Dtype, Element, Kind, Scalar, Weak};
 pub use func::{Builder, ExprId, Func, Node, Param};
-pub use infer::{Type, specialise};
+pub use infer::{Type, TypeError, specialise};
 pub use op::{Cost, Literal, Op, Rule, Stage};

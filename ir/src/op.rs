@@ -127,6 +127,26 @@ impl Literal {
     }
 }
 
+macro_rules! literals {
+    ($($t:ty => $make:expr;)*) => {$(
+        impl From<$t> for Literal {
+            fn from(value: $t) -> Literal {
+                let make: fn($t) -> Literal = $make;
+                make(value)
+            }
+        }
+    )*};
+}
+
+literals! {
+    bool => Literal::Bool;
+    i32 => |v| Literal::Int(v.into());
+    i64 => |v| Literal::Int(v.into());
+    u64 => |v| Literal::Int(v.into());
+    f32 => |v| Literal::float(v.into());
+    f64 => Literal::float;
+}
+
 macro_rules! ops {
     ($($(#[doc = $doc:literal])* $variant:ident $name:literal $arity:literal $rule:ident $cost:ident $stage:ident;)*) => {
         /// One operation of the IR.

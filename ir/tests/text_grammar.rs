@@ -61,7 +61,7 @@ const BODIES: &[(&str, &str)] = &[
     ("if a { b } else if c { d } else { e }", ""),
     ("if a { let t = b; t * t } else { c }", ""),
     ("(if a { b } else { c }) + d", ""),
-    ("if (if a { b } else { c }) { d } else { e }", ""),
+    ("if (if a { b } else { c }) { d } else { e }", "if if a { b } else { c } { d } else { e }"),
     ("let a = x; let b = a; a * b", ""),
     ("(x, y)", ""),
     ("(x, y,)", "(x, y)"),

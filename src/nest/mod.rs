@@ -59,8 +59,6 @@ impl OperandId {
 }
 
 /// The loops of one group.
-///
-/// Equality and hashing leave out names: two nests that are equal have the same machine code.
 #[derive(Clone, Debug)]
 pub struct Nest {
     /// The group's name, for reports and symbols.
@@ -138,7 +136,7 @@ pub struct Vector {
 ///
 /// `map` reads parameter p from `loads[p]`, at the current index. All functions are typed, simplified and expanded: they
 /// hold basic ops only.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Leaf {
     /// For each index of the last axis: loads, `map`, and a store of each result.
     Map {
@@ -157,7 +155,7 @@ pub enum Leaf {
 }
 
 /// A reduction.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reduce {
     /// Applied to the loaded elements; its results are what is combined. May use `Op::Index`.
     pub map: Func,

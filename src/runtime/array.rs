@@ -3,10 +3,13 @@
 //! In: a dtype and a shape, or a typed `ndarray` array. Out: an [`AnyArray`], and from it the typed array again, or one of
 //! the forms of [`Output`] that a call can return.
 
+use std::cmp::Reverse;
+
 use loopweave_ir::{Dtype, Element, Scalar};
 use ndarray::{Array, ArrayD, Dimension, IxDyn};
 
 use super::view::{Arg, ArgMut, View, ViewMut};
+use crate::shape::Layout;
 
 macro_rules! any_array {
     ($($variant:ident $t:ty;)*) => {
@@ -36,6 +39,20 @@ macro_rules! any_array {
                 }
                 Some(match dtype {
                     $(Dtype::$variant => AnyArray::$variant(ArrayD::from_elem(IxDyn(shape), <$t as Element>::from_bits(0))),)*
+                })
+            }
+
+            /// An array of zeros whose elements lie as the dense `layout` says: its axes may be in any order.
+            pub(crate) fn with_layout(dtype: Dtype, layout: &Layout) -> Option<AnyArray> {
+                let mut order: Vec<usize> = (0..layout.rank()).collect();
+                order.sort_by_key(|&axis| Reverse(layout.strides[axis]));
+                let extents: Vec<usize> = order.iter().map(|&axis| layout.shape[axis]).collect();
+                let mut places = vec![0; order.len()];
+                for (place, &axis) in order.iter().enumerate() {
+                    places[axis] = place;
+                }
+                Some(match AnyArray::zeros(dtype, &extents)? {
+                    $(AnyArray::$variant(a) => AnyArray::$variant(a.permuted_axes(IxDyn(&places))),)*
                 })
             }
 

@@ -47,7 +47,7 @@ pub struct Launch {
     reach: SmallVec<[Range<isize>; 6]>,
 }
 
-type Words = SmallVec<[u64; 48]>;
+type Words = SmallVec<[u64; 32]>;
 
 /// The memory of one operand: where its first element is, and which bytes around it are its own.
 #[derive(Clone, Debug)]
@@ -77,6 +77,42 @@ impl<'a> Region<'a> {
             writable: true,
             borrow: PhantomData,
         }
+    }
+}
+
+impl<'a> Region<'a> {
+    /// A part of an arena, for an intermediate array. The arena must have been reserved to that size.
+    ///
+    /// # Panics
+    /// If the arena is smaller: a fault of the calling module, which reserves what it planned.
+    pub fn within(arena: Option<&'a Arena>, bytes: &Range<usize>) -> Region<'a> {
+        let (base, len) = arena.map_or((0, 0), |a| (a.base, a.lines.len() * size_of::<Line>()));
+        assert!(bytes.end <= len, "the arena holds every intermediate array");
+        Region {
+            pointer: std::ptr::with_exposed_provenance_mut(base + bytes.start),
+            bytes: 0..(bytes.end - bytes.start) as isize,
+            writable: true,
+            borrow: PhantomData,
+        }
+    }
+}
+
+/// Memory for the intermediate arrays of one call at a time, kept for the next.
+#[derive(Debug, Default)]
+pub struct Arena {
+    lines: Vec<Line>,
+    /// The address of the first line; generated code reaches the lines through it alone.
+    base: usize,
+}
+
+impl Arena {
+    /// Makes room for `bytes` bytes.
+    pub fn reserve(&mut self, bytes: usize) {
+        let lines = bytes.div_ceil(size_of::<Line>());
+        if self.lines.len() < lines {
+            self.lines.resize(lines, Line([0; 64]));
+        }
+        self.base = self.lines.as_mut_ptr().expose_provenance();
     }
 }
 
@@ -257,9 +293,9 @@ impl Launch {
 }
 
 /// 64 bytes, aligned as the interface asks for scratch.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
-struct Line([u8; 64]);
+struct Line(#[expect(dead_code, reason = "only generated code reads the bytes")] [u8; 64]);
 
 thread_local! {
     static SCRATCH: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };

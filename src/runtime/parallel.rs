@@ -140,7 +140,16 @@ impl Work {
             }
         }
         let flops = |func: &loopweave_ir::Func| -> usize {
-            func.nodes().iter().map(|n| if matches!(n.op, Op::Index) { 0 } else { n.op.cost().flops() as usize }).sum()
+            func.nodes()
+                .iter()
+                .map(|n| {
+                    if matches!(n.op, Op::Index) {
+                        0
+                    } else {
+                        n.op.cost().flops() as usize
+                    }
+                })
+                .sum()
         };
         let kept = binding.kept_len(nest);
         let all = kept.saturating_mul(binding.reduced_len(nest));
@@ -175,12 +184,18 @@ pub fn split(scheduled: &Scheduled, threads: usize) -> Split {
     let axis = |(i, &extent): (usize, &usize)| {
         let id = AxisId(i as u32);
         let grain = extent.div_ceil(parts);
-        let grain = if id == nest.vector_axis() { grain.next_multiple_of(VECTOR_GRAIN) } else { grain };
+        let grain = if id == nest.vector_axis() {
+            grain.next_multiple_of(VECTOR_GRAIN)
+        } else {
+            grain
+        };
         (nest.axes[i].role == AxisRole::Kept && extent > grain).then_some((id, grain, extent))
     };
     // The outermost axis with enough indices for every thread, else the kept axis with the most parts.
     let axes: Vec<_> = binding.extents.iter().enumerate().filter_map(axis).collect();
-    let enough = axes.iter().find(|(_, grain, extent)| extent.div_ceil(*grain) >= threads);
+    let enough = axes
+        .iter()
+        .find(|(_, grain, extent)| extent.div_ceil(*grain) >= threads);
     if let Some(&(axis, grain, _)) = enough {
         return Split::Axis { axis, grain };
     }
@@ -218,16 +233,17 @@ pub fn for_each(threads: &Threads, parts: usize, part: impl Fn(usize) + Sync) {
         }
     };
     let others = threads.number().min(parts).saturating_sub(1);
-    let spawn = |scope: &rayon::Scope<'_>| {
-        // Spawned closures borrow `work` from this frame, which outlives the scope.
-        for _ in 0..others {
-            scope.spawn(|_| work());
-        }
-        work();
-    };
     match threads {
         _ if others == 0 => work(),
-        Threads::Pool(pool) => pool.in_place_scope(spawn),
-        _ => rayon::in_place_scope(spawn),
+        Threads::Pool(pool) => pool.in_place_scope(|scope| share(scope, others, &work)),
+        _ => rayon::in_place_scope(|scope| share(scope, others, &work)),
     }
+}
+
+/// Runs `work` on `others` threads of the pool and on this one.
+fn share<'s>(scope: &rayon::Scope<'s>, others: usize, work: &'s (impl Fn() + Sync)) {
+    for _ in 0..others {
+        scope.spawn(|_| work());
+    }
+    work();
 }

@@ -9,7 +9,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use loopweave_ir::{Dtype, Element, Scalar, Type, Weak};
+use loopweave_ir::{Dtype, Element, Literal, Scalar, Type, Weak};
 use ndarray::{ArrayBase, ArrayRef, Data, DataMut, Dimension};
 use smallvec::SmallVec;
 
@@ -69,13 +69,37 @@ impl View<'_> {
         }
     }
 
+    /// Takes a bare Rust scalar to a dtype it fits; any other view stays as it is.
+    pub fn convert_weak(&mut self, dtype: Dtype) {
+        let literal = match (self.ty, self.source) {
+            (Type::Weak(Weak::Bool), Source::Scalar(bits)) => Literal::Bool(bits != 0),
+            (Type::Weak(Weak::Int), Source::Scalar(bits)) => Literal::Int((bits as i64).into()),
+            (Type::Weak(Weak::Float), Source::Scalar(bits)) => Literal::Float(bits),
+            _ => return,
+        };
+        if let Some(value) = literal.to_scalar(dtype) {
+            self.source = Source::Scalar(value.bits());
+            self.ty = Type::Strong(dtype);
+        }
+    }
+
     /// The addresses that the view's elements take; empty for an empty view.
     pub fn addresses(&self) -> Range<usize> {
         addresses(self.pointer(), self.dtype(), &self.layout)
     }
 }
 
-impl ViewMut<'_> {
+impl<'a> ViewMut<'a> {
+    /// The same memory to read, for a call that overwrites an argument. The launcher allows this one overlap.
+    pub(crate) fn alias(&self) -> View<'a> {
+        View {
+            source: Source::Memory(self.pointer),
+            ty: Type::Strong(self.dtype),
+            layout: self.layout.clone(),
+            borrow: PhantomData,
+        }
+    }
+
     /// The element type.
     pub fn dtype(&self) -> Dtype {
         self.dtype
@@ -345,3 +369,37 @@ impl Args for [View<'_>] {
         self.iter().cloned().collect()
     }
 }
+
+impl Args for () {
+    fn views(&self) -> SmallVec<[View<'_>; 4]> {
+        SmallVec::new()
+    }
+}
+
+/// One or several outputs: a single [`ArgMut`] by mutable reference, or a tuple of them.
+pub trait ArgsMut {
+    /// The outputs as views, in order.
+    fn views_mut(&mut self) -> SmallVec<[ViewMut<'_>; 2]>;
+}
+
+impl<A: ArgMut + ?Sized> ArgsMut for &mut A {
+    fn views_mut(&mut self) -> SmallVec<[ViewMut<'_>; 2]> {
+        smallvec::smallvec![(**self).view_mut()]
+    }
+}
+
+macro_rules! output_tuples {
+    ($($name:ident)*) => {
+        impl<$($name: ArgMut),*> ArgsMut for ($($name,)*) {
+            #[expect(non_snake_case, reason = "the type parameters name the members")]
+            fn views_mut(&mut self) -> SmallVec<[ViewMut<'_>; 2]> {
+                let ($($name,)*) = self;
+                smallvec::smallvec![$($name.view_mut()),*]
+            }
+        }
+    };
+}
+
+output_tuples!(A B);
+output_tuples!(A B C);
+output_tuples!(A B C D);

@@ -1,6 +1,6 @@
 //! The error function.
 
-use super::coefficients::{ERFC_F32, ERFC_F64, ERF_F32, ERF_F64};
+use super::coefficients::{ERF_F32, ERF_F64, ERFC_F32, ERFC_F64};
 use super::exp::reduce;
 use super::format::Format;
 use super::value::Value;

@@ -23,10 +23,10 @@ mod coefficients;
 
 pub mod half;
 
+use crate::Builder;
 use crate::dtype::Dtype;
 use crate::func::{ExprId, Func, MAX_NODES};
 use crate::op::{Op, Stage};
-use crate::Builder;
 use value::{Context, Value};
 
 /// Why a function cannot be written in basic ops.

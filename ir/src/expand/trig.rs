@@ -37,7 +37,11 @@ pub(super) fn cos(x: Value<'_>) -> Value<'_> {
 fn turn_f32(x: Value<'_>, ahead: i64) -> Value<'_> {
     let wide = x.cast(Dtype::F64);
     let a = wide.abs();
-    let [c0, c1, c2] = window(&TWO_OVER_PI_F32, |row| a.ge(f64::from_bits((1023 + [51, 77, 103][row]) << 52)), wide);
+    let [c0, c1, c2] = window(
+        &TWO_OVER_PI_F32,
+        |row| a.ge(f64::from_bits((1023 + [51, 77, 103][row]) << 52)),
+        wide,
+    );
     // 1.5 · 2⁵⁴ is so large that adding it rounds to a multiple of 4.
     let fours = 4.0 * F64.magic;
     let p0 = wide * c0;

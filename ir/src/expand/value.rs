@@ -77,7 +77,8 @@ impl<'a> Arg<'a> for f64 {
 impl<'a> Arg<'a> for i64 {
     fn beside(self, like: Value<'a>) -> Value<'a> {
         debug_assert!(like.dtype().is_int());
-        like.cx.node(Op::Const(Scalar::from_bits(like.dtype(), self as u64)), &[])
+        like.cx
+            .node(Op::Const(Scalar::from_bits(like.dtype(), self as u64)), &[])
     }
 }
 
@@ -173,7 +174,6 @@ impl<'a> Value<'a> {
     pub(super) fn lt(self, other: impl Arg<'a>) -> Value<'a> {
         self.binary(Op::Lt, other)
     }
-
 
     pub(super) fn gt(self, other: impl Arg<'a>) -> Value<'a> {
         self.binary(Op::Gt, other)

@@ -8,16 +8,28 @@
 use std::collections::HashMap;
 
 use super::ast::{Block, Expr, ExprKind, FnItem, Ident, Item, Module, Span};
+use super::check::check_types;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::names::{ARRAY_FUNCTIONS, constant, op_names, suggest};
 use super::source::Source;
 use crate::dtype::Dtype;
 use crate::func::{Builder, ExprId, Func, MAX_NODES};
-use crate::infer::{Type, TypeError, TypeErrorKind, specialise};
 use crate::op::Op;
 
 /// The largest number of nodes that the calls of one file may inline, all together.
 const MAX_WORK: usize = 32 * MAX_NODES;
+
+/// The largest number of names that are looked through for those an unknown one may have meant.
+const MAX_CANDIDATES: usize = 1 << 20;
+
+/// What the lowering of one file has spent of its bounds.
+#[derive(Default)]
+struct Spent {
+    /// Nodes that calls have inlined.
+    nodes: usize,
+    /// Names that were candidates of suggestions.
+    candidates: usize,
+}
 
 /// The functions that a body may call, in the order of their definition.
 #[derive(Clone, Debug, Default)]
@@ -79,7 +91,7 @@ pub fn lower_module(module: &Module) -> Result<Functions, Diagnostics> {
             later.insert(&item.name.name, item.name.span);
         }
     }
-    let mut work = 0;
+    let mut spent = Spent::default();
     let mut broken: HashMap<&str, Span> = HashMap::new();
     for item in &module.items {
         let Item::Fn(item) = item else { continue };
@@ -89,7 +101,7 @@ pub fn lower_module(module: &Module) -> Result<Functions, Diagnostics> {
             later: &later,
             broken: &broken,
         };
-        match lower(item, context, &mut work, &module.source) {
+        match lower(item, context, &mut spent, &module.source) {
             Ok(func) => functions.insert(func),
             Err(errors) => {
                 diagnostics.append(errors);
@@ -110,7 +122,7 @@ pub fn lower_fn(item: &FnItem, functions: &Functions, source: &Source) -> Result
         later: &HashMap::new(),
         broken: &HashMap::new(),
     };
-    lower(item, context, &mut 0, source)
+    lower(item, context, &mut Spent::default(), source)
 }
 
 /// What a callee may be.
@@ -135,12 +147,12 @@ struct Lowering<'a> {
     scope: HashMap<&'a str, ExprId>,
     /// Names whose binding has an error that was reported.
     lost: HashMap<&'a str, Span>,
-    work: &'a mut usize,
+    spent: &'a mut Spent,
     full: bool,
     diagnostics: Diagnostics,
 }
 
-fn lower(item: &FnItem, context: Context<'_>, work: &mut usize, source: &Source) -> Result<Func, Diagnostics> {
+fn lower(item: &FnItem, context: Context<'_>, spent: &mut Spent, source: &Source) -> Result<Func, Diagnostics> {
     let mut lowering = Lowering {
         context,
         name: &item.name,
@@ -148,7 +160,7 @@ fn lower(item: &FnItem, context: Context<'_>, work: &mut usize, source: &Source)
         spans: Vec::new(),
         scope: HashMap::new(),
         lost: HashMap::new(),
-        work,
+        spent,
         full: false,
         diagnostics: Diagnostics::new(source),
     };
@@ -187,62 +199,6 @@ fn lower(item: &FnItem, context: Context<'_>, work: &mut usize, source: &Source)
         }
     }
     check_types(item, func, &node_spans, diagnostics)
-}
-
-/// The function as its signature asks for it: typed if it has result types, otherwise checked as far as it has types.
-fn check_types(item: &FnItem, func: Func, spans: &[Span], mut diagnostics: Diagnostics) -> Result<Func, Diagnostics> {
-    let Some(types) = func
-        .params()
-        .iter()
-        .map(|p| p.dtype.map(Type::Strong))
-        .collect::<Option<Vec<Type>>>()
-    else {
-        return Ok(func);
-    };
-    let typed = match specialise(&func, &types) {
-        Ok(typed) => typed,
-        Err(errors) => {
-            for error in errors {
-                let (node, label) = blame(&func, &error);
-                diagnostics.push(Diagnostic::new(spans[node.index()], error.to_string()).label(label));
-            }
-            return Err(diagnostics);
-        }
-    };
-    let Some(declared) = &item.results else {
-        return Ok(func);
-    };
-    let results = item.body.results.iter();
-    for ((found, &(dtype, declaration)), result) in typed.result_dtypes().into_iter().zip(declared).zip(results) {
-        if found != dtype {
-            diagnostics.push(
-                Diagnostic::new(result.span, format!("expected a result of type {dtype}, found {found}"))
-                    .label(format!("this is {found}"))
-                    .context(declaration, "declared here")
-                    .help(format!("nothing is converted silently; write `… as {dtype}`")),
-            );
-        }
-    }
-    diagnostics.into_result(typed)
-}
-
-/// The node a type error is about, which may be an operand of the one it was found at, and the words for its caret.
-fn blame(func: &Func, error: &TypeError) -> (ExprId, String) {
-    let operands = &func.node(error.node).args;
-    match &error.kind {
-        TypeErrorKind::Operand { op, expected, .. } => {
-            let condition = operands.first().filter(|_| *op == Op::Select);
-            (*condition.unwrap_or(&error.node), format!("expected {expected}"))
-        }
-        TypeErrorKind::Literal { literal, dtype } => {
-            let itself = operands.iter().find(|&&arg| func.node(arg).op == Op::Literal(*literal));
-            (*itself.unwrap_or(&error.node), format!("expected a value of {dtype}"))
-        }
-        TypeErrorKind::Bitcast { from, .. } => {
-            let bits = from.bits();
-            (error.node, format!("expected a type of {bits} bits"))
-        }
-    }
 }
 
 impl<'a> Lowering<'a> {
@@ -345,10 +301,7 @@ impl<'a> Lowering<'a> {
         }
         let mut diagnostic = Diagnostic::new(span, format!("the name `{name}` is not defined"))
             .label("expected a parameter, or a name that a `let` binds above");
-        // The least of equally near names, as the order of a map is no order.
-        let mut candidates: Vec<&str> = self.scope.keys().copied().chain(["pi", "tau", "inf", "nan"]).collect();
-        candidates.sort_unstable();
-        if let Some(near) = suggest(name, candidates) {
+        if let Some(near) = self.similar_value(name) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
         } else if Op::from_name(name).is_some() || self.context.functions.get(name).is_some() {
             diagnostic = diagnostic.help(format!("`{name}` is a function; write `{name}(…)` to call it"));
@@ -399,8 +352,8 @@ impl<'a> Lowering<'a> {
                 .help("split the function into one for each result");
             return Err(self.report(diagnostic));
         }
-        *self.work += func.nodes().len();
-        if self.builder.len() + func.nodes().len() > MAX_NODES || *self.work > MAX_WORK {
+        self.spent.nodes += func.nodes().len();
+        if self.builder.len() + func.nodes().len() > MAX_NODES || self.spent.nodes > MAX_WORK {
             return Err(self.too_large(span));
         }
         let args: Vec<ExprId> = args
@@ -486,10 +439,8 @@ impl<'a> Lowering<'a> {
                 .note(format!("`{name}` is a value; write `*` to multiply"))
         } else {
             let diagnostic = diagnostic.label("expected an op or a function defined above");
-            let functions = self.context.functions.iter().map(|func| func.name());
-            let candidates = functions.chain(op_names().map(|name| name as &str));
             let array = ARRAY_FUNCTIONS.contains(&name);
-            let diagnostic = match suggest(name, candidates) {
+            let diagnostic = match self.similar_function(name) {
                 Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
                 None => diagnostic,
             };
@@ -499,6 +450,32 @@ impl<'a> Lowering<'a> {
             }
         };
         self.report(diagnostic)
+    }
+
+    /// The value that an unknown name may have meant.
+    fn similar_value(&mut self, name: &str) -> Option<&'a str> {
+        if !self.may_look_through(self.scope.len()) {
+            return None;
+        }
+        // The least of equally near names, as the order of a map is no order.
+        let mut candidates: Vec<&str> = self.scope.keys().copied().chain(["pi", "tau", "inf", "nan"]).collect();
+        candidates.sort_unstable();
+        suggest(name, candidates)
+    }
+
+    /// The function or op that an unknown callee may have meant.
+    fn similar_function(&mut self, name: &str) -> Option<&'a str> {
+        let functions = self.context.functions;
+        if !self.may_look_through(functions.len()) {
+            return None;
+        }
+        let functions = functions.iter().map(|func| func.name());
+        suggest(name, functions.chain(op_names().map(|op| -> &str { op })))
+    }
+
+    fn may_look_through(&mut self, candidates: usize) -> bool {
+        self.spent.candidates += candidates;
+        self.spent.candidates <= MAX_CANDIDATES
     }
 
     fn report(&mut self, diagnostic: Diagnostic) -> Reported {

@@ -72,6 +72,7 @@
 
 pub mod ast;
 
+mod check;
 mod diagnostic;
 mod lex;
 mod literal;

@@ -343,7 +343,7 @@ impl Printer {
 
     fn conditional(&mut self, condition: &Expr, then: &Block, otherwise: &Block) {
         self.put("if ");
-        self.expr(condition, LOOSEST + 1);
+        self.expr(condition, LOOSEST);
         self.put(" { ");
         self.inline_body(then);
         self.put(" } else ");

@@ -17,9 +17,11 @@ const MAX_HEIGHT: u32 = 12;
 
 /// The tree of a function.
 pub fn raise(func: &Func) -> FnItem {
+    let names = param_names(func);
     let mut raise = Raise {
         func,
-        names: param_names(func),
+        taken: names.iter().cloned().collect(),
+        names,
         trees: vec![None; func.nodes().len()],
         uses: count_uses(func),
         lets: Vec::new(),
@@ -48,6 +50,8 @@ pub fn raise(func: &Func) -> FnItem {
 struct Raise<'a> {
     func: &'a Func,
     names: Vec<String>,
+    /// The same names, which bindings must not have.
+    taken: HashSet<String>,
     /// The tree and height of each node that has been reached; one that is used once is taken by its user.
     trees: Vec<Option<(Expr, u32)>>,
     uses: Vec<u32>,
@@ -79,7 +83,7 @@ impl Raise<'_> {
         let name = loop {
             let name = format!("t{}", self.next);
             self.next += 1;
-            if !self.names.contains(&name) {
+            if !self.taken.contains(&name) {
                 break name;
             }
         };

@@ -25,7 +25,7 @@ impl PartialEq for Source {
 
 impl Eq for Source {}
 
-/// The name only: a text of a mebibyte is no help in a panic's message.
+/// The name only: a text of megabytes is no help in a panic's message.
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Source").field(&self.name).finish()

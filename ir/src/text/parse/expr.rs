@@ -136,50 +136,20 @@ impl Parser<'_> {
 
     /// One expression, or a tuple of several that ends the body.
     fn results(&mut self) -> Parsed<(Vec<Expr>, u32)> {
-        if !self.at_tuple() {
-            if matches!(self.kind(), Kind::End | Kind::Symbol("}")) {
-                return Err(self.expected("the result: an expression"));
-            }
-            let (result, height) = self.expr()?;
-            return Ok((vec![result], height));
+        if self.at_body_end() {
+            return Err(self.expected("the result: an expression"));
         }
-        let open = self.advance().span;
-        let mut height = 0;
-        let (results, end) = self.list(")", open, "after a result", |p| {
-            let (result, reached) = p.expr()?;
-            height = height.max(reached);
-            Ok(result)
-        })?;
-        if results.is_empty() {
-            let diagnostic = Diagnostic::new(open.to(end), "expected at least one result").label("no result here");
-            return Err(self.report(diagnostic));
+        self.tuple_at = self.at;
+        let (result, height) = self.expr()?;
+        match result.kind {
+            ExprKind::List(results) => Ok((results, height)),
+            _ => Ok((vec![result], height)),
         }
-        Ok((results, height))
     }
 
-    /// Whether brackets begin here that hold a comma, or nothing, and end the body.
-    fn at_tuple(&self) -> bool {
-        if !self.at_symbol("(") {
-            return false;
-        }
-        let mut open = 0usize;
-        let mut comma = matches!(self.ahead(1).kind, Kind::Symbol(")"));
-        for (index, token) in self.tokens[self.at..].iter().enumerate() {
-            match token.kind {
-                Kind::Symbol("(" | "[" | "{") => open += 1,
-                Kind::Symbol(")" | "]" | "}") => {
-                    open -= 1;
-                    if open == 0 {
-                        let ends = matches!(self.ahead(index + 1).kind, Kind::End | Kind::Symbol("}" | ";"));
-                        return comma && ends;
-                    }
-                }
-                Kind::Symbol(",") if open == 1 => comma = true,
-                Kind::End => return false,
-                _ => {}
-            }
-        }
-        false
+    /// Whether a body ends here, be it with a `;` too many.
+    pub(super) fn at_body_end(&self) -> bool {
+        matches!(self.kind(), Kind::End | Kind::Symbol("}" | ";"))
     }
 
     /// An expression of any precedence.

@@ -36,6 +36,7 @@ impl Parser<'_> {
         }
         self.check_distinct(
             "item",
+            "defined",
             items.iter().map(|item| match item {
                 Item::Fn(item) => &item.name,
                 Item::Kernel(item) => &item.name,
@@ -71,7 +72,7 @@ impl Parser<'_> {
             Ok(None)
         };
         if let Ok((params, _)) = &params {
-            self.check_distinct("parameter", params.iter().map(|(name, _)| name));
+            self.check_distinct("parameter", "defined", params.iter().map(|(name, _)| name));
         } else if !self.at_symbol("{") {
             return Err(Reported);
         }
@@ -113,12 +114,16 @@ impl Parser<'_> {
             Ok(None)
         };
         if let Ok((params, _)) = &params {
-            self.check_distinct("parameter", params.iter().map(|(name, _)| name));
+            self.check_distinct("parameter", "defined", params.iter().map(|(name, _)| name));
         } else if !self.at_symbol("{") {
             return Err(Reported);
         }
         if let Ok(Some(results)) = &results {
-            self.check_distinct("result", results.iter().filter_map(|(name, _)| name.as_ref()));
+            self.check_distinct(
+                "result",
+                "defined",
+                results.iter().filter_map(|(name, _)| name.as_ref()),
+            );
         }
         let body = self.block()?.0;
         let item = KernelItem {
@@ -219,16 +224,15 @@ impl Parser<'_> {
         }
     }
 
-    fn check_distinct<'i>(&mut self, what: &str, idents: impl Iterator<Item = &'i Ident>) {
+    /// Reports names that stand twice.
+    pub(super) fn check_distinct<'i>(&mut self, what: &str, verb: &str, idents: impl Iterator<Item = &'i Ident>) {
         let mut first: HashMap<&str, Span> = HashMap::new();
         for ident in idents {
             if let Some(&earlier) = first.get(ident.name.as_str()) {
-                let diagnostic = Diagnostic::new(
-                    ident.span,
-                    format!("the {what} {} is defined twice", shown(&ident.name)),
-                )
-                .label("expected another name")
-                .context(earlier, "first defined here");
+                let diagnostic =
+                    Diagnostic::new(ident.span, format!("the {what} {} is {verb} twice", shown(&ident.name)))
+                        .label("expected another name")
+                        .context(earlier, format!("first {verb} here"));
                 self.report(diagnostic);
             } else {
                 first.insert(&ident.name, ident.span);
@@ -238,7 +242,7 @@ impl Parser<'_> {
 }
 
 /// A name in a message: between backticks once.
-pub(super) fn shown(name: &str) -> String {
+fn shown(name: &str) -> String {
     let quoted = names::quote(name);
     if quoted.starts_with('`') {
         quoted

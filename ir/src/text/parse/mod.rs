@@ -19,11 +19,11 @@ use super::source::Source;
 pub const MAX_SOURCE: usize = 1 << 23;
 
 /// The largest height of a tree.
-pub const MAX_DEPTH: u32 = 200;
+pub const MAX_DEPTH: u32 = 128;
 
-/// The deepest recursion of the parser. A level of a printed tree takes at most two, a bracket and an operand, so what was
-/// parsed and printed can be parsed again.
-const MAX_NESTING: u32 = 2 * MAX_DEPTH + 8;
+/// The deepest nesting of brackets, blocks and right operands: the recursion of the parser, which fits a thread of 2 MiB
+/// without optimisation.
+const MAX_NESTING: u32 = 136;
 
 /// The tree of a file.
 ///
@@ -68,6 +68,8 @@ struct Parser<'a> {
     tokens: Vec<Token>,
     at: usize,
     depth: u32,
+    /// The token at which the result of the innermost body begins; only there may a tuple begin.
+    tuple_at: usize,
     diagnostics: Diagnostics,
 }
 
@@ -87,6 +89,7 @@ impl<'a> Parser<'a> {
             tokens: lex::lex(source, &mut diagnostics),
             at: 0,
             depth: 0,
+            tuple_at: usize::MAX,
             diagnostics,
         })
     }

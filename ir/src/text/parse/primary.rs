@@ -3,8 +3,7 @@
 //! In: tokens. Out: trees with their heights.
 
 use super::expr::Tree;
-use super::item::shown;
-use super::{Parsed, Parser};
+use super::{MAX_NESTING, Parsed, Parser};
 use crate::dtype::{Dtype, Scalar};
 use crate::op::Literal;
 use crate::text::ast::{Argument, Expr, ExprKind, Ident, Span, Subscript};
@@ -45,6 +44,10 @@ impl Parser<'_> {
     /// `.name(arguments)` after `receiver`.
     fn method(&mut self, receiver: Expr, height: u32) -> Parsed<Tree> {
         let start = receiver.span;
+        // Printed, the receiver stands between brackets; what was read must not be too deep to be read again.
+        if self.depth + 2 * height > MAX_NESTING {
+            return Err(self.too_deep(start));
+        }
         if self.at_word("bitcast") {
             self.advance();
             let open = self.expect("(", "and the type")?;
@@ -87,20 +90,37 @@ impl Parser<'_> {
         }
     }
 
+    /// `(expr)`, or where a body's result begins `(expr, expr)`: that is a [`ExprKind::List`], which no operand can be, for
+    /// the body to take apart.
     fn parenthesised(&mut self) -> Parsed<Tree> {
+        let may_be_tuple = self.tuple_at == self.at;
         let open = self.advance().span;
-        self.within(|p| {
-            let (mut value, height) = p.expr()?;
-            if p.at_symbol(",") {
-                let diagnostic = p
-                    .expectation("`)` or an operator")
-                    .note("several results in brackets may only end a body");
-                return Err(p.report(diagnostic));
-            }
-            let end = p.close(")", open, "or an operator")?;
+        if may_be_tuple && self.at_symbol(")") {
+            let diagnostic =
+                Diagnostic::new(open.to(self.span()), "expected at least one result").label("no result here");
+            return Err(self.report(diagnostic));
+        }
+        let (mut value, mut height) = self.within(Parser::expr)?;
+        if !self.at_symbol(",") {
+            let end = self.within(|p| p.close(")", open, "or an operator"))?;
             value.span = open.to(end);
-            Ok((value, height))
-        })
+            return Ok((value, height));
+        }
+        let comma = self
+            .expectation("`)` or an operator")
+            .note("several results in brackets may only end a body");
+        self.advance();
+        let (others, end) = self.list(")", open, "after a result", |p| {
+            let (value, reached) = p.expr()?;
+            height = height.max(reached);
+            Ok(value)
+        })?;
+        if !may_be_tuple || !self.at_body_end() {
+            return Err(self.report(comma));
+        }
+        let mut results = vec![value];
+        results.extend(others);
+        self.tree(ExprKind::List(results), open.to(end), height)
     }
 
     /// An expression that begins with a word of the language.
@@ -161,10 +181,6 @@ impl Parser<'_> {
             if matches!(p.ahead(1).kind, Kind::Symbol("=")) {
                 let ident = p.name("an argument's name")?;
                 p.advance();
-                if named.iter().any(|(other, _)| other.name == ident.name) {
-                    let message = format!("the argument {} is given twice", shown(&ident.name));
-                    return Err(p.report(Diagnostic::new(ident.span, message).label("expected another name")));
-                }
                 let value = p.argument_value()?;
                 named.push((ident, value));
                 return Ok(());
@@ -180,6 +196,7 @@ impl Parser<'_> {
             args.push(arg);
             Ok(())
         })?;
+        self.check_distinct("argument", "given", named.iter().map(|(name, _)| name));
         Ok((named, height, end))
     }
 

@@ -1,0 +1,712 @@
+//! Kernels from scalar functions: the front door.
+//!
+//! In: a closure, a [`Func`] or text. Out: a [`Kernel`] that takes arrays. [`map`] and [`zip`] apply a function to every
+//! element, [`reduce`] and the named reductions ([`sum`], [`max`] …) combine elements along axes, [`kernel`] compiles an
+//! array program in text.
+//!
+//! A kernel is specialised at its first call for each set of dtypes, ranks and memory layouts; later calls of the same kind
+//! find their machine code. It can be called from several threads at once, cloning it is cheap, and dropping the last clone
+//! frees its code.
+//!
+//! ```
+//! use loopweave::prelude::*;
+//! use ndarray::{Array1, Array2, array};
+//!
+//! // A closure is traced once; machine code is made at the first call for each dtype and layout.
+//! let silu = jit::map(|x| x / (1.0 + (-x).exp()))?;
+//! let y: Array1<f32> = silu.call(&array![0.0f32, 1.0, -1.0])?;
+//! assert_eq!(y[0], 0.0);
+//!
+//! // Arrays broadcast as in NumPy; a bare Rust scalar takes the arrays' type.
+//! let axpy = jit::zip3(|a, x, y| a * x + y)?;
+//! let mut out = Array1::<f64>::zeros(2);
+//! axpy.call_into((2.5, &array![1.0, 2.0], &array![0.5, 0.5]), &mut out)?;
+//! assert_eq!(out, array![3.0, 5.5]);
+//!
+//! // A reduction of a function of the elements, along the last axis.
+//! let energy = jit::sum().of(|x| x * x).axis(-1);
+//! let e: Array1<f64> = energy.call(&array![[3.0, 4.0], [1.0, 2.0]])?;
+//! assert_eq!(e, array![25.0, 5.0]);
+//! # Ok::<(), loopweave::Error>(())
+//! ```
+
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use loopweave_ir::build::{Results, TraceError, trace};
+use loopweave_ir::simplify::Fast;
+use loopweave_ir::text::ast::FnItem;
+use loopweave_ir::text::{
+    Diagnostics, Source as SourceText, ast, free_names, lower_fn, lower_module, parse, parse_expr_body,
+};
+use loopweave_ir::{Dtype, Expr, Func, Literal, Type};
+use rayon::ThreadPool;
+use smallvec::SmallVec;
+
+use crate::error::{CallError, Error};
+use crate::graph::build::{GraphBuilder, ReduceWith};
+use crate::graph::{Graph, Named, NodeId};
+use crate::pipeline::{KernelCache, Options, Program};
+use crate::report::Report;
+use crate::runtime::array::Output;
+use crate::runtime::parallel::Threads;
+use crate::runtime::view::{ArgMut, Args, ArgsMut, View};
+use crate::shape::Layout;
+use crate::target::{Target, TargetError};
+
+/// A kernel that applies a function of one argument to every element of an array.
+///
+/// ```
+/// use loopweave::prelude::*;
+/// let relu = jit::map(|x| x.maximum(0))?;
+/// let y: ndarray::Array1<i32> = relu.call(&[-1, 0, 7])?;
+/// assert_eq!(y.as_slice(), Some(&[0, 0, 7][..]));
+/// # Ok::<(), loopweave::Error>(())
+/// ```
+///
+/// # Errors
+/// A closure that cannot be traced: one with more operations than a function may have.
+pub fn map<R: Results>(f: impl FnOnce(Expr) -> R) -> Result<Kernel, Error> {
+    func(trace("map", |[x]| f(x))?)
+}
+
+/// A kernel that applies a function of two arguments to the elements of two arrays, which broadcast. [`zip3`] to [`zip8`]
+/// take more.
+///
+/// ```
+/// use loopweave::prelude::*;
+/// let norm = jit::zip(|x, y| (x * x + y * y).sqrt())?;
+/// let d: ndarray::Array1<f64> = norm.call((&[3.0, 6.0], &[4.0, 8.0]))?;
+/// assert_eq!(d.as_slice(), Some(&[5.0, 10.0][..]));
+/// # Ok::<(), loopweave::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`map`].
+pub fn zip<R: Results>(f: impl FnOnce(Expr, Expr) -> R) -> Result<Kernel, Error> {
+    func(trace("zip", |[x, y]| f(x, y))?)
+}
+
+macro_rules! zips {
+    ($($name:ident $count:literal: $($arg:ident)*;)*) => {$(
+        #[doc = concat!("As [`zip`], with ", $count, " arrays.")]
+        ///
+        /// # Errors
+        /// As [`map`].
+        pub fn $name<R: Results>(f: impl FnOnce($(zips!(@expr $arg)),*) -> R) -> Result<Kernel, Error> {
+            func(trace("zip", |[$($arg),*]| f($($arg),*))?)
+        }
+    )*};
+    (@expr $arg:ident) => { Expr };
+}
+
+zips! {
+    zip3 "three": a b c;
+    zip4 "four": a b c d;
+    zip5 "five": a b c d e;
+    zip6 "six": a b c d e f;
+    zip7 "seven": a b c d e f g;
+    zip8 "eight": a b c d e f g h;
+}
+
+/// A kernel that applies a [`Func`], or a function in text, to the elements of as many arrays as it has parameters.
+///
+/// Text is either an expression, whose free names are the parameters in the order of their first appearance, or `fn` items,
+/// of which the last is taken.
+///
+/// ```
+/// use loopweave::prelude::*;
+/// let gelu = jit::func("fn gelu(x) { 0.5 * x * (1 + erf(x * 0.7071067811865476)) }")?;
+/// let y: ndarray::Array1<f32> = gelu.call(&[0.0f32, 100.0])?;
+/// assert_eq!(y.as_slice(), Some(&[0.0, 100.0][..]));
+///
+/// let mix = jit::func("if t < 0.5 { a } else { b }")?;
+/// let y: ndarray::Array1<i64> = mix.call((&[0.1, 0.9], 1, 2))?;
+/// assert_eq!(y.as_slice(), Some(&[1, 2][..]));
+/// # Ok::<(), loopweave::Error>(())
+/// ```
+///
+/// # Errors
+/// Text with errors.
+pub fn func(source: impl IntoFunc) -> Result<Kernel, Error> {
+    let func = source.into_func()?;
+    Ok(Kernel::new(Source::Elementwise(func), Options::native()))
+}
+
+/// A kernel from an array program in text: one `kernel` item, and the `fn` items it uses. Of several kernels the last is
+/// taken.
+///
+/// ```
+/// use loopweave::prelude::*;
+/// let k = jit::kernel("kernel lse(x: f64[n, m]) -> f64[n] { let top = max(x, axis = -1, keepdims = true);
+///     ln(sum(exp(x - top), axis = -1)) + max(x, axis = -1) }")?;
+/// let y: ndarray::Array1<f64> = k.call(&ndarray::array![[0.0, 0.0]])?;
+/// assert!((y[0] - 2f64.ln()).abs() < 1e-15);
+/// # Ok::<(), loopweave::Error>(())
+/// ```
+///
+/// # Errors
+/// Text with errors, each with its line and column; text without a kernel.
+pub fn kernel(text: &str) -> Result<Kernel, Error> {
+    let module = parse(text, "<text>")?;
+    let functions = lower_module(&module)?;
+    let last = module.items.iter().rev().find_map(|item| match item {
+        ast::Item::Kernel(kernel) => Some(kernel),
+        ast::Item::Fn(_) => None,
+    });
+    let source = SourceText::new("<text>", text);
+    let Some(kernel) = last else {
+        let mut diagnostics = Diagnostics::new(&source);
+        diagnostics.push(loopweave_ir::text::Diagnostic::new(
+            ast::Span::default(),
+            "expected a `kernel` in this text",
+        ));
+        return Err(diagnostics.into());
+    };
+    let graph = crate::graph::text::lower_kernel(kernel, &functions, &source)?;
+    Ok(Kernel::new(Source::Program(graph), Options::native()))
+}
+
+/// A reduction by a user's combiner, which must be associative: the order of combination is fixed by the shape and documented
+/// in [`crate::nest`], and is not left to right. `init` is combined once, first, and is the result for no elements.
+///
+/// It reduces over all axes until [`Reduction::axis`] or [`Reduction::axes`] says otherwise.
+///
+/// ```
+/// use loopweave::prelude::*;
+/// let longest = jit::reduce(|a, b| a.maximum(b), 0)?.of(|x| x.abs());
+/// let m: i32 = longest.call(&[3, -8, 5])?;
+/// assert_eq!(m, 8);
+/// # Ok::<(), loopweave::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`map`].
+pub fn reduce(combine: impl FnOnce(Expr, Expr) -> Expr, init: impl Into<Literal>) -> Result<Reduction, Error> {
+    let combine = trace("reduce", |[a, b]| combine(a, b))?;
+    Ok(Reduction::new(Combine::Custom(combine, init.into())))
+}
+
+/// As [`reduce`], with the combiner as a [`Func`] or text of two parameters.
+///
+/// # Errors
+/// As [`func`].
+pub fn reduce_func(combine: impl IntoFunc, init: impl Into<Literal>) -> Result<Reduction, Error> {
+    let combine = combine.into_func()?;
+    Ok(Reduction::new(Combine::Custom(combine, init.into())))
+}
+
+macro_rules! named {
+    ($($name:ident $named:ident $doc:literal;)*) => {$(
+        #[doc = $doc]
+        pub fn $name() -> Reduction {
+            Reduction::new(Combine::Named(Named::$named, None))
+        }
+    )*};
+}
+
+named! {
+    sum Sum "The sum; integers and `bool` widen to `i64` or `u64`; 0 for no elements.";
+    prod Prod "The product; integers and `bool` widen to `i64` or `u64`; 1 for no elements.";
+    min Min "The least element, NaN if any is; refused for no elements.";
+    max Max "The greatest element, NaN if any is; refused for no elements.";
+    mean Mean "The mean, of integers in `f64`; NaN for no elements.";
+    any Any "Whether any element is not zero.";
+    all All "Whether all elements are not zero.";
+    argmin ArgMin "The position of the first least element, or of the first NaN, in C order of the reduced axes, as `i64`.";
+    argmax ArgMax "The position of the first greatest element, or of the first NaN, in C order of the reduced axes, as `i64`.";
+}
+
+/// What a function can be given as: a [`Func`], or text.
+pub trait IntoFunc {
+    /// The function.
+    ///
+    /// # Errors
+    /// Text with errors.
+    fn into_func(self) -> Result<Func, Error>;
+}
+
+impl IntoFunc for Func {
+    fn into_func(self) -> Result<Func, Error> {
+        Ok(self)
+    }
+}
+
+impl IntoFunc for &Func {
+    fn into_func(self) -> Result<Func, Error> {
+        Ok(self.clone())
+    }
+}
+
+impl IntoFunc for &str {
+    fn into_func(self) -> Result<Func, Error> {
+        func_from_text(self)
+    }
+}
+
+impl IntoFunc for &String {
+    fn into_func(self) -> Result<Func, Error> {
+        func_from_text(self)
+    }
+}
+
+/// A function from text: the last `fn` item, or an expression over its free names.
+fn func_from_text(text: &str) -> Result<Func, Error> {
+    const FILE: &str = "<text>";
+    // An item begins with its keyword, which no expression can.
+    let is_item = |keyword: &str| {
+        let rest = text.trim_start().strip_prefix(keyword);
+        rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_whitespace()))
+    };
+    if is_item("fn") || text.trim_start().starts_with('/') {
+        let module = parse(text, FILE)?;
+        let functions = lower_module(&module)?;
+        let last = module.items.iter().rev().find_map(|item| match item {
+            ast::Item::Fn(item) => functions.get(&item.name.name),
+            ast::Item::Kernel(_) => None,
+        });
+        if let Some(func) = last {
+            return Ok(func.clone());
+        }
+    }
+    let body = parse_expr_body(text, FILE)?;
+    let params = free_names(&body).into_iter().map(|name| (name, None)).collect();
+    let item = FnItem {
+        name: ast::Ident {
+            name: String::from("expr"),
+            span: ast::Span::default(),
+        },
+        params,
+        results: None,
+        body,
+    };
+    Ok(lower_fn(&item, &Default::default(), &SourceText::new(FILE, text))?)
+}
+
+/// A compiled function over arrays.
+///
+/// Arguments are `ndarray` arrays and views by reference, slices, and bare Rust scalars; several go in a tuple. Results come
+/// as `ndarray` arrays of any dimension type, as [`crate::AnyArray`], or as a Rust scalar where the result is 0-d.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    source: Source,
+    /// An error where code cannot be made for this machine; calls report it.
+    options: Result<Options, TargetError>,
+    kernels: Arc<KernelCache>,
+    /// The programs for the types and ranks of recent calls, the last one first.
+    programs: Mutex<Vec<Specialised>>,
+}
+
+#[derive(Clone, Debug)]
+struct Specialised {
+    signature: Signature,
+    program: Arc<Program>,
+}
+
+/// The type and the rank of each argument.
+type Signature = SmallVec<[(Type, usize); 4]>;
+
+/// How many programs of one function are remembered; more are compiled again when they come back.
+const REMEMBERED: usize = 64;
+
+/// What a kernel computes.
+#[derive(Clone, Debug)]
+enum Source {
+    Elementwise(Func),
+    Reduce(ReduceSpec),
+    Program(Graph),
+}
+
+impl Kernel {
+    fn new(source: Source, options: Result<Options, TargetError>) -> Kernel {
+        Kernel {
+            inner: Arc::new(Inner {
+                source,
+                options,
+                kernels: Arc::default(),
+                programs: Mutex::default(),
+            }),
+        }
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Options)) -> Kernel {
+        let mut options = self.inner.options.clone();
+        if let Ok(options) = &mut options {
+            change(options);
+        }
+        Kernel::new(self.inner.source.clone(), options)
+    }
+
+    /// The kernel with `count` threads of its own, the caller's included; 1 keeps every call on the caller's thread.
+    ///
+    /// # Errors
+    /// If the system refuses the threads.
+    pub fn threads(&self, count: usize) -> Result<Kernel, Error> {
+        let threads = Threads::count(count)?;
+        Ok(self.with(|options| options.threads = threads))
+    }
+
+    /// The kernel on the threads of a pool.
+    pub fn pool(&self, pool: Arc<ThreadPool>) -> Kernel {
+        self.with(|options| options.threads = Threads::Pool(pool))
+    }
+
+    /// The kernel with these fast-math rewrites allowed.
+    pub fn fast(&self, fast: Fast) -> Kernel {
+        self.with(|options| options.fast = fast)
+    }
+
+    /// The kernel with code for another target, which must run on this machine to be called.
+    pub fn target(&self, target: Target) -> Kernel {
+        self.with(|options| options.target = target)
+    }
+
+    /// The results for these arguments, as new arrays.
+    ///
+    /// # Errors
+    /// Types the function does not take, shapes that do not broadcast, and a result asked for in another form than it has.
+    pub fn call<O: Output>(&self, args: impl Args) -> Result<O, Error> {
+        let mut views = args.views();
+        let program = self.specialised(&views)?;
+        self.convert_scalars(&program, &mut views);
+        Ok(O::from_results(program.run(&views)?)?)
+    }
+
+    /// Computes the results into existing arrays of the results' dtypes and shapes, of any strides: one, or a tuple of them.
+    /// Warm, it allocates nothing.
+    ///
+    /// # Errors
+    /// As [`Kernel::call`]; outputs of another dtype or shape, or that overlap an argument.
+    pub fn call_into(&self, args: impl Args, mut out: impl ArgsMut) -> Result<(), Error> {
+        let mut views = args.views();
+        let program = self.specialised(&views)?;
+        self.convert_scalars(&program, &mut views);
+        program.run_into(&views, &mut out.views_mut())
+    }
+
+    /// Overwrites the first argument with the result; `rest` are the other arguments, `()` for none.
+    ///
+    /// ```
+    /// use loopweave::prelude::*;
+    /// let scale = jit::zip(|x, a| x * a)?;
+    /// let mut x = ndarray::array![1.0f32, 2.0];
+    /// scale.call_in_place(&mut x, 3.0)?;
+    /// assert_eq!(x, ndarray::array![3.0, 6.0]);
+    /// # Ok::<(), loopweave::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Kernel::call_into`]; a function that does not read its first argument element by element.
+    pub fn call_in_place(&self, first: &mut impl ArgMut, rest: impl Args) -> Result<(), Error> {
+        let out = first.view_mut();
+        let mut views: SmallVec<[View<'_>; 4]> = SmallVec::new();
+        views.push(out.alias());
+        views.extend(rest.views());
+        let program = self.specialised(&views)?;
+        self.convert_scalars(&program, &mut views);
+        program.run_into(&views, &mut [out])
+    }
+
+    /// Compiles for contiguous arguments of these dtypes, all of one rank, ahead of the first call.
+    ///
+    /// # Errors
+    /// As [`Kernel::call`].
+    pub fn compile_for(&self, dtypes: &[Dtype], rank: usize) -> Result<(), Error> {
+        let signature = dtypes.iter().map(|&d| (Type::Strong(d), rank)).collect();
+        let program = self.program(signature)?;
+        // Any extents above 1 lead to the same kernels: contiguous axes merge.
+        let layout = Layout::contiguous(&vec![2; rank])?;
+        program.warm(&vec![layout; dtypes.len()])
+    }
+
+    /// What the last call did: loops, parallel and vector, what was merged and what not, with reasons. Before any call it
+    /// holds the name alone.
+    pub fn report(&self) -> Report {
+        let programs = self.inner.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        match programs.first() {
+            Some(last) => last.program.report(),
+            None => Report::uncalled(self.inner.source.name()),
+        }
+    }
+
+    /// The number of machine-code kernels compiled so far.
+    pub fn compiled(&self) -> usize {
+        self.inner.kernels.len()
+    }
+
+    fn specialised(&self, views: &[View<'_>]) -> Result<Arc<Program>, Error> {
+        {
+            let programs = self.inner.programs.lock().unwrap_or_else(PoisonError::into_inner);
+            let fits = |s: &Specialised| {
+                s.signature.len() == views.len()
+                    && s.signature
+                        .iter()
+                        .zip(views)
+                        .all(|(&(ty, rank), v)| ty == v.ty() && rank == v.shape().len())
+            };
+            if let Some(first) = programs.first().filter(|s| fits(s)) {
+                return Ok(Arc::clone(&first.program));
+            }
+        }
+        self.program(views.iter().map(|v| (v.ty(), v.shape().len())).collect())
+    }
+
+    fn program(&self, signature: Signature) -> Result<Arc<Program>, Error> {
+        let inner = &*self.inner;
+        let lock = || inner.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut programs = lock();
+            if let Some(position) = programs.iter().position(|s| s.signature == signature) {
+                programs[..=position].rotate_right(1);
+                return Ok(Arc::clone(&programs[0].program));
+            }
+        }
+        let options = inner.options.as_ref().map_err(TargetError::clone)?;
+        let graph = inner.source.graph(&signature)?;
+        let program = Arc::new(Program::compile_shared(graph, options, Arc::clone(&inner.kernels))?);
+        let specialised = Specialised {
+            signature,
+            program: Arc::clone(&program),
+        };
+        let mut programs = lock();
+        programs.insert(0, specialised);
+        programs.truncate(REMEMBERED);
+        Ok(program)
+    }
+
+    /// Takes bare scalars to the types that a program in text declares.
+    fn convert_scalars(&self, program: &Program, views: &mut [View<'_>]) {
+        if matches!(self.inner.source, Source::Program(_)) {
+            for (view, &input) in views.iter_mut().zip(&program.graph().inputs) {
+                view.convert_weak(program.graph().node(input).dtype);
+            }
+        }
+    }
+}
+
+impl Source {
+    fn name(&self) -> &str {
+        match self {
+            Source::Elementwise(func) => func.name(),
+            Source::Reduce(spec) => spec.combine.name(),
+            Source::Program(graph) => &graph.name,
+        }
+    }
+
+    /// The array program for arguments of these types and ranks.
+    fn graph(&self, signature: &[(Type, usize)]) -> Result<Graph, Error> {
+        let count = |kernel: &str, expected: usize| {
+            if expected == signature.len() {
+                return Ok(());
+            }
+            Err(CallError::ArgumentCount {
+                kernel: kernel.to_owned(),
+                expected,
+                found: signature.len(),
+            })
+        };
+        match self {
+            Source::Program(graph) => {
+                count(&graph.name, graph.inputs.len())?;
+                Ok(graph.clone())
+            }
+            Source::Elementwise(func) => {
+                count(func.name(), func.params().len())?;
+                let mut builder = GraphBuilder::new(func.name());
+                let inputs = inputs(&mut builder, func, signature);
+                let outputs = builder.map_multi(func, &inputs)?;
+                for (i, &node) in outputs.iter().enumerate() {
+                    let name = if outputs.len() == 1 {
+                        func.name().to_owned()
+                    } else {
+                        format!("{}.{i}", func.name())
+                    };
+                    builder.output(name, node);
+                }
+                Ok(builder.finish()?)
+            }
+            Source::Reduce(spec) => {
+                let name = spec.combine.name();
+                count(name, spec.of.as_ref().map_or(1, |f| f.params().len()))?;
+                spec.graph(name, signature)
+            }
+        }
+    }
+}
+
+fn inputs(builder: &mut GraphBuilder, func: &Func, signature: &[(Type, usize)]) -> Vec<NodeId> {
+    let params = func.params().iter().zip(signature);
+    params
+        .map(|(param, &(ty, rank))| builder.input(&param.name, ty, rank))
+        .collect()
+}
+
+/// A reduction: a [`Kernel`] whose axes can still be chosen.
+///
+/// Every method gives a new reduction; calls go through [`Kernel::call`] and its kin.
+///
+/// ```
+/// use loopweave::prelude::*;
+/// let x = ndarray::array![[1.0, 2.0], [3.0, 4.0]];
+/// let mean = jit::mean().axis(0).keepdims(true);
+/// let m: ndarray::Array2<f64> = mean.call(&x)?;
+/// assert_eq!(m, ndarray::array![[2.0, 3.0]]);
+/// let dot: f64 = jit::sum().of_zip(|x, y| x * y).call((&x, &x))?;
+/// assert_eq!(dot, 30.0);
+/// # Ok::<(), loopweave::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Reduction {
+    spec: ReduceSpec,
+    kernel: Kernel,
+}
+
+#[derive(Clone, Debug)]
+struct ReduceSpec {
+    combine: Combine,
+    /// Applied to the elements first.
+    of: Option<Func>,
+    /// Why that function could not be made; reported at the first call, so that methods chain.
+    failed: Option<TraceError>,
+    /// `None` for all axes.
+    axes: Option<Vec<isize>>,
+    keepdims: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Combine {
+    Custom(Func, Literal),
+    Named(Named, Option<Dtype>),
+}
+
+impl Combine {
+    fn name(&self) -> &str {
+        match self {
+            Combine::Custom(func, _) => func.name(),
+            Combine::Named(named, _) => named.name(),
+        }
+    }
+}
+
+impl Deref for Reduction {
+    type Target = Kernel;
+
+    fn deref(&self) -> &Kernel {
+        &self.kernel
+    }
+}
+
+impl Reduction {
+    fn new(combine: Combine) -> Reduction {
+        Reduction::from_spec(ReduceSpec {
+            combine,
+            of: None,
+            failed: None,
+            axes: None,
+            keepdims: false,
+        })
+    }
+
+    fn from_spec(spec: ReduceSpec) -> Reduction {
+        Reduction {
+            kernel: Kernel::new(Source::Reduce(spec.clone()), Options::native()),
+            spec,
+        }
+    }
+
+    fn with(&self, change: impl FnOnce(&mut ReduceSpec)) -> Reduction {
+        let mut spec = self.spec.clone();
+        change(&mut spec);
+        Reduction {
+            kernel: Kernel::new(Source::Reduce(spec.clone()), self.kernel.inner.options.clone()),
+            spec,
+        }
+    }
+
+    /// Reduces a function of the elements.
+    pub fn of(&self, f: impl FnOnce(Expr) -> Expr) -> Reduction {
+        self.of_traced(trace("of", |[x]| f(x)))
+    }
+
+    /// Reduces a function of the elements of two arrays, which broadcast.
+    pub fn of_zip(&self, f: impl FnOnce(Expr, Expr) -> Expr) -> Reduction {
+        self.of_traced(trace("of", |[x, y]| f(x, y)))
+    }
+
+    /// Reduces a function, given as a [`Func`] or text, of the elements of as many arrays as it has parameters.
+    ///
+    /// # Errors
+    /// Text with errors.
+    pub fn of_func(&self, source: impl IntoFunc) -> Result<Reduction, Error> {
+        let func = source.into_func()?;
+        Ok(self.with(|spec| spec.of = Some(func)))
+    }
+
+    fn of_traced(&self, traced: Result<Func, TraceError>) -> Reduction {
+        self.with(|spec| match traced {
+            Ok(func) => spec.of = Some(func),
+            Err(error) => spec.failed = Some(error),
+        })
+    }
+
+    /// Reduces along one axis, counted from the end if negative.
+    pub fn axis(&self, axis: isize) -> Reduction {
+        self.axes([axis])
+    }
+
+    /// Reduces along these axes.
+    pub fn axes(&self, axes: impl IntoIterator<Item = isize>) -> Reduction {
+        let axes = axes.into_iter().collect();
+        self.with(|spec| spec.axes = Some(axes))
+    }
+
+    /// Reduces along all axes, as a new reduction does.
+    pub fn full(&self) -> Reduction {
+        self.with(|spec| spec.axes = None)
+    }
+
+    /// Whether the reduced axes stay in the result, with extent 1.
+    pub fn keepdims(&self, keepdims: bool) -> Reduction {
+        self.with(|spec| spec.keepdims = keepdims)
+    }
+
+    /// Computes in this dtype and gives it, as NumPy's `dtype=`; for sums, products and means.
+    pub fn dtype(&self, dtype: Dtype) -> Reduction {
+        self.with(|spec| {
+            if let Combine::Named(_, wanted) = &mut spec.combine {
+                *wanted = Some(dtype);
+            }
+        })
+    }
+}
+
+impl ReduceSpec {
+    fn graph(&self, name: &str, signature: &[(Type, usize)]) -> Result<Graph, Error> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone().into());
+        }
+        let mut builder = GraphBuilder::new(name);
+        let element = match &self.of {
+            Some(func) => {
+                let inputs = inputs(&mut builder, func, signature);
+                builder.map(func, &inputs)?
+            }
+            None => builder.input("x", signature[0].0, signature[0].1),
+        };
+        let with = match &self.combine {
+            Combine::Custom(combine, init) => ReduceWith::Custom { combine, init: *init },
+            Combine::Named(named, dtype) => ReduceWith::Named {
+                named: *named,
+                dtype: *dtype,
+            },
+        };
+        let result = builder.reduce(with, element, self.axes.as_deref(), self.keepdims)?;
+        builder.output(name, result);
+        Ok(builder.finish()?)
+    }
+}

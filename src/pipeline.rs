@@ -1,0 +1,574 @@
+//! The pipeline: from an array program to running kernels, stage by stage.
+//!
+//! In: a [`Graph`] and [`Options`]. Out: a [`Program`], which plans and lowers once, and schedules and compiles at the first
+//! call for each layout of its arguments.
+//!
+//! ```text
+//! Graph ─ fuse::plan ─▶ Plan ─ nest::lower ─▶ Lowered                         once
+//!          ─ nest::schedule ─▶ Nest ─ codegen ─▶ Kernel ─ Launch              per layout, cached
+//!          ─ launch ─▶ results                                                per call
+//! ```
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use loopweave_ir::Dtype;
+use loopweave_ir::simplify::Fast;
+use smallvec::SmallVec;
+
+use crate::codegen::jit::JitCode;
+use crate::error::{CallError, Error};
+use crate::fuse::{self, Plan};
+use crate::graph::bind::{self, Shapes};
+use crate::graph::{Graph, NodeId};
+use crate::nest::lower::{Lowered, lower};
+use crate::nest::schedule::{Scheduled, schedule};
+use crate::nest::verify;
+use crate::nest::{AxisRole, Leaf, Nest, Role, Stride, Vector};
+use crate::report::Report;
+use crate::runtime::array::AnyArray;
+use crate::runtime::launch::{Arena, Kernel, Launch, Region, byte_range};
+use crate::runtime::parallel::{Threads, Work, split};
+use crate::runtime::view::{ArgMut, View, ViewMut};
+use crate::shape::{self, Layout};
+use crate::target::{Target, TargetError};
+
+/// What a program is compiled for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The fast-math rewrites that may be made; none by default.
+    pub fast: Fast,
+    /// The threads that calls may use.
+    pub threads: Threads,
+    /// The machine that code is made for.
+    pub target: Target,
+}
+
+impl Options {
+    /// Strict arithmetic, all threads, this machine.
+    ///
+    /// # Errors
+    /// If code cannot be made for this machine.
+    pub fn native() -> Result<Options, TargetError> {
+        Ok(Options {
+            fast: Fast::NONE,
+            threads: Threads::Global,
+            target: Target::native()?,
+        })
+    }
+}
+
+/// An array program, ready to run. It can be called from several threads at once.
+#[derive(Debug)]
+pub struct Program {
+    graph: Graph,
+    plan: Plan,
+    options: Options,
+    groups: Vec<Lowered>,
+    kernels: Arc<KernelCache>,
+    /// The bindings of recent calls, the last one first.
+    recent: Mutex<Vec<Arc<Prepared>>>,
+    arenas: Mutex<Vec<Arena>>,
+}
+
+/// How many bindings a program remembers.
+const RECENT: usize = 8;
+
+/// Compiled kernels by what their code depends on, shared by the programs of one function.
+#[derive(Debug, Default)]
+pub struct KernelCache {
+    kernels: Mutex<HashMap<NestKey, Arc<Kernel>>>,
+}
+
+/// Everything of a nest that its code depends on.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct NestKey {
+    operands: Vec<(Dtype, Role, Stride)>,
+    axes: Vec<AxisRole>,
+    leaf: Leaf,
+    vector: Vector,
+}
+
+/// A program bound to the layouts of a call.
+#[derive(Debug)]
+pub struct Prepared {
+    inputs: SmallVec<[Layout; 4]>,
+    /// The layouts of the caller's outputs, or of those to be allocated.
+    outputs: SmallVec<[Layout; 2]>,
+    given: bool,
+    steps: Vec<PreparedStep>,
+    /// Per input, the outputs that may be the very same view.
+    in_place: Vec<(usize, usize)>,
+    arena_bytes: usize,
+    /// How long scheduling and compiling took; nearly nothing where the kernels were there.
+    pub(crate) compile_time: Duration,
+}
+
+/// One group's part in a call.
+#[derive(Debug)]
+pub(crate) struct PreparedStep {
+    pub(crate) scheduled: Scheduled,
+    pub(crate) launch: Launch,
+    pub(crate) work: Work,
+    places: SmallVec<[Place; 6]>,
+}
+
+/// Where an operand's array is.
+#[derive(Clone, Debug)]
+enum Place {
+    Input(usize),
+    Output(usize),
+    /// Bytes of the arena.
+    Arena(Range<usize>),
+}
+
+impl Program {
+    /// Plans and lowers a graph.
+    ///
+    /// # Errors
+    /// An op that is not yet supported.
+    pub fn compile(graph: Graph, options: &Options) -> Result<Program, Error> {
+        Program::compile_shared(graph, options, Arc::default())
+    }
+
+    /// As [`Program::compile`], with a cache of kernels that other programs use too.
+    ///
+    /// # Errors
+    /// An op that is not yet supported.
+    pub fn compile_shared(graph: Graph, options: &Options, kernels: Arc<KernelCache>) -> Result<Program, Error> {
+        let plan = fuse::plan(&graph);
+        let groups = plan
+            .groups
+            .iter()
+            .map(|g| lower(&graph, g, options.fast))
+            .collect::<Result<_, _>>()?;
+        Ok(Program {
+            graph,
+            plan,
+            options: options.clone(),
+            groups,
+            kernels,
+            recent: Mutex::default(),
+            arenas: Mutex::default(),
+        })
+    }
+
+    /// The array program.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// What was fused, and why.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The groups over logical axes, in the order in which they run.
+    pub fn groups(&self) -> &[Lowered] {
+        &self.groups
+    }
+
+    /// What the program was compiled for.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Runs the program. Results are new arrays, in the order of the outputs.
+    ///
+    /// # Errors
+    /// Arguments that do not fit in number, dtype or shape, and what compiling can report at a layout's first call.
+    pub fn run(&self, inputs: &[View<'_>]) -> Result<Vec<AnyArray>, Error> {
+        let prepared = self.prepared(inputs, None)?;
+        let mut results = Vec::with_capacity(prepared.outputs.len());
+        for (layout, (name, node)) in prepared.outputs.iter().zip(&self.graph.outputs) {
+            let dtype = self.graph.node(*node).dtype;
+            let array = AnyArray::with_layout(dtype, layout).ok_or_else(|| CallError::TooLarge {
+                output: name.clone(),
+                shape: layout.shape.to_vec(),
+            })?;
+            results.push(array);
+        }
+        let mut views: SmallVec<[ViewMut<'_>; 2]> = results.iter_mut().map(ArgMut::view_mut).collect();
+        self.execute(&prepared, inputs, &mut views);
+        drop(views);
+        Ok(results)
+    }
+
+    /// Runs the program into existing arrays, one per output, of the results' dtypes and shapes and of any strides. Warm,
+    /// it allocates nothing.
+    ///
+    /// # Errors
+    /// As [`Program::run`]; outputs that do not fit, and outputs that overlap an input without being the very same view.
+    pub fn run_into(&self, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>]) -> Result<(), Error> {
+        let prepared = self.prepared(inputs, Some(outputs))?;
+        self.check_overlap(&prepared, inputs, outputs)?;
+        self.execute(&prepared, inputs, outputs);
+        Ok(())
+    }
+
+    /// Schedules and compiles for arguments of these layouts, ahead of the first call.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub fn prepare(&self, inputs: &[Layout]) -> Result<Vec<Scheduled>, Error> {
+        let inputs: SmallVec<[&Layout; 4]> = inputs.iter().collect();
+        let prepared = self.bind(&inputs, None)?;
+        Ok(prepared.steps.iter().map(|s| s.scheduled.clone()).collect())
+    }
+
+    /// Compiles for arguments of these layouts, so that their first call finds its kernels.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub fn warm(&self, inputs: &[Layout]) -> Result<(), Error> {
+        let inputs: SmallVec<[&Layout; 4]> = inputs.iter().collect();
+        let prepared = Arc::new(self.bind(&inputs, None)?);
+        self.remember(prepared);
+        Ok(())
+    }
+
+    /// The schedules for arguments of these layouts, without compiling them: for a target of another machine.
+    ///
+    /// # Errors
+    /// Layouts that do not fit.
+    pub fn schedule(&self, inputs: &[Layout]) -> Result<Vec<Scheduled>, Error> {
+        let inputs: SmallVec<[&Layout; 4]> = inputs.iter().collect();
+        let plan = self.place(&inputs, None)?;
+        self.groups
+            .iter()
+            .map(|group| self.schedule_group(group, &plan).map(|(scheduled, _)| scheduled))
+            .collect()
+    }
+
+    /// What the last call did: its loops, what was fused, parallel and vectorised, and why; without a call, what is known
+    /// from the plan.
+    pub fn report(&self) -> Report {
+        let prepared = lock(&self.recent).first().cloned();
+        Report::of(self, prepared.as_deref())
+    }
+
+    fn prepared(&self, inputs: &[View<'_>], outputs: Option<&[ViewMut<'_>]>) -> Result<Arc<Prepared>, Error> {
+        self.check_dtypes(inputs, outputs)?;
+        let mut recent = lock(&self.recent);
+        if let Some(position) = recent.iter().position(|p| p.fits(inputs, outputs)) {
+            recent[..=position].rotate_right(1);
+            return Ok(Arc::clone(&recent[0]));
+        }
+        // Others may call while this one compiles.
+        drop(recent);
+        let input_layouts: SmallVec<[&Layout; 4]> = inputs.iter().map(View::layout).collect();
+        let output_layouts: Option<SmallVec<[&Layout; 2]>> =
+            outputs.map(|outputs| outputs.iter().map(ViewMut::layout).collect());
+        let prepared = Arc::new(self.bind(&input_layouts, output_layouts.as_deref())?);
+        self.remember(Arc::clone(&prepared));
+        Ok(prepared)
+    }
+
+    fn remember(&self, prepared: Arc<Prepared>) {
+        let mut recent = lock(&self.recent);
+        recent.insert(0, prepared);
+        recent.truncate(RECENT);
+    }
+
+    fn check_dtypes(&self, inputs: &[View<'_>], outputs: Option<&[ViewMut<'_>]>) -> Result<(), CallError> {
+        let kernel = || self.graph.name.clone();
+        if inputs.len() != self.graph.inputs.len() {
+            return Err(CallError::ArgumentCount {
+                kernel: kernel(),
+                expected: self.graph.inputs.len(),
+                found: inputs.len(),
+            });
+        }
+        for (view, &node) in inputs.iter().zip(&self.graph.inputs) {
+            let node = self.graph.node(node);
+            if view.dtype() != node.dtype {
+                return Err(CallError::ArgumentDtype {
+                    kernel: kernel(),
+                    input: node.name.clone(),
+                    found: view.dtype(),
+                    expected: node.dtype,
+                });
+            }
+        }
+        let Some(outputs) = outputs else { return Ok(()) };
+        if outputs.len() != self.graph.outputs.len() {
+            return Err(CallError::OutputCount {
+                kernel: kernel(),
+                expected: self.graph.outputs.len(),
+                found: outputs.len(),
+            });
+        }
+        for (view, (name, node)) in outputs.iter().zip(&self.graph.outputs) {
+            let expected = self.graph.node(*node).dtype;
+            if view.dtype() != expected {
+                return Err(CallError::OutputDtype {
+                    output: name.clone(),
+                    found: view.dtype(),
+                    expected,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses outputs that overlap an input, except the very same view where the program reads it element by element.
+    fn check_overlap(
+        &self,
+        prepared: &Prepared,
+        inputs: &[View<'_>],
+        outputs: &[ViewMut<'_>],
+    ) -> Result<(), CallError> {
+        for (o, output) in outputs.iter().enumerate() {
+            let range = output.addresses();
+            for (i, input) in inputs.iter().enumerate() {
+                let same = std::ptr::eq(input.pointer(), output.pointer())
+                    && input.layout() == output.layout()
+                    && input.dtype() == output.dtype()
+                    && prepared.in_place.contains(&(i, o));
+                if shape::overlap(&range, &input.addresses()) && !same {
+                    return Err(CallError::Overlap {
+                        output: self.graph.outputs[o].0.clone(),
+                        input: self.graph.node(self.graph.inputs[i]).name.clone(),
+                    });
+                }
+            }
+            for (p, other) in outputs[..o].iter().enumerate() {
+                if shape::overlap(&range, &other.addresses()) {
+                    return Err(CallError::OutputsOverlap {
+                        first: self.graph.outputs[p].0.clone(),
+                        second: self.graph.outputs[o].0.clone(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn execute(&self, prepared: &Prepared, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>]) {
+        let inputs: SmallVec<[Region<'_>; 4]> = inputs.iter().map(Region::read).collect();
+        let outputs: SmallVec<[Region<'_>; 2]> = outputs.iter_mut().map(Region::write).collect();
+        let arena = (prepared.arena_bytes > 0).then(|| {
+            let mut arena = lock(&self.arenas).pop().unwrap_or_default();
+            arena.reserve(prepared.arena_bytes);
+            arena
+        });
+        for step in &prepared.steps {
+            let regions: SmallVec<[Region<'_>; 6]> = step
+                .places
+                .iter()
+                .map(|place| match place {
+                    Place::Input(i) => inputs[*i].clone(),
+                    Place::Output(i) => outputs[*i].clone(),
+                    Place::Arena(bytes) => Region::within(arena.as_ref(), bytes),
+                })
+                .collect();
+            step.launch.run(&regions, &self.options.threads);
+        }
+        if let Some(arena) = arena {
+            lock(&self.arenas).push(arena);
+        }
+    }
+
+    /// Schedules every group for these layouts, and finds or makes its kernel.
+    fn bind(&self, inputs: &[&Layout], outputs: Option<&[&Layout]>) -> Result<Prepared, Error> {
+        let start = Instant::now();
+        let plan = self.place(inputs, outputs)?;
+        let mut steps = Vec::with_capacity(self.groups.len());
+        for group in &self.groups {
+            let (scheduled, views) = self.schedule_group(group, &plan)?;
+            let kernel = self.kernels.get(&scheduled.nest, &self.options.target)?;
+            let work = Work::of(&scheduled);
+            let split = split(&scheduled, self.options.threads.number());
+            let launch = Launch::new(kernel, &scheduled, split, &views).map_err(Error::Nest)?;
+            let places = group
+                .operands
+                .iter()
+                .map(|o| plan.places[&o.access.source].clone())
+                .collect();
+            steps.push(PreparedStep {
+                scheduled,
+                launch,
+                work,
+                places,
+            });
+        }
+        let output_layouts = self
+            .graph
+            .outputs
+            .iter()
+            .map(|(_, node)| plan.layouts[node].clone())
+            .collect();
+        let in_place = self.in_place(&steps);
+        Ok(Prepared {
+            inputs: inputs.iter().map(|&l| l.clone()).collect(),
+            outputs: output_layouts,
+            given: outputs.is_some(),
+            steps,
+            in_place,
+            arena_bytes: plan.arena_bytes,
+            compile_time: start.elapsed(),
+        })
+    }
+
+    fn schedule_group(
+        &self,
+        group: &Lowered,
+        placement: &Placement,
+    ) -> Result<(Scheduled, SmallVec<[Range<isize>; 6]>), Error> {
+        let mut layouts: SmallVec<[Layout; 6]> = SmallVec::new();
+        let mut views: SmallVec<[Range<isize>; 6]> = SmallVec::new();
+        for operand in &group.operands {
+            let source = &placement.layouts[&operand.access.source];
+            views.push(byte_range(source, operand.dtype.size()));
+            layouts.push(operand.access.layout(&self.graph, &placement.shapes, source)?);
+        }
+        let shape = &placement.shapes[group.domain];
+        let scheduled = schedule(group, shape, &layouts, &self.options.target);
+        debug_assert_eq!(verify::verify(&scheduled.nest), Ok(()), "{}", scheduled.nest);
+        Ok((scheduled, views))
+    }
+
+    /// Where each array of a call is, and how it lies there.
+    fn place(&self, inputs: &[&Layout], outputs: Option<&[&Layout]>) -> Result<Placement, Error> {
+        let input_shapes: SmallVec<[&[usize]; 4]> = inputs.iter().map(|l| &l.shape[..]).collect();
+        let shapes = bind::bind(&self.graph, &input_shapes)?;
+        let mut placement = Placement {
+            shapes,
+            layouts: HashMap::new(),
+            places: HashMap::new(),
+            arena_bytes: 0,
+        };
+        for (i, (&node, &layout)) in self.graph.inputs.iter().zip(inputs).enumerate() {
+            placement.layouts.insert(node, layout.clone());
+            placement.places.insert(node, Place::Input(i));
+        }
+        for (i, (name, node)) in self.graph.outputs.iter().enumerate() {
+            let shape = &placement.shapes[*node];
+            let layout = match outputs.map(|o| o[i]) {
+                None => Layout::like(shape, inputs)?,
+                Some(given) if given.shape == *shape => given.clone(),
+                Some(given) => {
+                    return Err(Error::Call(CallError::OutputShape {
+                        output: name.clone(),
+                        found: given.shape.to_vec(),
+                        expected: shape.to_vec(),
+                    }));
+                }
+            };
+            if layout.shape.iter().zip(&layout.strides).any(|(&e, &s)| e > 1 && s == 0) {
+                return Err(Error::Call(CallError::SelfOverlap { output: name.clone() }));
+            }
+            placement.layouts.insert(*node, layout);
+            placement.places.insert(*node, Place::Output(i));
+        }
+        for group in &self.plan.groups {
+            for &root in &group.roots {
+                if placement.places.contains_key(&root) {
+                    continue;
+                }
+                let layout = Layout::contiguous(&placement.shapes[root])?;
+                let bytes = layout.len() * self.graph.node(root).dtype.size();
+                let start = placement.arena_bytes;
+                placement.arena_bytes = start.saturating_add(bytes).next_multiple_of(64);
+                placement.places.insert(root, Place::Arena(start..start + bytes));
+                placement.layouts.insert(root, layout);
+            }
+        }
+        Ok(placement)
+    }
+
+    /// Pairs of an input and an output that may be one view: in a program of a single map, where every access of the input
+    /// is at the element that is written.
+    fn in_place(&self, steps: &[PreparedStep]) -> Vec<(usize, usize)> {
+        let [step] = steps else { return Vec::new() };
+        if !matches!(step.scheduled.nest.leaf, Leaf::Map { .. }) {
+            return Vec::new();
+        }
+        let bound = &step.scheduled.binding.operands;
+        let same = |input: usize, output: usize| {
+            let mut accesses = step
+                .places
+                .iter()
+                .enumerate()
+                .filter(|(_, p)| matches!(p, Place::Input(i) if *i == input));
+            let output = step
+                .places
+                .iter()
+                .position(|p| matches!(p, Place::Output(o) if *o == output));
+            output.is_some_and(|output| accesses.all(|(access, _)| bound[access] == bound[output]))
+        };
+        let pairs = (0..self.graph.inputs.len()).flat_map(|i| (0..self.graph.outputs.len()).map(move |o| (i, o)));
+        pairs.filter(|&(i, o)| same(i, o)).collect()
+    }
+}
+
+/// Where the arrays of a call are.
+struct Placement {
+    shapes: Shapes,
+    layouts: HashMap<NodeId, Layout>,
+    places: HashMap<NodeId, Place>,
+    arena_bytes: usize,
+}
+
+impl Prepared {
+    fn fits(&self, inputs: &[View<'_>], outputs: Option<&[ViewMut<'_>]>) -> bool {
+        let inputs_fit =
+            self.inputs.len() == inputs.len() && self.inputs.iter().zip(inputs).all(|(l, v)| l == v.layout());
+        let outputs_fit = match outputs {
+            None => !self.given,
+            Some(outputs) => {
+                self.given
+                    && self.outputs.len() == outputs.len()
+                    && self.outputs.iter().zip(outputs).all(|(l, v)| l == v.layout())
+            }
+        };
+        inputs_fit && outputs_fit
+    }
+
+    /// The groups' parts, in order.
+    pub(crate) fn steps(&self) -> &[PreparedStep] {
+        &self.steps
+    }
+
+    /// Bytes of intermediate arrays.
+    pub(crate) fn arena_bytes(&self) -> usize {
+        self.arena_bytes
+    }
+}
+
+impl KernelCache {
+    fn get(&self, nest: &Nest, target: &Target) -> Result<Arc<Kernel>, Error> {
+        let key = NestKey {
+            operands: nest.operands.iter().map(|o| (o.dtype, o.role, o.stride)).collect(),
+            axes: nest.axes.iter().map(|a| a.role).collect(),
+            leaf: nest.leaf.clone(),
+            vector: nest.vector,
+        };
+        if let Some(kernel) = lock(&self.kernels).get(&key) {
+            return Ok(Arc::clone(kernel));
+        }
+        // Two threads may compile one nest at once; the first to finish keeps its kernel.
+        let kernel = Arc::new(Kernel {
+            nest: nest.clone(),
+            code: JitCode::compile(nest, target)?,
+        });
+        Ok(Arc::clone(lock(&self.kernels).entry(key).or_insert(kernel)))
+    }
+
+    /// The number of kernels compiled so far.
+    pub fn len(&self) -> usize {
+        lock(&self.kernels).len()
+    }
+
+    /// Whether no kernel was compiled yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A lock whose holder panicked is still whole: every critical section here leaves its data consistent.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
