@@ -50,7 +50,7 @@ pub enum ShapeError {
     #[error("an array of shape {shape:?} is too large")]
     TooLarge {
         /// The extents.
-        shape: Dims<usize>,
+        shape: Vec<usize>,
     },
     /// Extents and strides of different number.
     #[error("{extents} extents but {strides} strides")]
@@ -96,9 +96,9 @@ pub enum ShapeError {
     #[error("shape {from:?} does not broadcast to {to:?} at axis {axis}")]
     BroadcastTo {
         /// The extents there are.
-        from: Dims<usize>,
+        from: Vec<usize>,
         /// The extents asked for.
-        to: Dims<usize>,
+        to: Vec<usize>,
         /// The axis of the larger shape at which they part.
         axis: usize,
     },
@@ -108,11 +108,11 @@ pub enum ShapeError {
         /// The array at which it was noticed.
         name: String,
         /// Its extents.
-        shape: Dims<usize>,
+        shape: Vec<usize>,
         /// The array that it contradicts.
         other: String,
         /// The extents of that.
-        other_shape: Dims<usize>,
+        other_shape: Vec<usize>,
         /// The axis of the broadcast shape.
         axis: usize,
     },
@@ -126,7 +126,7 @@ pub enum ShapeError {
     #[error("shape {shape:?} has {len} elements, which {} does not hold", Target(.target))]
     ReshapeLen {
         /// The extents there are.
-        shape: Dims<usize>,
+        shape: Vec<usize>,
         /// Their product.
         len: usize,
         /// The extents asked for.
@@ -136,9 +136,9 @@ pub enum ShapeError {
     #[error("shape {shape:?} with strides {strides:?} cannot be viewed as {}; copy it first", Target(.target))]
     ReshapeLayout {
         /// The extents there are.
-        shape: Dims<usize>,
+        shape: Vec<usize>,
         /// The strides there are, in elements.
-        strides: Dims<isize>,
+        strides: Vec<isize>,
         /// The extents asked for.
         target: Vec<Option<usize>>,
     },
@@ -227,7 +227,7 @@ impl Layout {
                 strides: strides.into(),
                 offset: 0,
             }),
-            _ => Err(ShapeError::TooLarge { shape: shape.into() }),
+            _ => Err(ShapeError::TooLarge { shape: shape.to_vec() }),
         }
     }
 
@@ -374,8 +374,8 @@ impl Layout {
             });
         }
         let refused = || ShapeError::ReshapeLayout {
-            shape: self.shape.clone(),
-            strides: self.strides.clone(),
+            shape: self.shape.to_vec(),
+            strides: self.strides.to_vec(),
             target: target.to_vec(),
         };
         let old: Dims<(usize, isize)> = self.shape.iter().copied().zip(self.strides.iter().copied()).collect();
@@ -506,9 +506,9 @@ pub fn broadcast_shapes(arrays: &[(&str, &[usize])]) -> Result<Dims<usize>, Shap
                     .unwrap_or((name, shape));
                 return Err(ShapeError::Broadcast {
                     name: name.to_owned(),
-                    shape: shape.into(),
+                    shape: shape.to_vec(),
                     other: other.to_owned(),
-                    other_shape: other_shape.into(),
+                    other_shape: other_shape.to_vec(),
                     axis,
                 });
             }
@@ -548,8 +548,8 @@ pub(crate) fn check_subscripts(slices: &[Slice], rank: usize) -> Result<(), Shap
 /// Whether one shape broadcasts to the other.
 pub(crate) fn check_broadcast_to(from: &[usize], to: &[usize]) -> Result<(), ShapeError> {
     let refused = |axis| ShapeError::BroadcastTo {
-        from: from.into(),
-        to: to.into(),
+        from: from.to_vec(),
+        to: to.to_vec(),
         axis,
     };
     let Some(lead) = to.len().checked_sub(from.len()) else {
@@ -594,7 +594,7 @@ pub(crate) fn reshape_shape(shape: &[usize], target: &[Option<usize>]) -> Result
         return Err(ShapeError::OpenExtents { open });
     }
     let refused = || ShapeError::ReshapeLen {
-        shape: shape.into(),
+        shape: shape.to_vec(),
         len,
         target: target.to_vec(),
     };
@@ -616,6 +616,6 @@ fn span(shape: &[usize]) -> Result<usize, ShapeError> {
         .try_fold(1usize, |product, &e| product.checked_mul(e.max(1)));
     match product {
         Some(product) if product <= MAX_SPAN => Ok(product),
-        _ => Err(ShapeError::TooLarge { shape: shape.into() }),
+        _ => Err(ShapeError::TooLarge { shape: shape.to_vec() }),
     }
 }

@@ -174,9 +174,9 @@ def main():
     emit("LOG2_POW", "log2((1 + s) / (1 − s)) / s in s², |s| ≤ 0.1716, for f32 results.", *fit.rounded(53))
     fit = Fit(lambda r: mpf(2) ** r, lambda r: mpf(2) ** -r, -mpf("0.5001"), mpf("0.5001"), range(9))
     emit("EXP2_POW", "2ʳ for |r| ≤ 1/2, for f32 results.", *fit.rounded(53))
-    tail = lambda z: (2 * atanh(sqrt(z)) - 2 * sqrt(z) - 2 * sqrt(z) * z / 3) / (sqrt(z) * z**2)
-    fit = Fit(tail, lambda z: z**2 * sqrt(z) / (2 * atanh(sqrt(z))), mpf(2) ** -60, top, range(8))
-    emit("LN_TAIL_POW", "(2 atanh s − 2s − 2s³/3) / s⁵ in s², |s| ≤ 0.1716.", *fit.rounded(53))
+    tail = lambda z: (2 * atanh(sqrt(z)) - 2 * sqrt(z) * (1 + z / 3 + z**2 / 5)) / (sqrt(z) * z**3)
+    fit = Fit(tail, lambda z: z**3 * sqrt(z) / (2 * atanh(sqrt(z))), mpf(2) ** -60, top, range(6))
+    emit("LN_TAIL_POW", "(2 atanh s − 2s − 2s³/3 − 2s⁵/5) / s⁷ in s², |s| ≤ 0.1716.", *fit.rounded(53))
 
 
 if __name__ == "__main__":

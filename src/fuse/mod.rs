@@ -6,6 +6,7 @@
 //! Invariants: every node that is not an input, a constant or a view belongs to exactly one group (a map that was
 //! duplicated into several consumers to several); a group reads only inputs and roots of earlier groups, through views.
 
+mod extents;
 mod rules;
 
 pub use rules::plan;
@@ -99,6 +100,8 @@ pub enum Reason {
     ShapeMismatch,
     /// The consumer reduces what another reduction made.
     ReduceOfReduce,
+    /// The consumer already stands in the nest of another reduction.
+    SecondReduction,
     /// A view between the two that cannot be turned into addresses of the producer's operands.
     ViewBetween,
 }
@@ -122,6 +125,7 @@ impl Reason {
             Reason::ResultIsBroadcast => "result-is-broadcast",
             Reason::ShapeMismatch => "shape-mismatch",
             Reason::ReduceOfReduce => "reduce-of-reduce",
+            Reason::SecondReduction => "second-reduction",
             Reason::ViewBetween => "view-between",
         }
     }

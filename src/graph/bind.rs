@@ -98,7 +98,7 @@ pub enum BindError {
         /// The array that is viewed, or that is too large.
         array: String,
         /// What is wrong.
-        error: ShapeError,
+        error: Box<ShapeError>,
     },
     /// A reduction of nothing that has no value for nothing.
     #[error("`{reduction}` over {} of `{array}` {shape:?} has no elements", Axes(.axes))]
@@ -110,7 +110,7 @@ pub enum BindError {
         /// The name of the array that is reduced.
         array: String,
         /// Its extents.
-        shape: Dims<usize>,
+        shape: Vec<usize>,
     },
 }
 
@@ -316,7 +316,7 @@ impl<'g> Bind<'g> {
                 reduction: named.name(),
                 axes: axes.to_vec(),
                 array: self.graph.node(arg).name.clone(),
-                shape: from.clone(),
+                shape: from.to_vec(),
             });
         }
         Ok(shape)
@@ -351,7 +351,7 @@ impl<'g> Bind<'g> {
     fn shape_error(&self, array: NodeId, error: ShapeError) -> BindError {
         BindError::Shape {
             array: self.graph.node(array).name.clone(),
-            error,
+            error: Box::new(error),
         }
     }
 }

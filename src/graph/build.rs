@@ -353,7 +353,7 @@ impl GraphBuilder {
     ) -> Result<NodeId, GraphError> {
         let (view, rank) = view.map_err(|error| GraphError::View {
             array: self.name(node).to_owned(),
-            error,
+            error: Box::new(error),
         })?;
         if rank > MAX_RANK {
             return Err(GraphError::Rank { rank });

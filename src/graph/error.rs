@@ -116,7 +116,7 @@ pub enum GraphError {
         /// The array's name.
         array: String,
         /// What is wrong.
-        error: ShapeError,
+        error: Box<ShapeError>,
     },
     /// A broadcast to fewer axes than there are.
     #[error("`{array}` has {} and cannot be broadcast to {to}", count(*.rank, "axis", "axes"))]

@@ -241,15 +241,13 @@ pub(super) const EXP2_POW: [f64; 9] = [
     f64::from_bits(0x3eb61ae9e09872e6), // 1.317568491982624e-06
 ];
 
-/// (2 atanh s − 2s − 2s³/3) / s⁵ in s², |s| ≤ 0.1716. Largest weighted error 2^-73.47.
-pub(super) const LN_TAIL_POW: [f64; 8] = [
-    f64::from_bits(0x3fd9999999999996), // 0.3999999999999998
-    f64::from_bits(0x3fd2492492492f47), // 0.28571428571443785
-    f64::from_bits(0x3fcc71c71c598435), // 0.2222222221780911
-    f64::from_bits(0x3fc745d18286b61d), // 0.18181818841314704
-    f64::from_bits(0x3fc3b13650a30da7), // 0.153845586179256
-    f64::from_bits(0x3fc11206573b13d3), // 0.13336257228198053
-    f64::from_bits(0x3fbde3ef2ddef2eb), // 0.11675925130743862
-    f64::from_bits(0x3fbeab995516295b), // 0.11980589225109865
+/// (2 atanh s − 2s − 2s³/3 − 2s⁵/5) / s⁷ in s², |s| ≤ 0.1716. Largest weighted error 2^-65.5.
+pub(super) const LN_TAIL_POW: [f64; 6] = [
+    f64::from_bits(0x3fd2492492481313), // 0.2857142857103991
+    f64::from_bits(0x3fcc71c71f9eeb7b), // 0.22222222370131903
+    f64::from_bits(0x3fc745cf9dc26529), // 0.18181796267598685
+    f64::from_bits(0x3fc3b1c47a6aef6c), // 0.15386253335406808
+    f64::from_bits(0x3fc0fb9033b8e19f), // 0.13267710233209315
+    f64::from_bits(0x3fc0c53256b8ca9b), // 0.1310179637381069
 ];
 
