@@ -28,9 +28,10 @@ use crate::nest::schedule::{Scheduled, schedule};
 use crate::nest::verify;
 use crate::nest::{AxisRole, Leaf, Nest, Role, Stride, Vector};
 use crate::report::Report;
+use crate::report::gather::{Bound, Step, Subject};
 use crate::runtime::array::AnyArray;
 use crate::runtime::launch::{Arena, Kernel, Launch, Region, byte_range};
-use crate::runtime::parallel::{Threads, Work, split};
+use crate::runtime::parallel::{Split, Threads, split};
 use crate::runtime::view::{ArgMut, View, ViewMut};
 use crate::shape::{self, Layout};
 use crate::target::{Target, TargetError};
@@ -101,17 +102,17 @@ pub struct Prepared {
     steps: Vec<PreparedStep>,
     /// Per input, the outputs that may be the very same view.
     in_place: Vec<(usize, usize)>,
+    shapes: Shapes,
     arena_bytes: usize,
     /// How long scheduling and compiling took; nearly nothing where the kernels were there.
-    pub(crate) compile_time: Duration,
+    compile_time: Duration,
 }
 
 /// One group's part in a call.
 #[derive(Debug)]
-pub(crate) struct PreparedStep {
-    pub(crate) scheduled: Scheduled,
-    pub(crate) launch: Launch,
-    pub(crate) work: Work,
+struct PreparedStep {
+    scheduled: Scheduled,
+    launch: Launch,
     places: SmallVec<[Place; 6]>,
 }
 
@@ -246,7 +247,50 @@ impl Program {
     /// from the plan.
     pub fn report(&self) -> Report {
         let prepared = lock(&self.recent).first().cloned();
-        Report::of(self, prepared.as_deref())
+        self.report_on(prepared.as_deref().map(|prepared| Bound {
+            shapes: &prepared.shapes,
+            steps: prepared.steps.iter().map(PreparedStep::for_report).collect(),
+            arena_bytes: prepared.arena_bytes,
+            compile_time: Some(prepared.compile_time),
+        }))
+    }
+
+    /// What a call on arguments of these layouts would do, without compiling for it: for a target of another machine.
+    ///
+    /// # Errors
+    /// Layouts that do not fit.
+    pub fn report_for(&self, inputs: &[Layout]) -> Result<Report, Error> {
+        let inputs: SmallVec<[&Layout; 4]> = inputs.iter().collect();
+        let placement = self.place(&inputs, None)?;
+        let mut groups: Vec<(Scheduled, Split)> = Vec::with_capacity(self.groups.len());
+        for group in &self.groups {
+            let (scheduled, _) = self.schedule_group(group, &placement)?;
+            let split = split(&scheduled, self.options.threads.number());
+            groups.push((scheduled, split));
+        }
+        let steps = groups.iter().map(|(scheduled, split)| Step {
+            scheduled,
+            split,
+            code: None,
+        });
+        Ok(self.report_on(Some(Bound {
+            shapes: &placement.shapes,
+            steps: steps.collect(),
+            arena_bytes: placement.arena_bytes,
+            compile_time: None,
+        })))
+    }
+
+    fn report_on(&self, bound: Option<Bound<'_>>) -> Report {
+        Report::of(&Subject {
+            graph: &self.graph,
+            plan: &self.plan,
+            groups: &self.groups,
+            target: self.options.target.name(),
+            threads: self.options.threads.number(),
+            fast: self.options.fast,
+            bound,
+        })
     }
 
     fn prepared(&self, inputs: &[View<'_>], outputs: Option<&[ViewMut<'_>]>) -> Result<Arc<Prepared>, Error> {
@@ -379,7 +423,6 @@ impl Program {
         for group in &self.groups {
             let (scheduled, views) = self.schedule_group(group, &plan)?;
             let kernel = self.kernels.get(&scheduled.nest, &self.options.target)?;
-            let work = Work::of(&scheduled);
             let split = split(&scheduled, self.options.threads.number());
             let launch = Launch::new(kernel, &scheduled, split, &views).map_err(Error::Nest)?;
             let places = group
@@ -390,7 +433,6 @@ impl Program {
             steps.push(PreparedStep {
                 scheduled,
                 launch,
-                work,
                 places,
             });
         }
@@ -407,6 +449,7 @@ impl Program {
             given: outputs.is_some(),
             steps,
             in_place,
+            shapes: plan.shapes,
             arena_bytes: plan.arena_bytes,
             compile_time: start.elapsed(),
         })
@@ -526,15 +569,15 @@ impl Prepared {
         };
         inputs_fit && outputs_fit
     }
+}
 
-    /// The groups' parts, in order.
-    pub(crate) fn steps(&self) -> &[PreparedStep] {
-        &self.steps
-    }
-
-    /// Bytes of intermediate arrays.
-    pub(crate) fn arena_bytes(&self) -> usize {
-        self.arena_bytes
+impl PreparedStep {
+    fn for_report(&self) -> Step<'_> {
+        Step {
+            scheduled: &self.scheduled,
+            split: self.launch.split(),
+            code: Some(self.launch.code()),
+        }
     }
 }
 

@@ -2,16 +2,17 @@
 """Regenerates `ir/src/expand/coefficients.rs`.
 
 Method: minimax fits by Lawson's iteration (least squares on a dense Chebyshev grid, reweighted by the error itself), in
-300-bit arithmetic, for an error weighted by what the coefficient array multiplies; then the coefficients are rounded to the working format one at a time, lowest power first,
-and the remaining ones are fitted again after each rounding, so that the later ones absorb what the earlier ones lost
-(the idea of Sollya's `fpminimax`, done greedily).
+300-bit arithmetic, for an error weighted by what the coefficient array multiplies; then the coefficients are rounded to the
+working format one at a time, lowest power first, and the remaining ones are fitted again after each rounding, so that the
+later ones absorb what the earlier ones lost (the idea of Sollya's `fpminimax`, done greedily).
 
-Usage: python3 minimax.py > ../src/expand/coefficients.rs      needs mpmath; takes a minute or two
+Usage: python3 minimax.py > ../src/expand/coefficients.rs      needs mpmath; takes ten seconds
 """
 
 import struct
 import sys
-from mpmath import mp, mpf, matrix, lu_solve, cos, pi, exp, expm1, log, log1p, sin, sqrt, tanh, atanh, erf, erfc, nstr, fdot, floor
+from mpmath import atanh, cos, erf, erfc, exp, expm1, fdot, floor, log, log1p, lu_solve, matrix, mp, mpf, nstr, pi, sin
+from mpmath import sqrt, tanh
 
 mp.prec = 300
 
@@ -49,18 +50,18 @@ class Fit:
         return list(lu_solve(a, b))
 
     def errors(self, coeffs):
+        """The weighted errors at the grid's points."""
         return [w * (fdot(coeffs, column) - f) for w, f, column in zip(self.w, self.f, zip(*self.basis))]
 
     def rounded(self, bits, steps=6):
-        """The coefficients, each rounded to `bits` (a number, or one per power), and the largest weighted error."""
+        """The coefficients, each rounded to `bits`, and the largest weighted error."""
         for _ in range(steps):
             errors = [abs(e) for e in self.errors(self.solve(0, self.f))]
             mean = sum(l * e for l, e in zip(self.lawson, errors))
             self.lawson = [l * (e / mean + mpf(2) ** -20) for l, e in zip(self.lawson, errors)]
-        widths = bits if isinstance(bits, list) else [bits] * len(self.powers)
         residual, out = list(self.f), []
         for i, column in enumerate(self.basis):
-            c = round_to(widths[i], self.solve(i, residual)[0])
+            c = round_to(bits, self.solve(i, residual)[0])
             out.append(c)
             residual = [r - c * v for r, v in zip(residual, column)]
         return out, max(abs(r * w) for r, w in zip(residual, self.w))
@@ -82,6 +83,11 @@ def emit_table(name, doc, rows):
     print("];\n")
 
 
+def emit_exponents(name, doc, exponents):
+    print(f"/// {doc}")
+    print(f"pub(super) const {name}: [u64; {len(exponents)}] = {list(exponents)};\n")
+
+
 def bits_of(c):
     return struct.unpack("<Q", struct.pack("<d", float(c)))[0]
 
@@ -94,9 +100,13 @@ def digits_of_two_over_pi(first, count):
         return (lower - upper * mpf(2) ** count) * mpf(2) ** (1 - first - count)
 
 
+F32_THRESHOLDS = (51, 77, 103)
+F64_THRESHOLDS = (147, 293, 439, 585, 731, 877)
+
+
 def windows_f32():
     """Windows for f32: 29, 29 and 53 digits; a window drops the digits that contribute multiples of 4."""
-    starts = [1] + [low - 24 for low in (51, 77, 103)]
+    starts = [1] + [low - 24 for low in F32_THRESHOLDS]
     return [[digits_of_two_over_pi(j, 29), digits_of_two_over_pi(j + 29, 29), digits_of_two_over_pi(j + 58, 53)] for j in starts]
 
 
@@ -115,9 +125,6 @@ def windows_f64():
         scale = mpf(2) ** (400 if index >= 2 else 0)
         rows.append([digits_of_two_over_pi(j + 53 * i, 53) * scale for i in range(6)])
     return rows
-
-
-F64_THRESHOLDS = (147, 293, 439, 585, 731, 877)
 
 
 def near_zero(f, series):
@@ -165,8 +172,10 @@ def main():
     fit = Fit(lambda s: (cos(sqrt(s)) - 1 + s / 2) / s**2, lambda s: s**2 / cos(sqrt(s)), mpf(2) ** -60, top, range(7))
     emit("COS_F64", "(cos r − 1 + s/2) / s² in s = r² for |r| ≤ π/4.", *fit.rounded(53))
 
-    emit_table("TWO_OVER_PI_F32", "Digits of 2/π for |x| below 2⁵¹, 2⁷⁷, 2¹⁰³, 2¹²⁸.", windows_f32())
-    doc = "Digits of 2/π for |x| below 2^147, 2^293, 2^439, 2^585, 2^731, 2^877, 2^1024; from the fourth row on, times 2^400."
+    emit_exponents("TWO_OVER_PI_F32_FROM", "Exponents of x from which the rows but the first of [`TWO_OVER_PI_F32`] hold.", F32_THRESHOLDS)
+    emit_table("TWO_OVER_PI_F32", "Windows of the digits of 2/π for f32: words of 29, 29 and 53.", windows_f32())
+    emit_exponents("TWO_OVER_PI_F64_FROM", "Exponents of x from which the rows but the first of [`TWO_OVER_PI_F64`] hold.", F64_THRESHOLDS)
+    doc = "Windows of the digits of 2/π for f64: six words of 53; from the fourth row on, times 2⁴⁰⁰."
     emit_table("TWO_OVER_PI_F64", doc, windows_f64())
 
     top = ((sqrt(2) - 1) / (sqrt(2) + 1) * mpf("1.0001")) ** 2
@@ -174,9 +183,9 @@ def main():
     emit("LOG2_POW", "log2((1 + s) / (1 − s)) / s in s², |s| ≤ 0.1716, for f32 results.", *fit.rounded(53))
     fit = Fit(lambda r: mpf(2) ** r, lambda r: mpf(2) ** -r, -mpf("0.5001"), mpf("0.5001"), range(9))
     emit("EXP2_POW", "2ʳ for |r| ≤ 1/2, for f32 results.", *fit.rounded(53))
-    tail = lambda z: (2 * atanh(sqrt(z)) - 2 * sqrt(z) - 2 * sqrt(z) * z / 3) / (sqrt(z) * z**2)
-    fit = Fit(tail, lambda z: z**2 * sqrt(z) / (2 * atanh(sqrt(z))), mpf(2) ** -60, top, range(8))
-    emit("LN_TAIL_POW", "(2 atanh s − 2s − 2s³/3) / s⁵ in s², |s| ≤ 0.1716.", *fit.rounded(53))
+    tail = lambda z: (2 * atanh(sqrt(z)) - 2 * sqrt(z) * (1 + z / 3 + z**2 / 5)) / (sqrt(z) * z**3)
+    fit = Fit(tail, lambda z: z**3 * sqrt(z) / (2 * atanh(sqrt(z))), mpf(2) ** -60, top, range(6))
+    emit("LN_TAIL_POW", "(2 atanh s − 2s − 2s³/3 − 2s⁵/5) / s⁷ in s², |s| ≤ 0.1716.", *fit.rounded(53))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,8 @@ pub struct Group {
     pub roots: Vec<NodeId>,
     /// What the group loops over.
     pub kind: GroupKind,
+    /// Per axis of the iteration space, the program's name for its extent, where it has one.
+    pub axes: Vec<Option<String>>,
 }
 
 /// What a group loops over.

@@ -220,11 +220,17 @@ impl Planner<'_> {
             draft.members.sort_unstable();
             let output = graph.outputs.iter().find(|(_, id)| *id == draft.root);
             let name = output.map_or(&graph.node(draft.root).name, |(name, _)| name);
+            let domain = draft.reduce.map_or(draft.root, |reduce| graph.node(reduce).args[0]);
+            let axes = self.extents[domain.index()].iter().map(|extent| match extent {
+                Extent::Named(name) => Some(name.clone()),
+                Extent::Fixed(_) | Extent::Of(..) => None,
+            });
             Group {
                 name: name.clone(),
                 members: draft.members,
                 roots: vec![draft.root],
                 kind: draft.reduce.map_or(GroupKind::Map, GroupKind::Reduce),
+                axes: axes.collect(),
             }
         });
         Plan {

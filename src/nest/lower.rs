@@ -33,6 +33,8 @@ pub struct Lowered {
     pub operands: Vec<Operand>,
     /// The node whose shape is the iteration space.
     pub domain: NodeId,
+    /// A name for each axis of the iteration space, all different.
+    pub axis_names: Vec<String>,
     /// The reduced axes of the iteration space, ascending; none for a map.
     pub reduced: Vec<usize>,
     /// What is done with the elements. Its order is that of [`Order::Lanes`]; the schedule decides.
@@ -112,6 +114,7 @@ fn lower_map(graph: &Graph, group: &Group, fast: Fast) -> Result<Lowered, Expand
         name: group.name.clone(),
         operands,
         domain: group.roots[0],
+        axis_names: axis_names(group),
         reduced: Vec::new(),
         leaf: Leaf::Map {
             map: finished(&map, fast)?,
@@ -156,6 +159,7 @@ fn lower_reduce(graph: &Graph, group: &Group, node: NodeId, fast: Fast) -> Resul
         name: group.name.clone(),
         operands,
         domain,
+        axis_names: axis_names(group),
         reduced: axes.clone(),
         order_free: combiner.order_free,
         leaf: Leaf::Reduce(Reduce {
@@ -180,6 +184,23 @@ impl Lowered {
     pub(super) const fn chain() -> Order {
         Order::Chain { block: CHAIN_BLOCK }
     }
+}
+
+/// The program's name of each axis's extent; where it has none, or names two axes alike, i, j, k, l, m, i5, i6 … by position.
+fn axis_names(group: &Group) -> Vec<String> {
+    let mut names: Vec<Option<String>> = Vec::with_capacity(group.axes.len());
+    for name in &group.axes {
+        names.push(name.clone().filter(|name| !names.contains(&Some(name.clone()))));
+    }
+    for axis in 0..names.len() {
+        if names[axis].is_none() {
+            let letter = (axis < 5).then(|| char::from(b'i' + axis as u8).to_string());
+            let numbered = (axis..).map(|n| format!("i{n}"));
+            let free = |name: &String| !names.contains(&Some(name.clone()));
+            names[axis] = letter.into_iter().chain(numbered).find(free);
+        }
+    }
+    names.into_iter().flatten().collect()
 }
 
 fn ids(first: usize, count: usize) -> Vec<OperandId> {

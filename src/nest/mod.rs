@@ -180,7 +180,8 @@ pub struct Reduce {
 }
 
 /// The order in which a reduction combines its elements; the module's docs define it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Order {
     /// Blocks of interleaved lanes, then trees.
     Lanes {

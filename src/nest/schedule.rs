@@ -34,7 +34,7 @@ pub struct Scheduled {
 }
 
 /// One thing the schedule did, or could not do.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "code", rename_all = "kebab-case")]
 pub enum Note {
     /// Neighbouring axes that are one run of memory in every operand became one.
@@ -149,7 +149,7 @@ fn logical_loops(lowered: &Lowered, shape: &[usize], layouts: &[Layout]) -> Vec<
                 result_axis += 1;
             }
             Loop {
-                name: axis_name(axis),
+                name: lowered.axis_names[axis].clone(),
                 logical: axis,
                 role: if is_reduced { AxisRole::Reduced } else { AxisRole::Kept },
                 extent: shape[axis],
@@ -157,14 +157,6 @@ fn logical_loops(lowered: &Lowered, shape: &[usize], layouts: &[Layout]) -> Vec<
             }
         })
         .collect()
-}
-
-/// i, j, k, l, m, then i5, i6 …
-fn axis_name(axis: usize) -> String {
-    match axis {
-        0..5 => char::from(b'i' + axis as u8).to_string(),
-        _ => format!("i{axis}"),
-    }
 }
 
 /// Which order a reduction has: by the logical shape, or, where the bits do not depend on it, by what lies together.

@@ -1,17 +1,351 @@
-//! Under construction.
+//! Reports: what a program's last call did, loop by loop, and why, for people, for tools and for tests.
+//!
+//! In: a program's stages ([`gather`]). Out: a [`Report`], which prints at four levels of detail ([`Report::text`]), is
+//! stable JSON ([`Report::json`]), and asserts for tests what it says ([`Report::assert_parallel`] and its kin).
+//!
+//! Invariants: everything is named by the user's names, never by ids; the order of fields and items is that of the program,
+//! so that two reports of one program and layout differ in nothing but measured times.
+//!
+//! # The JSON
+//!
+//! Its fields are those of [`Report`] and of the types in it, under the same names. Enums are strings in kebab-case; those
+//! with fields ([`Order`], [`Note`]) are objects whose field `kind` or `code` is that string. `null` stands for what is not
+//! known at the report's [`Stage`]. Sizes are bytes and times nanoseconds, as integers. [`VERSION`] grows when a field changes
+//! its meaning or goes; new fields may come without that.
 
-use crate::pipeline::{Prepared, Program};
+mod check;
+pub(crate) mod gather;
+mod json;
+mod text;
 
-/// What a program did.
-#[derive(Clone, Debug)]
-pub struct Report {}
+use loopweave_ir::text::Source;
+use loopweave_ir::text::ast::Span;
+use serde::{Deserialize, Serialize};
+
+pub use crate::nest::Order;
+pub use crate::nest::schedule::Note;
+pub use crate::runtime::parallel::SerialReason;
+
+/// The version of the JSON's schema.
+pub const VERSION: u32 = 1;
+
+/// What is known of a program and its last call.
+///
+/// ```
+/// use loopweave::graph::{Named, build::GraphBuilder};
+/// use loopweave::ir::{Dtype, trace};
+/// use loopweave::pipeline::{Options, Program};
+/// let mut g = GraphBuilder::new("energy");
+/// let x = g.input("x", Dtype::F32, 1);
+/// let squares = g.map(&trace("square", |[x]| x * x)?, &[x])?;
+/// let energy = g.reduce(Named::Sum, squares, None, false)?;
+/// g.output("energy", energy);
+/// let program = Program::compile(g.finish()?, &Options::native()?)?;
+/// let report = program.report();
+/// report.assert_groups(1).assert_fused(["square", "sum"]);
+/// println!("{report}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`VERSION`] of the loopweave that made the report.
+    pub version: u32,
+    /// The program's name.
+    pub program: String,
+    /// How far the program has come, and so what is known of it.
+    pub stage: Stage,
+    /// What it was compiled for; `None` before the first call of a kernel that takes any dtypes.
+    pub options: Option<Options>,
+    /// The arrays of the program, arguments before users.
+    pub ops: Vec<Op>,
+    /// The kernels, in the order in which they run.
+    pub groups: Vec<Group>,
+    /// What fusion decided of each edge between two computed arrays.
+    pub decisions: Vec<Decision>,
+    /// The memory of a call.
+    pub memory: Option<Memory>,
+    /// How long scheduling and compiling for this layout took; nearly nothing where the kernels were there already.
+    pub prepare_ns: Option<u64>,
+}
+
+/// How far a program has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// A function without dtypes: only its name is known.
+    Traced,
+    /// Dtypes, ranks and groups are known; nothing has been scheduled, as no call has brought shapes.
+    Planned,
+    /// Scheduled for the layouts of a call.
+    Scheduled,
+}
+
+/// What a program is compiled for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// The target's name.
+    pub target: String,
+    /// The threads that calls may use, the caller's included.
+    pub threads: usize,
+    /// The fast-math permissions, as a comma list; `none` for strict arithmetic.
+    pub fast: String,
+}
+
+/// One array of the program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Op {
+    /// The user's name for it.
+    pub name: String,
+    /// What makes it: `input`, `constant`, `map`, `permute` …, or the name of a reduction.
+    pub kind: String,
+    /// The element type.
+    pub dtype: String,
+    /// The number of axes.
+    pub rank: usize,
+    /// The extents in the last call.
+    pub shape: Option<Vec<usize>>,
+    /// Where it stands in the text, once [`Report::locate`] was given the text.
+    pub position: Option<Position>,
+    #[serde(skip)]
+    span: Span,
+}
+
+/// A place in a text, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Position {
+    pub line: usize,
+    pub column: usize,
+}
+
+/// One kernel: the ops that one loop nest computes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// A name from the user's names.
+    pub name: String,
+    /// What it loops for.
+    pub kind: Kind,
+    /// The ops it computes, arguments before users.
+    pub members: Vec<String>,
+    /// Its scalar functions, in basic ops.
+    pub functions: Vec<Function>,
+    /// The functions among its ops whose results are not correctly rounded.
+    pub accuracy: Vec<Accuracy>,
+    /// Its loops in the last call.
+    pub schedule: Option<Schedule>,
+    /// Its machine code.
+    pub code: Option<Code>,
+}
+
+/// What a group loops for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Elements, one by one.
+    Map,
+    /// Reductions, with elementwise functions before and after.
+    Reduce,
+}
+
+/// A scalar function of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Function {
+    /// What it does in the nest: `map`, `combine`, `finish`.
+    pub role: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// The error bound of a function that is computed from basic ops.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Accuracy {
+    /// The function.
+    pub op: String,
+    /// The dtype it is computed in.
+    pub dtype: String,
+    /// The largest distance from the exact value, in units in the last place.
+    pub max_ulp: f64,
+}
+
+/// A group's loops for the layouts of one call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// The loops, outermost first.
+    pub loops: Vec<Loop>,
+    /// Why no loop is parallel, where none is.
+    pub serial: Option<SerialReason>,
+    /// The order in which a reduction combines its elements.
+    pub order: Option<Order>,
+    /// What the schedule did and what it could not do.
+    pub notes: Vec<Note>,
+    /// The arrays that are read, then those that are written.
+    pub operands: Vec<Operand>,
+    /// Bytes read, each operand's elements once.
+    pub bytes_read: usize,
+    /// Bytes written.
+    pub bytes_written: usize,
+    /// Arithmetic operations on elements; a function counts as the basic ops it is computed from.
+    pub flops: usize,
+    /// Flops per byte read or written, to two digits; `None` where nothing is.
+    pub intensity: Option<f64>,
+}
+
+/// One loop of a nest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loop {
+    /// The name of its axis: the extent's in the program, or i, j, k …; `n·m` for axes that became one.
+    pub name: String,
+    /// What it means for the results.
+    pub role: Role,
+    /// Its length in this call.
+    pub extent: usize,
+    /// How it is shared among threads, if it is.
+    pub parallel: Option<Parallel>,
+    /// How it is vectorised, if it is.
+    pub vector: Option<Vector>,
+    /// The side of the tiles it runs in, if it does.
+    pub tile: Option<usize>,
+}
+
+/// What a loop means for the results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Each index has results of its own.
+    Kept,
+    /// All indices contribute to the same results.
+    Reduced,
+}
+
+/// How a loop is shared among threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parallel {
+    /// What parts are made of.
+    pub unit: Unit,
+    /// Units per part.
+    pub grain: usize,
+    /// The number of parts.
+    pub parts: usize,
+    /// The most threads that work on them at once.
+    pub threads: usize,
+}
+
+/// What the parts of a parallel loop are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Indices of the loop.
+    Indices,
+    /// Blocks of the reduction's elements, as its [`Order`] counts them.
+    Blocks,
+}
+
+/// How a loop is vectorised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vector {
+    /// Elements computed at once.
+    pub lanes: u32,
+    /// Vectors per iteration.
+    pub unroll: u32,
+}
+
+/// An array of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operand {
+    /// The user's name for it.
+    pub name: String,
+    /// Whether it is read or written.
+    pub access: Access,
+    /// The element type in memory.
+    pub dtype: String,
+    /// How its elements lie along the innermost loop.
+    pub stride: Stride,
+    /// The bytes of the elements that are reached, each once.
+    pub bytes: usize,
+}
+
+/// Whether an operand is read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Access {
+    Read,
+    Written,
+}
+
+/// How an operand's elements lie along the innermost loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stride {
+    /// One element serves the whole loop.
+    Same,
+    /// Neighbours in memory.
+    Contiguous,
+    /// At any other distance.
+    Strided,
+}
+
+/// A group's machine code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Code {
+    /// Bytes of machine code.
+    pub bytes: usize,
+    /// From the nest to the code generator's IR.
+    pub emit_ns: u64,
+    /// From there to machine code.
+    pub compile_ns: u64,
+    /// Relocation, and making the memory executable.
+    pub load_ns: u64,
+}
+
+/// What fusion decided of an edge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The op whose array would pass between the two.
+    pub producer: String,
+    /// The op that reads it.
+    pub consumer: String,
+    /// Whether one kernel computes both.
+    pub fused: bool,
+    /// The rule that fused them, or the reason that kept them apart.
+    pub code: String,
+    /// The same in words.
+    pub words: String,
+    /// Bytes that are not written and read again because the two are fused, in this call.
+    pub saved_bytes: Option<usize>,
+}
+
+/// The memory of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Bytes of arrays that pass between groups.
+    pub intermediate_bytes: usize,
+    /// Bytes of all arrays at once: inputs, outputs and intermediate ones.
+    pub peak_bytes: usize,
+}
 
 impl Report {
-    pub(crate) fn of(_program: &Program, _prepared: Option<&Prepared>) -> Report {
-        Report {}
+    /// The report of a function that has not met any dtypes.
+    pub(crate) fn uncalled(name: &str) -> Report {
+        Report {
+            version: VERSION,
+            program: name.to_owned(),
+            stage: Stage::Traced,
+            options: None,
+            ops: Vec::new(),
+            groups: Vec::new(),
+            decisions: Vec::new(),
+            memory: None,
+            prepare_ns: None,
+        }
     }
 
-    pub(crate) fn uncalled(_name: &str) -> Report {
-        Report {}
+    /// The report with the place of each op in the text that the program was made from.
+    pub fn locate(mut self, source: &Source) -> Report {
+        for op in self.ops.iter_mut().filter(|op| op.span.end > op.span.start) {
+            let (line, column) = source.position(op.span.start);
+            op.position = Some(Position { line, column });
+        }
+        self
     }
 }

@@ -159,6 +159,11 @@ impl Launch {
         })
     }
 
+    /// The kernel's machine code.
+    pub fn code(&self) -> &JitCode {
+        &self.kernel.code
+    }
+
     /// How the call is split among threads.
     pub fn split(&self) -> &Split {
         &self.split

@@ -89,7 +89,7 @@ pub enum Split {
 }
 
 /// Why a call is not split.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SerialReason {
     /// The program has one thread.
@@ -131,12 +131,10 @@ impl Work {
             bytes_written: 0,
             flops: 0,
         };
-        for (operand, bound) in nest.operands.iter().zip(&binding.operands) {
-            let along = |(&extent, &stride): (&usize, &isize)| if stride == 0 { extent.min(1) } else { extent };
-            let elements: usize = binding.extents.iter().zip(&bound.strides).map(along).product();
+        for (operand, bytes) in nest.operands.iter().zip(Work::operand_bytes(scheduled)) {
             match operand.role {
-                Role::Input => work.bytes_read += elements * operand.dtype.size(),
-                Role::Output => work.bytes_written += elements * operand.dtype.size(),
+                Role::Input => work.bytes_read += bytes,
+                Role::Output => work.bytes_written += bytes,
             }
         }
         let flops = |func: &loopweave_ir::Func| -> usize {
@@ -160,6 +158,16 @@ impl Work {
                 .saturating_add(kept.saturating_mul(flops(&r.finish))),
         };
         work
+    }
+
+    /// The bytes of each operand's elements, each counted once.
+    pub fn operand_bytes(scheduled: &Scheduled) -> impl Iterator<Item = usize> {
+        let (nest, binding) = (&scheduled.nest, &scheduled.binding);
+        nest.operands.iter().zip(&binding.operands).map(|(operand, bound)| {
+            let along = |(&extent, &stride): (&usize, &isize)| if stride == 0 { extent.min(1) } else { extent };
+            let elements: usize = binding.extents.iter().zip(&bound.strides).map(along).product();
+            elements * operand.dtype.size()
+        })
     }
 
     /// The estimated time on one thread, in nanoseconds.

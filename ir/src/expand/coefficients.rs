@@ -197,7 +197,10 @@ pub(super) const COS_F64: [f64; 7] = [
     f64::from_bits(0x3d2a1f9f1e2540de), // 4.640469643084446e-14
 ];
 
-/// Digits of 2/π for |x| below 2⁵¹, 2⁷⁷, 2¹⁰³, 2¹²⁸.
+/// Exponents of x from which the rows but the first of [`TWO_OVER_PI_F32`] hold.
+pub(super) const TWO_OVER_PI_F32_FROM: [u64; 3] = [51, 77, 103];
+
+/// Windows of the digits of 2/π for f32: words of 29, 29 and 53.
 pub(super) const TWO_OVER_PI_F32: [[f64; 3]; 4] = [
     [f64::from_bits(0x3fe45f306d000000), f64::from_bits(0x3e19391054000000), f64::from_bits(0x3c44fe13abe8fa9a)],
     [f64::from_bits(0x3e4727220a000000), f64::from_bits(0x3c729fc275000000), f64::from_bits(0x3a9f47d4d377036c)],
@@ -205,7 +208,10 @@ pub(super) const TWO_OVER_PI_F32: [[f64; 3]; 4] = [
     [f64::from_bits(0x3b0abe8fa9000000), f64::from_bits(0x3934ddc0db000000), f64::from_bits(0x3758a5664f10e410)],
 ];
 
-/// Digits of 2/π for |x| below 2^147, 2^293, 2^439, 2^585, 2^731, 2^877, 2^1024; from the fourth row on, times 2^400.
+/// Exponents of x from which the rows but the first of [`TWO_OVER_PI_F64`] hold.
+pub(super) const TWO_OVER_PI_F64_FROM: [u64; 6] = [147, 293, 439, 585, 731, 877];
+
+/// Windows of the digits of 2/π for f64: six words of 53; from the fourth row on, times 2⁴⁰⁰.
 pub(super) const TWO_OVER_PI_F64: [[f64; 6]; 7] = [
     [f64::from_bits(0x0000000000000000), f64::from_bits(0x3fe45f306dc9c882), f64::from_bits(0x3c94a7f09d5f47d4), f64::from_bits(0x394a6ee06db14acc), f64::from_bits(0x35f3c439041fe516), f64::from_bits(0x328d5ef5de2b0db8)],
     [f64::from_bits(0x3a547d4d377036d8), f64::from_bits(0x3704acc9e21c820f), f64::from_bits(0x33be5163abdebbc5), f64::from_bits(0x30586dc91b8e9092), f64::from_bits(0x2d174b801924bba8), f64::from_bits(0x29a3a32439fc3bd4)],
@@ -241,15 +247,13 @@ pub(super) const EXP2_POW: [f64; 9] = [
     f64::from_bits(0x3eb61ae9e09872e6), // 1.317568491982624e-06
 ];
 
-/// (2 atanh s − 2s − 2s³/3) / s⁵ in s², |s| ≤ 0.1716. Largest weighted error 2^-73.47.
-pub(super) const LN_TAIL_POW: [f64; 8] = [
-    f64::from_bits(0x3fd9999999999996), // 0.3999999999999998
-    f64::from_bits(0x3fd2492492492f47), // 0.28571428571443785
-    f64::from_bits(0x3fcc71c71c598435), // 0.2222222221780911
-    f64::from_bits(0x3fc745d18286b61d), // 0.18181818841314704
-    f64::from_bits(0x3fc3b13650a30da7), // 0.153845586179256
-    f64::from_bits(0x3fc11206573b13d3), // 0.13336257228198053
-    f64::from_bits(0x3fbde3ef2ddef2eb), // 0.11675925130743862
-    f64::from_bits(0x3fbeab995516295b), // 0.11980589225109865
+/// (2 atanh s − 2s − 2s³/3 − 2s⁵/5) / s⁷ in s², |s| ≤ 0.1716. Largest weighted error 2^-65.5.
+pub(super) const LN_TAIL_POW: [f64; 6] = [
+    f64::from_bits(0x3fd2492492481313), // 0.2857142857103991
+    f64::from_bits(0x3fcc71c71f9eeb7b), // 0.22222222370131903
+    f64::from_bits(0x3fc745cf9dc26529), // 0.18181796267598685
+    f64::from_bits(0x3fc3b1c47a6aef6c), // 0.15386253335406808
+    f64::from_bits(0x3fc0fb9033b8e19f), // 0.13267710233209315
+    f64::from_bits(0x3fc0c53256b8ca9b), // 0.1310179637381069
 ];
 

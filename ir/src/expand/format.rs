@@ -53,7 +53,7 @@ impl Format {
 
     /// All bits but the sign.
     pub(super) fn magnitude_mask(&self) -> i64 {
-        (1 << (self.dtype.bits() - 1)) - 1
+        i64::MAX >> (64 - self.dtype.bits())
     }
 
     /// The sign bit alone.

@@ -34,7 +34,7 @@ fn within(builder: &mut Builder, emit: impl FnOnce(&Context) -> ExprId) -> ExprI
     id
 }
 
-/// 10 ops. The 15 low bits, moved up 13 places, are an `f32` too small by 2^112; the multiplication by 2^112 is exact and
+/// 13 ops. The 15 low bits, moved up 13 places, are an `f32` too small by 2^112; the multiplication by 2^112 is exact and
 /// normalises subnormal numbers. Infinities and NaNs (exponent 31) get the exponent 255 instead.
 pub(super) fn widen_f16(bits: Value<'_>) -> Value<'_> {
     let bits = bits.cast(Dtype::U32);
@@ -47,7 +47,7 @@ pub(super) fn widen_f16(bits: Value<'_>) -> Value<'_> {
     (wide | ((bits & 0x8000) << 16)).bitcast(Dtype::F32)
 }
 
-/// 21 ops, after Fabian Giesen's `float_to_half_fast3_rtne`: a normal result is rounded by adding half an ulp (less one,
+/// 20 ops, after Fabian Giesen's `float_to_half_fast3_rtne`: a normal result is rounded by adding half an ulp (less one,
 /// plus the bit that is to become even) before the shift; a subnormal one by the adder, beside 1/2, whose ulp is the least
 /// `f16`.
 pub(super) fn narrow_f16(x: Value<'_>) -> Value<'_> {
@@ -66,14 +66,14 @@ pub(super) fn narrow_f16(x: Value<'_>) -> Value<'_> {
     (narrow | ((bits >> 16) & 0x8000)).cast(Dtype::U16)
 }
 
-/// 5 ops: a `bf16` is the upper half of an `f32`.
+/// 6 ops: a `bf16` is the upper half of an `f32`.
 pub(super) fn widen_bf16(bits: Value<'_>) -> Value<'_> {
     let wide = bits.cast(Dtype::U32) << 16;
     let quiet = (wide & 0x7fff_ffff).gt(0x7f80_0000).select(wide | 0x0040_0000, wide);
     quiet.bitcast(Dtype::F32)
 }
 
-/// 11 ops: half an ulp (less one, plus the bit that is to become even) is added before the lower half is dropped; the carry
+/// 9 ops: half an ulp (less one, plus the bit that is to become even) is added before the lower half is dropped; the carry
 /// may run into the exponent, to infinity too.
 pub(super) fn narrow_bf16(x: Value<'_>) -> Value<'_> {
     let bits = x.bits();

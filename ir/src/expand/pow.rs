@@ -9,6 +9,8 @@ use crate::dtype::Dtype;
 
 /// xʸ with every special case of IEEE 754-2019 (section 9.2.1) and C's Annex F.
 ///
+/// 73 ops, 0.51 ulp (f32); 149 ops, 0.76 ulp (f64).
+///
 /// Constant exponents −1, 0, 1/2, 1, 2 and 3 become a few basic ops.
 pub(super) fn pow<'a>(x: Value<'a>, y: Value<'a>) -> Value<'a> {
     if let Some(power) = y.as_const().and_then(|c| constant_power(x, c.as_f64())) {
@@ -69,8 +71,8 @@ fn magnitude_f32<'a>(a: Value<'a>, y: Value<'a>) -> Value<'a> {
 
 /// aʸ for a ≥ 0 as e^(y ln a), with ln a and its product with y in two words.
 ///
-/// ln m = 2s + 2s³/3 + s⁵·t(s²) with s = (m − 1) / (m + 1): the first two terms are computed to about 100 bits, and the third
-/// is so small that one word leaves an error of 2⁻⁶⁵, hence 2⁻⁵⁵ in the largest exponents.
+/// ln m = 2s + 2s³/3 + 2s⁵/5 + s⁷·t(s²) with s = (m − 1) / (m + 1): the first three terms are computed to about 100 bits, and
+/// the last is so small that one word leaves an error of 2⁻⁷⁰, hence 2⁻⁶⁰ in the largest exponents.
 fn magnitude_f64<'a>(a: Value<'a>, y: Value<'a>) -> Value<'a> {
     let Split { exponent: e, m } = split(a, std::f64::consts::FRAC_1_SQRT_2);
     let f = m - 1.0;
@@ -81,15 +83,19 @@ fn magnitude_f64<'a>(a: Value<'a>, y: Value<'a>) -> Value<'a> {
     let s_lo = ((-s).fma(d, f) - s * d_lo) * reciprocal;
     let z = s * s;
     let z_lo = s.fma(s, -z) + (s + s) * s_lo;
-    let cube = s * z;
-    let cube_lo = s.fma(z, -cube) + s.fma(z_lo, s_lo * z);
-    let (third, third_lo) = (2.0 / 3.0, f64::from_bits(0x3c85_5555_5555_5555));
-    let second = cube * third;
-    let second_lo = cube.fma(third, -second) + cube_lo.fma(third, cube * third_lo);
-    let tail = (cube * z).fma(z.poly(&LN_TAIL_POW), second_lo) + (s_lo + s_lo);
+    let (cube, cube_lo) = product(s, s_lo, z, z_lo);
+    let (fifth, fifth_lo) = product(cube, cube_lo, z, z_lo);
+    let constant = |hi: f64, lo: u64| (s.constant(hi), s.constant(f64::from_bits(lo)));
+    let (two_thirds, two_thirds_lo) = constant(2.0 / 3.0, 0x3c85_5555_5555_5555);
+    let (two_fifths, two_fifths_lo) = constant(2.0 / 5.0, 0xbc79_9999_9999_999a);
+    let (second, second_lo) = product(cube, cube_lo, two_thirds, two_thirds_lo);
+    let (third, third_lo) = product(fifth, fifth_lo, two_fifths, two_fifths_lo);
+    let tail = (fifth * z).fma(z.poly(&LN_TAIL_POW), (second_lo + third_lo) + (s_lo + s_lo));
+    // Each term is smaller than the one before, so a sum's error is what is missing of the smaller.
     let first = s + s;
-    let ln_m = first + second;
-    let ln_m_lo = (second - (ln_m - first)) + tail;
+    let two_terms = first + second;
+    let ln_m = two_terms + third;
+    let ln_m_lo = (second - (two_terms - first)) + (third - (ln_m - two_terms)) + tail;
     // e ln 2 is zero or the larger term.
     let whole = e * F64.ln2_hi;
     let sum = whole + ln_m;
@@ -97,12 +103,17 @@ fn magnitude_f64<'a>(a: Value<'a>, y: Value<'a>) -> Value<'a> {
     let ln = sum + sum_lo;
     let ln_lo = sum_lo - (ln - sum);
     let ln = log_of_special(a, ln);
-    let product = y * ln;
-    let product_lo = y.fma(ln, -product) + y * ln_lo;
+    let power = y * ln;
+    let power_lo = y.fma(ln, -power) + y * ln_lo;
     let bound = 800.0;
-    let within = product.abs().lt(bound);
-    let product_lo = within.select(product_lo, 0.0);
-    exp_two_words(clamp(product, -bound, bound), product_lo)
+    let within = power.abs().lt(bound);
+    exp_two_words(clamp(power, -bound, bound), within.select(power_lo, 0.0))
+}
+
+/// (a + a_lo) · (b + b_lo) in two words.
+fn product<'a>(a: Value<'a>, a_lo: Value<'a>, b: Value<'a>, b_lo: Value<'a>) -> (Value<'a>, Value<'a>) {
+    let p = a * b;
+    (p, a.fma(b, -p) + a.fma(b_lo, a_lo * b))
 }
 
 /// e^(x + x_lo), where x_lo is below an ulp of x.
@@ -111,7 +122,8 @@ fn exp_two_words<'a>(x: Value<'a>, x_lo: Value<'a>) -> Value<'a> {
     let r = reduced.r;
     let high = r + 1.0;
     let rest = r - (high - 1.0);
-    let low = (r * r).fma(reduced.quotient(), reduced.r_lo + x_lo.fma(r, x_lo));
+    let low = (r * r).fma(reduced.quotient(), reduced.r_lo);
+    let low = x_lo.fma(high + low, low);
     let (s1, s2) = reduced.scales();
     (high + (rest + low)) * s1 * s2
 }

@@ -1,0 +1,196 @@
+//! Expansions of simple ops agree with the interpreter bit for bit; every op is either expanded into basic ones or refused
+//! by name; storage casts become integer arithmetic.
+
+use half::{bf16, f16};
+use loopweave_ir::expand::{ExpandError, expand, lower_storage_casts, max_ulp};
+use loopweave_ir::interp::{Evaluator, apply};
+use loopweave_ir::testing::edge_values;
+use loopweave_ir::verify::verify;
+use loopweave_ir::{Builder, Dtype, Func, Op, Scalar, Stage};
+
+const COMPUTED: [Dtype; 10] = [
+    Dtype::I8,
+    Dtype::I16,
+    Dtype::I32,
+    Dtype::I64,
+    Dtype::U8,
+    Dtype::U16,
+    Dtype::U32,
+    Dtype::U64,
+    Dtype::F32,
+    Dtype::F64,
+];
+
+/// The op on parameters of these dtypes, where its type rule allows them.
+fn single(op: Op, dtypes: &[Dtype]) -> Option<Func> {
+    op.result_dtype(dtypes)?;
+    let mut b = Builder::typed(op.name());
+    let names = ["x", "y", "z"];
+    let params: Vec<_> = names
+        .iter()
+        .zip(dtypes)
+        .map(|(&name, &d)| b.param(name, Some(d)))
+        .collect();
+    let result = b.node(op, &params);
+    Some(b.finish(&[result]))
+}
+
+/// Ops at each dtype they take, all operands alike, that are not basic.
+fn unexpanded() -> impl Iterator<Item = (Op, Dtype, Func)> {
+    let pairs = Op::ALL.iter().flat_map(|&op| COMPUTED.map(|dtype| (op, dtype)));
+    pairs
+        .filter(|(op, dtype)| op.stage_for(*dtype) != Stage::Basic)
+        .filter_map(|(op, dtype)| Some((op, dtype, single(op, &vec![dtype; op.arity()])?)))
+}
+
+#[test]
+fn expanded_functions_are_basic_canonical_and_bounded() {
+    for (op, dtype, func) in unexpanded().filter(|(op, d, _)| op.stage_for(*d) == Stage::Expanded) {
+        let expanded = expand(&func).expect("an op of this stage has an expansion");
+        verify(&expanded).expect("an expansion is a valid function");
+        for node in expanded.nodes() {
+            let operand = node.args.first().map(|&a| expanded.dtype(a));
+            let dtype = operand.or(node.dtype).expect("an expansion is typed");
+            assert_eq!(
+                node.op.stage_for(dtype),
+                Stage::Basic,
+                "{} in {}",
+                node.op.name(),
+                op.name()
+            );
+        }
+        assert_eq!(
+            expand(&expanded).as_ref(),
+            Ok(&expanded),
+            "{} is expanded once",
+            op.name()
+        );
+        assert!(max_ulp(&op, dtype).is_some());
+    }
+}
+
+#[test]
+fn ops_without_an_expansion_are_refused_by_name() {
+    for (op, dtype, func) in unexpanded().filter(|(op, d, _)| op.stage_for(*d) == Stage::Planned) {
+        let error = expand(&func).expect_err("no expansion yet");
+        assert_eq!(error, ExpandError::NotYetSupported { op, dtype });
+        assert_eq!(error.to_string(), format!("`{}` is not yet supported", op.name()));
+        assert_eq!(max_ulp(&op, dtype), None);
+    }
+}
+
+#[test]
+fn a_polymorphic_function_is_refused() {
+    let mut b = Builder::polymorphic("f");
+    let x = b.param("x", None);
+    let error = expand(&b.finish(&[x])).expect_err("it has no types");
+    assert_eq!(error.to_string(), "`f` has no types yet, so it cannot be expanded");
+}
+
+#[test]
+fn a_function_that_grows_too_large_is_refused() {
+    let mut b = Builder::typed("tower");
+    let mut x = b.param("x", Some(Dtype::F64));
+    for _ in 0..1000 {
+        x = b.node(Op::Sin, &[x]);
+    }
+    assert!(matches!(expand(&b.finish(&[x])), Err(ExpandError::TooLarge { .. })));
+}
+
+/// The ops that the interpreter defines itself: their expansions are checked against it on every pair of edge values.
+#[test]
+fn simple_expansions_agree_with_the_interpreter() {
+    let mut compared = 0;
+    for (op, dtype, func) in unexpanded().filter(|(op, d, _)| op.stage_for(*d) == Stage::Expanded) {
+        let expanded = expand(&func).expect("an op of this stage has an expansion");
+        let mut evaluator = Evaluator::new(&expanded).expect("an expansion is basic");
+        let edges = edge_values(dtype);
+        for &x in &edges {
+            for &y in if op.arity() == 2 { &edges[..] } else { &edges[..1] } {
+                let args = &[x, y][..op.arity()];
+                let Some(want) = apply(&op, args) else { continue };
+                let got = evaluator.eval(args, 0).expect("the types fit")[0];
+                assert!(got.is_same(want), "{} {args:?} = {got}, not {want}", op.name());
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 5_000, "only {compared} values were compared");
+}
+
+#[test]
+fn integer_powers_of_constants_are_short_and_the_same() {
+    for dtype in [Dtype::I8, Dtype::I64, Dtype::U32] {
+        for exponent in [0, 1, 2, 3, 7, 10, 31, 100, -1, -2] {
+            let exponent = Scalar::from_i128(dtype, exponent);
+            let mut b = Builder::typed("power");
+            let x = b.param("x", Some(dtype));
+            let y = b.constant(exponent);
+            let result = b.node(Op::Pow, &[x, y]);
+            let expanded = expand(&b.finish(&[result])).expect("pow has an expansion");
+            assert!(expanded.nodes().len() < 70);
+            let mut evaluator = Evaluator::new(&expanded).expect("an expansion is basic");
+            for base in edge_values(dtype) {
+                let want = apply(&Op::Pow, &[base, exponent]).expect("pow of integers has a value");
+                assert_eq!(
+                    evaluator.eval(&[base], 0).expect("the types fit"),
+                    [want],
+                    "{base} to the {exponent}"
+                );
+            }
+        }
+    }
+}
+
+/// What `lower_storage_casts` makes of a single cast, ready to evaluate.
+fn lowered(from: Dtype, to: Dtype) -> Func {
+    let func = single(Op::Cast(to), &[from]).expect("a storage type converts to and from f32");
+    let lowered = lower_storage_casts(&func).expect("casts are always lowered");
+    let is_storage = |d: Dtype| d.is_storage_only();
+    for node in lowered.nodes() {
+        let casts_storage = matches!(node.op, Op::Cast(_)) && node.args.iter().any(|&a| is_storage(lowered.dtype(a)));
+        assert!(!casts_storage && !matches!(node.op, Op::Cast(to) if is_storage(to)));
+    }
+    lowered
+}
+
+#[test]
+fn widening_is_lowered_for_every_storage_value() {
+    for from in [Dtype::F16, Dtype::Bf16] {
+        let func = lowered(from, Dtype::F32);
+        let mut evaluator = Evaluator::new(&func).expect("the casts are basic");
+        for bits in 0..=u16::MAX {
+            let want = match from {
+                Dtype::F16 => f16::from_bits(bits).to_f32(),
+                _ => bf16::from_bits(bits).to_f32(),
+            };
+            let arg = Scalar::from_bits(from, bits.into());
+            assert_eq!(
+                evaluator.eval(&[arg], 0).expect("the types fit"),
+                [Scalar::from(want)],
+                "{bits:#x}"
+            );
+        }
+    }
+}
+
+#[test]
+fn narrowing_is_lowered_with_one_rounding() {
+    // Every upper half of an f32 with lower halves around the ties of both formats.
+    let lows = [0u32, 1, 0x0fff, 0x1000, 0x1001, 0x7fff, 0x8000, 0x8001, 0xf000, 0xffff];
+    for to in [Dtype::F16, Dtype::Bf16] {
+        let func = lowered(Dtype::F32, to);
+        let mut evaluator = Evaluator::new(&func).expect("the casts are basic");
+        for high in (0..=u16::MAX).step_by(3) {
+            for low in lows {
+                let x = f32::from_bits(u32::from(high) << 16 | low);
+                let want = match to {
+                    Dtype::F16 => Scalar::from(f16::from_f32(x)),
+                    _ => Scalar::from(bf16::from_f32(x)),
+                };
+                let got = evaluator.eval(&[Scalar::from(x)], 0).expect("the types fit");
+                assert_eq!(got, [want], "{x:?} ({:#x})", x.to_bits());
+            }
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Gathering: what each stage of a program left behind becomes a report.
+//!
+//! In: a [`Subject`], which borrows the program's stages. Out: a [`Report`].
+//!
+//! Invariant: nothing is decided here: every fact is read from the stage that decided it.
+
+use std::time::Duration;
+
+use loopweave_ir::simplify::Fast;
+use loopweave_ir::text::print_func;
+use loopweave_ir::{Func, expand};
+
+use super::{
+    Access, Accuracy, Code, Decision, Function, Group, Kind, Loop, Memory, Op, Operand, Options, Parallel, Report, Role,
+    Schedule, Stage, Stride, Unit, VERSION, Vector,
+};
+use crate::codegen::jit::JitCode;
+use crate::fuse::{self, GroupKind, Plan, Reason, Rule, Verdict};
+use crate::graph::bind::Shapes;
+use crate::graph::{ArrayOp, Graph, NodeId, Reduction, View};
+use crate::nest::lower::Lowered;
+use crate::nest::schedule::Scheduled;
+use crate::nest::{self, AxisRole, Leaf};
+use crate::runtime::parallel::{Split, Work};
+
+/// A program, as far as it has come.
+pub(crate) struct Subject<'a> {
+    pub(crate) graph: &'a Graph,
+    pub(crate) plan: &'a Plan,
+    pub(crate) groups: &'a [Lowered],
+    pub(crate) target: &'a str,
+    pub(crate) threads: usize,
+    pub(crate) fast: Fast,
+    pub(crate) bound: Option<Bound<'a>>,
+}
+
+/// What a program decided for the layouts of one call.
+pub(crate) struct Bound<'a> {
+    pub(crate) shapes: &'a Shapes,
+    /// One per group.
+    pub(crate) steps: Vec<Step<'a>>,
+    pub(crate) arena_bytes: usize,
+    /// `None` where the program was scheduled and not compiled.
+    pub(crate) compile_time: Option<Duration>,
+}
+
+/// One group's part in a call.
+pub(crate) struct Step<'a> {
+    pub(crate) scheduled: &'a Scheduled,
+    pub(crate) split: &'a Split,
+    pub(crate) code: Option<&'a JitCode>,
+}
+
+impl Report {
+    /// What is known of a program.
+    pub(crate) fn of(subject: &Subject<'_>) -> Report {
+        let Subject { graph, plan, .. } = subject;
+        let bound = subject.bound.as_ref();
+        let shapes = bound.map(|b| b.shapes);
+        let step = |i: usize| bound.map(|b| &b.steps[i]);
+        let groups = plan.groups.iter().zip(subject.groups).enumerate();
+        Report {
+            version: VERSION,
+            program: graph.name.clone(),
+            stage: if bound.is_some() { Stage::Scheduled } else { Stage::Planned },
+            options: Some(Options {
+                target: subject.target.to_owned(),
+                threads: subject.threads,
+                fast: subject.fast.to_string(),
+            }),
+            ops: graph.iter().map(|(id, _)| op(graph, shapes, id)).collect(),
+            groups: groups.map(|(i, (planned, lowered))| group(subject, planned, lowered, step(i))).collect(),
+            decisions: plan.decisions.iter().map(|d| decision(graph, shapes, d)).collect(),
+            memory: bound.map(|bound| memory(graph, bound)),
+            prepare_ns: bound.and_then(|b| b.compile_time).map(nanoseconds),
+        }
+    }
+}
+
+fn op(graph: &Graph, shapes: Option<&Shapes>, id: NodeId) -> Op {
+    let node = graph.node(id);
+    let kind = match &node.op {
+        ArrayOp::Input { .. } => "input",
+        ArrayOp::Constant(_) => "constant",
+        ArrayOp::Map(_) => "map",
+        ArrayOp::Reduce {
+            reduction: Reduction::Named(named),
+            ..
+        } => named.name(),
+        ArrayOp::Reduce { .. } => "reduce",
+        ArrayOp::View(View::Permute(_)) => "permute",
+        ArrayOp::View(View::Slice(_)) => "slice",
+        ArrayOp::View(View::Broadcast(_)) => "broadcast",
+        ArrayOp::View(View::Reshape(_)) => "reshape",
+    };
+    Op {
+        name: node.name.clone(),
+        kind: kind.to_owned(),
+        dtype: node.dtype.to_string(),
+        rank: node.rank,
+        shape: shapes.map(|shapes| shapes[id].to_vec()),
+        position: None,
+        span: node.span,
+    }
+}
+
+fn group(subject: &Subject<'_>, planned: &fuse::Group, lowered: &Lowered, step: Option<&Step<'_>>) -> Group {
+    let graph = subject.graph;
+    Group {
+        name: planned.name.clone(),
+        kind: match planned.kind {
+            GroupKind::Map => Kind::Map,
+            GroupKind::Reduce(_) => Kind::Reduce,
+        },
+        members: planned.members.iter().map(|&id| graph.node(id).name.clone()).collect(),
+        functions: functions(&lowered.leaf),
+        accuracy: accuracy(graph, &planned.members),
+        schedule: step.map(|step| schedule(step, subject.threads)),
+        code: step.and_then(|step| step.code).map(|code| Code {
+            bytes: code.size(),
+            emit_ns: nanoseconds(code.times().emit),
+            compile_ns: nanoseconds(code.times().compile),
+            load_ns: nanoseconds(code.times().load),
+        }),
+    }
+}
+
+fn functions(leaf: &Leaf) -> Vec<Function> {
+    let function = |role: &str, func: &Func| Function {
+        role: role.to_owned(),
+        text: print_func(func),
+    };
+    match leaf {
+        Leaf::Map { map, .. } => vec![function("map", map)],
+        Leaf::Reduce(reduce) => vec![
+            function("map", &reduce.map),
+            function("combine", &reduce.combine),
+            function("finish", &reduce.finish),
+        ],
+    }
+}
+
+/// The bounds of the functions that the members call, each once: before expansion, since afterwards they are basic ops.
+fn accuracy(graph: &Graph, members: &[NodeId]) -> Vec<Accuracy> {
+    /// An op with this bound or a lower one is correctly rounded, or exact.
+    const CORRECTLY_ROUNDED: f64 = 0.5;
+    let func = |&id: &NodeId| match &graph.node(id).op {
+        ArrayOp::Map(func) => Some(func),
+        ArrayOp::Reduce {
+            reduction: Reduction::Custom { combine, .. },
+            ..
+        } => Some(combine),
+        _ => None,
+    };
+    let mut found: Vec<Accuracy> = Vec::new();
+    for func in members.iter().filter_map(func) {
+        for (id, node) in func.iter() {
+            let dtype = node.args.first().map_or(func.dtype(id), |&arg| func.dtype(arg));
+            let Some(max_ulp) = expand::max_ulp(&node.op, dtype).filter(|&ulp| ulp > CORRECTLY_ROUNDED) else {
+                continue;
+            };
+            let accuracy = Accuracy {
+                op: node.op.name().to_owned(),
+                dtype: dtype.to_string(),
+                max_ulp,
+            };
+            if !found.contains(&accuracy) {
+                found.push(accuracy);
+            }
+        }
+    }
+    found
+}
+
+fn schedule(step: &Step<'_>, threads: usize) -> Schedule {
+    let scheduled = step.scheduled;
+    let nest = &scheduled.nest;
+    let work = Work::of(scheduled);
+    let bytes = work.bytes_read + work.bytes_written;
+    let operands = nest.operands.iter().zip(Work::operand_bytes(scheduled));
+    Schedule {
+        loops: loops(step, threads),
+        serial: match step.split {
+            Split::Serial { reason } => Some(*reason),
+            Split::Axis { .. } | Split::Blocks { .. } => None,
+        },
+        order: match &nest.leaf {
+            Leaf::Map { .. } => None,
+            Leaf::Reduce(reduce) => Some(reduce.order),
+        },
+        notes: scheduled.notes.clone(),
+        operands: operands.map(|(operand, bytes)| self::operand(operand, bytes)).collect(),
+        bytes_read: work.bytes_read,
+        bytes_written: work.bytes_written,
+        flops: work.flops,
+        intensity: (bytes > 0).then(|| (work.flops as f64 / bytes as f64 * 100.0).round() / 100.0),
+    }
+}
+
+fn loops(step: &Step<'_>, threads: usize) -> Vec<Loop> {
+    let (nest, binding) = (&step.scheduled.nest, &step.scheduled.binding);
+    let innermost = nest.vector_axis();
+    let parallel = |unit, grain: usize, units: usize| {
+        let parts = units.div_ceil(grain);
+        Parallel {
+            unit,
+            grain,
+            parts,
+            threads: threads.min(parts),
+        }
+    };
+    // The parts of a reduction are ranges of its elements, so its outermost loop stands for all of them.
+    let outermost_reduced = nest.reduced().next();
+    let axes = nest.axes.iter().zip(&binding.extents).enumerate();
+    axes.map(|(i, (axis, &extent))| Loop {
+        name: axis.name.clone(),
+        role: match axis.role {
+            AxisRole::Kept => Role::Kept,
+            AxisRole::Reduced => Role::Reduced,
+        },
+        extent,
+        parallel: match (step.split, &nest.leaf) {
+            (Split::Axis { axis, grain }, _) if axis.index() == i => Some(parallel(Unit::Indices, *grain, extent)),
+            (Split::Blocks { grain }, Leaf::Reduce(reduce)) if outermost_reduced.is_some_and(|a| a.index() == i) => {
+                let blocks = binding.reduced_len(nest).div_ceil(reduce.order.block() as usize);
+                Some(parallel(Unit::Blocks, *grain, blocks))
+            }
+            _ => None,
+        },
+        vector: (i == innermost.index() && nest.vector.lanes > 1).then_some(Vector {
+            lanes: nest.vector.lanes,
+            unroll: nest.vector.unroll,
+        }),
+        // Tiles are squares of the two innermost loops.
+        tile: step.scheduled.tile.filter(|_| i + 2 >= nest.axes.len()),
+    })
+    .collect()
+}
+
+fn operand(operand: &nest::Operand, bytes: usize) -> Operand {
+    Operand {
+        name: operand.name.clone(),
+        access: match operand.role {
+            nest::Role::Input => Access::Read,
+            nest::Role::Output => Access::Written,
+        },
+        dtype: operand.dtype.to_string(),
+        stride: match operand.stride {
+            nest::Stride::Zero => Stride::Same,
+            nest::Stride::Unit => Stride::Contiguous,
+            nest::Stride::Any => Stride::Strided,
+        },
+        bytes,
+    }
+}
+
+fn decision(graph: &Graph, shapes: Option<&Shapes>, decision: &fuse::Decision) -> Decision {
+    let (fused, code, words) = match decision.verdict {
+        Verdict::Fused(rule) => (true, rule.code(), rule_in_words(rule)),
+        Verdict::Refused(reason) => (false, reason.code(), reason_in_words(reason)),
+    };
+    let saved = |shapes: &Shapes| 2 * array_bytes(graph, shapes, decision.producer);
+    Decision {
+        producer: graph.node(decision.producer).name.clone(),
+        consumer: graph.node(decision.consumer).name.clone(),
+        fused,
+        code: code.to_owned(),
+        words: words.to_owned(),
+        saved_bytes: shapes.filter(|_| fused).map(saved),
+    }
+}
+
+fn rule_in_words(rule: Rule) -> &'static str {
+    match rule {
+        Rule::MapIntoMap => "computed where it is used",
+        Rule::MapIntoReduce => "computed where it is reduced",
+        Rule::MapAfterReduce => "computed where the result is stored",
+    }
+}
+
+fn reason_in_words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::UsedElsewhere => "its array is stored anyway, as an output or for another op",
+        Reason::ResultIsBroadcast => "each result of the reduction is read more than once",
+        Reason::ShapeMismatch => "the two loop over different shapes",
+        Reason::ReduceOfReduce => "it would be a reduction inside a reduction",
+        Reason::SecondReduction => "the kernel already computes another reduction",
+        Reason::ViewBetween => "the view between them does not keep the elements in place",
+    }
+}
+
+fn memory(graph: &Graph, bound: &Bound<'_>) -> Memory {
+    let outputs = graph.outputs.iter().map(|(_, id)| id);
+    let arrays = graph.inputs.iter().chain(outputs).map(|&id| array_bytes(graph, bound.shapes, id));
+    Memory {
+        intermediate_bytes: bound.arena_bytes,
+        peak_bytes: arrays.fold(bound.arena_bytes, usize::saturating_add),
+    }
+}
+
+fn array_bytes(graph: &Graph, shapes: &Shapes, id: NodeId) -> usize {
+    let extents = shapes[id].iter();
+    extents.fold(graph.node(id).dtype.size(), |bytes, &extent| bytes.saturating_mul(extent))
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
