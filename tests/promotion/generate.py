@@ -107,6 +107,14 @@ REDUCE = {
 }
 
 
+def met(a, b):
+    """The name of the dtype in which the two meet."""
+    try:
+        return NAMES[np.result_type(a, b)]
+    except TypeError:
+        return "refused"
+
+
 def result(function, *args):
     """The name of the dtype of the function's result."""
     try:
@@ -121,10 +129,10 @@ def main():
     ones = {name: np.ones(1, dtype) for name, dtype in DTYPES.items()}
     for a, x in ones.items():
         for b, y in ones.items():
-            print(f"promote {a} {b} -> {NAMES[np.result_type(x.dtype, y.dtype)]}")
+            print(f"promote {a} {b} -> {met(x.dtype, y.dtype)}")
     for a, x in ones.items():
         for weak, value in WEAK.items():
-            print(f"weak {a} {weak} -> {NAMES[np.result_type(x.dtype, value)]}")
+            print(f"weak {a} {weak} -> {met(x.dtype, value)}")
     for op, function in UNARY.items():
         for a, x in ones.items():
             print(f"{op} {a} -> {result(function, x)}")
