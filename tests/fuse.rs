@@ -118,92 +118,392 @@ const EVEN: Slice = Slice::Range {
 
 #[test]
 fn maps() {
-    check(|g| { let x = g.input("x", "n"); let a = g.map("a", &[x]); g.out(a) }, "a |");
-    check(|g| { let x = g.input("x", "n"); let a = g.map("a", &[x]); let b = g.map("b", &[a]); let c = g.map("c", &[b]); g.out(c) },
-        "a+b+c | a>b map-into-map, b>c map-into-map");
-    check(|g| { let x = g.input("x", "n"); let a = g.map("a", &[x]); let b = g.map("b", &[x]); let c = g.map("c", &[a, b]); g.out(c) },
-        "a+b+c | a>c map-into-map, b>c map-into-map");
-    check(|g| { let x = g.input("x", "n"); let a = g.map("a", &[x]); let b = g.map("b", &[a, a]); g.out(b) },
-        "a+b | a>b map-into-map");
-    check(|g| { let x = g.input("x", "n"); let a = g.map("a", &[x]); let b = g.map("b", &[a]); let c = g.map("c", &[a, b]); g.out(c) },
-        "a; b+c | a>b used-elsewhere, a>c used-elsewhere, b>c map-into-map");
-    check(|g| { let x = g.input("x", "n"); let a = g.map("a", &[x]); let b = g.map("b", &[a]); g.out(b); g.out(a) },
-        "a; b | a>b used-elsewhere");
-    check(|g| { let x = g.input("x", "n"); let a = g.map("a", &[x]); let b = g.map("b", &[x]); g.out(a); g.out(b) },
-        "a; b |");
+    check(
+        |g| {
+            let x = g.input("x", "n");
+            let a = g.map("a", &[x]);
+            g.out(a)
+        },
+        "a |",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n");
+            let a = g.map("a", &[x]);
+            let b = g.map("b", &[a]);
+            let c = g.map("c", &[b]);
+            g.out(c)
+        },
+        "a+b+c | a>b map-into-map, b>c map-into-map",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n");
+            let a = g.map("a", &[x]);
+            let b = g.map("b", &[x]);
+            let c = g.map("c", &[a, b]);
+            g.out(c)
+        },
+        "a+b+c | a>c map-into-map, b>c map-into-map",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n");
+            let a = g.map("a", &[x]);
+            let b = g.map("b", &[a, a]);
+            g.out(b)
+        },
+        "a+b | a>b map-into-map",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n");
+            let a = g.map("a", &[x]);
+            let b = g.map("b", &[a]);
+            let c = g.map("c", &[a, b]);
+            g.out(c)
+        },
+        "a; b+c | a>b used-elsewhere, a>c used-elsewhere, b>c map-into-map",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n");
+            let a = g.map("a", &[x]);
+            let b = g.map("b", &[a]);
+            g.out(b);
+            g.out(a)
+        },
+        "a; b | a>b used-elsewhere",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n");
+            let a = g.map("a", &[x]);
+            let b = g.map("b", &[x]);
+            g.out(a);
+            g.out(b)
+        },
+        "a; b |",
+    );
 }
 
 #[test]
 fn broadcasts() {
-    check(|g| { let (x, y) = (g.input("x", "n m"), g.input("y", "m")); let a = g.map("a", &[y]); let b = g.map("b", &[x, a]); g.out(b) },
-        "a; b | a>b shape-mismatch");
-    check(|g| { let (x, y) = (g.input("x", "n m"), g.input("y", "1 m")); let a = g.map("a", &[y]); let b = g.map("b", &[x, a]); g.out(b) },
-        "a; b | a>b shape-mismatch");
-    check(|g| { let (x, y) = (g.input("x", "? ?"), g.input("y", "? ?")); let a = g.map("a", &[y]); let b = g.map("b", &[x, a]); g.out(b) },
-        "a+b | a>b map-into-map");
-    check(|g| { let (x, y) = (g.input("x", "n"), g.input("y", "")); let a = g.map("a", &[y]); let b = g.map("b", &[x, a]); g.out(b) },
-        "a; b | a>b shape-mismatch");
-    check(|g| { let (x, y) = (g.input("x", ""), g.input("y", "")); let a = g.map("a", &[y]); let b = g.map("b", &[x, a]); g.out(b) },
-        "a+b | a>b map-into-map");
-    check(|g| { let (x, y) = (g.input("x", "1 m"), g.input("y", "1 m")); let a = g.map("a", &[y]); let b = g.map("b", &[x, a]); g.out(b) },
-        "a+b | a>b map-into-map");
+    check(
+        |g| {
+            let (x, y) = (g.input("x", "n m"), g.input("y", "m"));
+            let a = g.map("a", &[y]);
+            let b = g.map("b", &[x, a]);
+            g.out(b)
+        },
+        "a; b | a>b shape-mismatch",
+    );
+    check(
+        |g| {
+            let (x, y) = (g.input("x", "n m"), g.input("y", "1 m"));
+            let a = g.map("a", &[y]);
+            let b = g.map("b", &[x, a]);
+            g.out(b)
+        },
+        "a; b | a>b shape-mismatch",
+    );
+    check(
+        |g| {
+            let (x, y) = (g.input("x", "? ?"), g.input("y", "? ?"));
+            let a = g.map("a", &[y]);
+            let b = g.map("b", &[x, a]);
+            g.out(b)
+        },
+        "a+b | a>b map-into-map",
+    );
+    check(
+        |g| {
+            let (x, y) = (g.input("x", "n"), g.input("y", ""));
+            let a = g.map("a", &[y]);
+            let b = g.map("b", &[x, a]);
+            g.out(b)
+        },
+        "a; b | a>b shape-mismatch",
+    );
+    check(
+        |g| {
+            let (x, y) = (g.input("x", ""), g.input("y", ""));
+            let a = g.map("a", &[y]);
+            let b = g.map("b", &[x, a]);
+            g.out(b)
+        },
+        "a+b | a>b map-into-map",
+    );
+    check(
+        |g| {
+            let (x, y) = (g.input("x", "1 m"), g.input("y", "1 m"));
+            let a = g.map("a", &[y]);
+            let b = g.map("b", &[x, a]);
+            g.out(b)
+        },
+        "a+b | a>b map-into-map",
+    );
 }
 
 #[test]
 fn views() {
-    check(|g| { let x = g.input("x", "n m"); let a = g.map("a", &[x]); let v = g.t(a); let b = g.map("b", &[v]); g.out(b) },
-        "a+b | a>b map-into-map");
-    check(|g| { let x = g.input("x", "n m"); let a = g.map("a", &[x]); let v = g.slice(a, &[EVEN, Slice::At(0)]); let b = g.map("b", &[v]); g.out(b) },
-        "a+b | a>b map-into-map");
-    check(|g| { let x = g.input("x", "n n"); let a = g.map("a", &[x]); let v = g.t(a); let b = g.map("b", &[a, v]); g.out(b) },
-        "a; b | a>b view-between");
-    check(|g| { let x = g.input("x", "n n"); let a = g.map("a", &[x]); let (v, w) = (g.t(a), g.t(a)); let b = g.map("b", &[v, w]); g.out(b) },
-        "a+b | a>b map-into-map");
-    check(|g| { let (x, y) = (g.input("x", "n"), g.input("y", "n m")); let a = g.map("a", &[x]); let v = g.slice(a, &[Slice::ALL, Slice::New]); let b = g.map("b", &[v, y]); g.out(b) },
-        "a; b | a>b view-between");
-    check(|g| { let x = g.input("x", "n m"); let a = g.map("a", &[x]); let v = g.0.reshape(a, &[None]).unwrap(); let b = g.map("b", &[v]); g.out(b) },
-        "a; b | a>b view-between");
-    check(|g| { let (x, y) = (g.input("x", "n"), g.input("y", "m")); let a = g.map("a", &[x]);
-            let v = g.0.broadcast(a, &[Dim::Name("m".into()), Dim::Name("n".into())]).unwrap(); let b = g.map("b", &[v]); g.out(b); g.out(y) },
-        "y; a; b | a>b view-between");
-    check(|g| { let x = g.input("x", "n m"); let v = g.t(x); g.out(v); g.out(x) }, "x; transpose |");
-    check(|g| { let x = g.input("x", "n m"); let a = g.map("a", &[x]); let v = g.t(a); g.out(v) }, "a; transpose |");
-    check(|g| { let x = g.input("x", "n m"); let a = g.map("a", &[x]); let v = g.t(a); let b = g.map("b", &[v]); g.out(b); g.out(v) },
-        "a; transpose; b | a>b used-elsewhere");
+    check(
+        |g| {
+            let x = g.input("x", "n m");
+            let a = g.map("a", &[x]);
+            let v = g.t(a);
+            let b = g.map("b", &[v]);
+            g.out(b)
+        },
+        "a+b | a>b map-into-map",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n m");
+            let a = g.map("a", &[x]);
+            let v = g.slice(a, &[EVEN, Slice::At(0)]);
+            let b = g.map("b", &[v]);
+            g.out(b)
+        },
+        "a+b | a>b map-into-map",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n n");
+            let a = g.map("a", &[x]);
+            let v = g.t(a);
+            let b = g.map("b", &[a, v]);
+            g.out(b)
+        },
+        "a; b | a>b view-between",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n n");
+            let a = g.map("a", &[x]);
+            let (v, w) = (g.t(a), g.t(a));
+            let b = g.map("b", &[v, w]);
+            g.out(b)
+        },
+        "a+b | a>b map-into-map",
+    );
+    check(
+        |g| {
+            let (x, y) = (g.input("x", "n"), g.input("y", "n m"));
+            let a = g.map("a", &[x]);
+            let v = g.slice(a, &[Slice::ALL, Slice::New]);
+            let b = g.map("b", &[v, y]);
+            g.out(b)
+        },
+        "a; b | a>b view-between",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n m");
+            let a = g.map("a", &[x]);
+            let v = g.0.reshape(a, &[None]).unwrap();
+            let b = g.map("b", &[v]);
+            g.out(b)
+        },
+        "a; b | a>b view-between",
+    );
+    check(
+        |g| {
+            let (x, y) = (g.input("x", "n"), g.input("y", "m"));
+            let a = g.map("a", &[x]);
+            let v =
+                g.0.broadcast(a, &[Dim::Name("m".into()), Dim::Name("n".into())])
+                    .unwrap();
+            let b = g.map("b", &[v]);
+            g.out(b);
+            g.out(y)
+        },
+        "y; a; b | a>b view-between",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n m");
+            let v = g.t(x);
+            g.out(v);
+            g.out(x)
+        },
+        "x; transpose |",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n m");
+            let a = g.map("a", &[x]);
+            let v = g.t(a);
+            g.out(v)
+        },
+        "a; transpose |",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n m");
+            let a = g.map("a", &[x]);
+            let v = g.t(a);
+            let b = g.map("b", &[v]);
+            g.out(b);
+            g.out(v)
+        },
+        "a; transpose; b | a>b used-elsewhere",
+    );
 }
 
 #[test]
 fn reductions() {
-    check(|g| { let x = g.input("x", "n m"); let a = g.map("a", &[x]); let s = g.sum("s", a, &[1]); g.out(s) },
-        "a+s | a>s map-into-reduce");
-    check(|g| { let x = g.input("x", "n m"); let a = g.map("a", &[x]); let v = g.t(a); let s = g.sum("s", v, &[1]); g.out(s) },
-        "a+s | a>s map-into-reduce");
-    check(|g| { let x = g.input("x", "n m"); let s = g.sum("s", x, &[1]); let b = g.map("b", &[s]); let c = g.map("c", &[b]); g.out(c) },
-        "s+b+c | s>b map-after-reduce, b>c map-after-reduce");
-    check(|g| { let (x, y) = (g.input("x", "n m"), g.input("y", "n")); let s = g.sum("s", x, &[1]); let b = g.map("b", &[s, y]); g.out(b) },
-        "s+b | s>b map-after-reduce");
-    check(|g| { let (x, y) = (g.input("x", "n m"), g.input("y", "n")); let s = g.sum("s", x, &[1]); let e = g.map("e", &[y]); let b = g.map("b", &[e, s]); g.out(b) },
-        "s+e+b | e>b map-into-map, s>b map-after-reduce");
-    check(|g| { let (x, y) = (g.input("x", "n m"), g.input("y", "?")); let s = g.sum("s", x, &[1]); let b = g.map("b", &[s, y]); g.out(b) },
-        "s; b | s>b shape-mismatch");
-    check(|g| { let (x, y) = (g.input("x", "n m"), g.input("y", "m n")); let s = g.sum("s", x, &[1]); let b = g.map("b", &[s, y]); g.out(b) },
-        "s; b | s>b result-is-broadcast");
-    check(|g| { let x = g.input("x", "n m"); let s = g.sum_keepdims("s", x, &[1]); let b = g.map("b", &[x, s]); g.out(b) },
-        "s; b | s>b result-is-broadcast");
-    check(|g| { let x = g.input("x", "n m"); let s = g.sum_keepdims("s", x, &[1]); let e = g.map("e", &[s]); let b = g.map("b", &[x, e]); g.out(b) },
-        "s+e; b | s>e map-after-reduce, e>b result-is-broadcast");
-    check(|g| { let x = g.input("x", "n m"); let s = g.sum("s", x, &[1]); let t = g.sum("t", s, &[0]); g.out(t) },
-        "s; t | s>t reduce-of-reduce");
-    check(|g| { let x = g.input("x", "n m"); let s = g.sum("s", x, &[1]); let e = g.map("e", &[s]); let t = g.sum("t", e, &[0]); g.out(t) },
-        "s+e; t | s>e map-after-reduce, e>t reduce-of-reduce");
-    check(|g| { let x = g.input("x", "n"); let (s, t) = (g.sum("s", x, &[0]), g.sum("t", x, &[0])); let b = g.map("b", &[s, t]); g.out(b) },
-        "t; s+b | s>b map-after-reduce, t>b second-reduction");
-    check(|g| { let x = g.input("x", "n"); let s = g.sum("s", x, &[0]); let (b, c) = (g.map("b", &[s]), g.map("c", &[s])); g.out(b); g.out(c) },
-        "s; b; c | s>b used-elsewhere, s>c used-elsewhere");
-    check(|g| { let x = g.input("x", "n n"); let s = g.sum("s", x, &[]); let v = g.t(s); let b = g.map("b", &[v]); g.out(b) },
-        "s; b | s>b view-between");
-    check(|g| { let x = g.input("x", "n m"); let s = g.sum("s", x, &[1]); let v = g.slice(s, &[Slice::ALL, Slice::New]); let b = g.map("b", &[x, v]); g.out(b) },
-        "s; b | s>b result-is-broadcast");
-    check(|g| { let x = g.input("x", "n m"); let e = g.map("e", &[x]); let s = g.sum_keepdims("s", e, &[1]); let b = g.map("b", &[e, s]); g.out(b) },
-        "e; s; b | e>s used-elsewhere, e>b used-elsewhere, s>b result-is-broadcast");
+    check(
+        |g| {
+            let x = g.input("x", "n m");
+            let a = g.map("a", &[x]);
+            let s = g.sum("s", a, &[1]);
+            g.out(s)
+        },
+        "a+s | a>s map-into-reduce",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n m");
+            let a = g.map("a", &[x]);
+            let v = g.t(a);
+            let s = g.sum("s", v, &[1]);
+            g.out(s)
+        },
+        "a+s | a>s map-into-reduce",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n m");
+            let s = g.sum("s", x, &[1]);
+            let b = g.map("b", &[s]);
+            let c = g.map("c", &[b]);
+            g.out(c)
+        },
+        "s+b+c | s>b map-after-reduce, b>c map-after-reduce",
+    );
+    check(
+        |g| {
+            let (x, y) = (g.input("x", "n m"), g.input("y", "n"));
+            let s = g.sum("s", x, &[1]);
+            let b = g.map("b", &[s, y]);
+            g.out(b)
+        },
+        "s+b | s>b map-after-reduce",
+    );
+    check(
+        |g| {
+            let (x, y) = (g.input("x", "n m"), g.input("y", "n"));
+            let s = g.sum("s", x, &[1]);
+            let e = g.map("e", &[y]);
+            let b = g.map("b", &[e, s]);
+            g.out(b)
+        },
+        "s+e+b | e>b map-into-map, s>b map-after-reduce",
+    );
+    check(
+        |g| {
+            let (x, y) = (g.input("x", "n m"), g.input("y", "?"));
+            let s = g.sum("s", x, &[1]);
+            let b = g.map("b", &[s, y]);
+            g.out(b)
+        },
+        "s; b | s>b shape-mismatch",
+    );
+    check(
+        |g| {
+            let (x, y) = (g.input("x", "n m"), g.input("y", "m n"));
+            let s = g.sum("s", x, &[1]);
+            let b = g.map("b", &[s, y]);
+            g.out(b)
+        },
+        "s; b | s>b result-is-broadcast",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n m");
+            let s = g.sum_keepdims("s", x, &[1]);
+            let b = g.map("b", &[x, s]);
+            g.out(b)
+        },
+        "s; b | s>b result-is-broadcast",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n m");
+            let s = g.sum_keepdims("s", x, &[1]);
+            let e = g.map("e", &[s]);
+            let b = g.map("b", &[x, e]);
+            g.out(b)
+        },
+        "s+e; b | s>e map-after-reduce, e>b result-is-broadcast",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n m");
+            let s = g.sum("s", x, &[1]);
+            let t = g.sum("t", s, &[0]);
+            g.out(t)
+        },
+        "s; t | s>t reduce-of-reduce",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n m");
+            let s = g.sum("s", x, &[1]);
+            let e = g.map("e", &[s]);
+            let t = g.sum("t", e, &[0]);
+            g.out(t)
+        },
+        "s+e; t | s>e map-after-reduce, e>t reduce-of-reduce",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n");
+            let (s, t) = (g.sum("s", x, &[0]), g.sum("t", x, &[0]));
+            let b = g.map("b", &[s, t]);
+            g.out(b)
+        },
+        "t; s+b | s>b map-after-reduce, t>b second-reduction",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n");
+            let s = g.sum("s", x, &[0]);
+            let (b, c) = (g.map("b", &[s]), g.map("c", &[s]));
+            g.out(b);
+            g.out(c)
+        },
+        "s; b; c | s>b used-elsewhere, s>c used-elsewhere",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n n");
+            let s = g.sum("s", x, &[]);
+            let v = g.t(s);
+            let b = g.map("b", &[v]);
+            g.out(b)
+        },
+        "s; b | s>b view-between",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n m");
+            let s = g.sum("s", x, &[1]);
+            let v = g.slice(s, &[Slice::ALL, Slice::New]);
+            let b = g.map("b", &[x, v]);
+            g.out(b)
+        },
+        "s; b | s>b result-is-broadcast",
+    );
+    check(
+        |g| {
+            let x = g.input("x", "n m");
+            let e = g.map("e", &[x]);
+            let s = g.sum_keepdims("s", e, &[1]);
+            let b = g.map("b", &[e, s]);
+            g.out(b)
+        },
+        "e; s; b | e>s used-elsewhere, e>b used-elsewhere, s>b result-is-broadcast",
+    );
 }

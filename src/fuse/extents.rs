@@ -60,11 +60,7 @@ fn node_extents(id: NodeId, node: &Node, known: &[Vec<Extent>]) -> Vec<Extent> {
         }
         ArrayOp::View(View::Permute(axes)) => axes.iter().map(|&axis| arg(0)[axis].clone()).collect(),
         ArrayOp::View(View::Broadcast(dims)) => dims.iter().enumerate().map(|(i, d)| declared(i, Some(d))).collect(),
-        ArrayOp::View(View::Reshape(to)) => to
-            .iter()
-            .enumerate()
-            .map(|(i, e)| e.map_or(Extent::Of(id, i), Extent::Fixed))
-            .collect(),
+        ArrayOp::View(View::Reshape(dims)) => dims.iter().enumerate().map(|(i, d)| declared(i, d.as_ref())).collect(),
         ArrayOp::View(View::Slice(slices)) => sliced(id, slices, arg(0)),
     }
 }

@@ -51,36 +51,36 @@ pub enum BindError {
         /// The number of axes it takes.
         takes: usize,
     },
-    /// An argument whose extent is not the one the graph fixes.
-    #[error("`{input}` has extent {extent} at axis {axis}; `{graph}` takes {declared}")]
+    /// An argument or a result whose extent is not the one the graph fixes.
+    #[error("`{array}` has extent {extent} at axis {axis}; `{graph}` declares {declared}")]
     Extent {
-        /// The input's name.
-        input: String,
+        /// The name of the input or output.
+        array: String,
         /// The axis.
         axis: usize,
         /// Its extent.
         extent: usize,
         /// The graph's name.
         graph: String,
-        /// The extent it takes.
+        /// The extent it declares.
         declared: usize,
     },
     /// Two extents of one name that differ.
-    #[error("`{name}` is {first} in `{first_input}` (axis {first_axis}) but {extent} in `{input}` (axis {axis})")]
+    #[error("`{name}` is {first} in `{first_array}` (axis {first_axis}) but {extent} in `{array}` (axis {axis})")]
     Name {
         /// The name of the extent.
         name: String,
         /// What it was first.
         first: usize,
-        /// The input where it was that.
-        first_input: String,
-        /// The axis of that input.
+        /// The input or output where it was that.
+        first_array: String,
+        /// The axis of that array.
         first_axis: usize,
         /// What it is then.
         extent: usize,
-        /// The input where it is that.
-        input: String,
-        /// The axis of that input.
+        /// The input or output where it is that.
+        array: String,
+        /// The axis of that array.
         axis: usize,
     },
     /// A broadcast to an extent that no input declares.
@@ -163,6 +163,10 @@ pub fn bind(graph: &Graph, inputs: &[&[usize]]) -> Result<Shapes, BindError> {
     for (id, _) in graph.iter() {
         bind.node(id)?;
     }
+    for ((name, id), dims) in graph.outputs.iter().zip(&graph.output_dims) {
+        let shape = bind.shapes[id.index()].clone();
+        bind.declared(name, dims, &shape)?;
+    }
     Ok(Shapes(bind.shapes))
 }
 
@@ -179,7 +183,10 @@ pub fn layout(graph: &Graph, shapes: &Shapes, node: NodeId, source: &Layout) -> 
         View::Permute(axes) => source.permute(axes),
         View::Slice(slices) => source.slice(slices),
         View::Broadcast(_) => source.broadcast_to(&shapes[node]),
-        View::Reshape(extents) => source.reshape(extents),
+        View::Reshape(_) => {
+            let extents: Dims<Option<usize>> = shapes[node].iter().copied().map(Some).collect();
+            source.reshape(&extents)
+        }
     }
 }
 
@@ -187,7 +194,7 @@ pub fn layout(graph: &Graph, shapes: &Shapes, node: NodeId, source: &Layout) -> 
 struct Extent<'g> {
     name: &'g str,
     extent: usize,
-    input: NodeId,
+    array: &'g str,
     axis: usize,
 }
 
@@ -209,45 +216,51 @@ impl<'g> Bind<'g> {
             });
         }
         if let ArrayOp::Input { dims } = &node.op {
-            for (axis, (dim, &extent)) in dims.iter().zip(shape).enumerate() {
-                match dim {
-                    None => {}
-                    Some(Dim::Fixed(declared)) if *declared == extent => {}
-                    Some(Dim::Fixed(declared)) => {
-                        return Err(BindError::Extent {
-                            input: node.name.clone(),
-                            axis,
-                            extent,
-                            graph: self.graph.name.clone(),
-                            declared: *declared,
-                        });
-                    }
-                    Some(Dim::Name(name)) => self.named(name, extent, id, axis)?,
-                }
-            }
+            self.declared(&node.name, dims, shape)?;
         }
         self.shapes[id.index()] = shape.into();
         Ok(())
     }
 
-    fn named(&mut self, name: &'g str, extent: usize, input: NodeId, axis: usize) -> Result<(), BindError> {
+    /// Compares the extents of an input or output with the declared ones.
+    fn declared(&mut self, array: &'g str, dims: &'g [Option<Dim>], shape: &[usize]) -> Result<(), BindError> {
+        for (axis, (dim, &extent)) in dims.iter().zip(shape).enumerate() {
+            match dim {
+                None => {}
+                Some(Dim::Fixed(declared)) if *declared == extent => {}
+                Some(Dim::Fixed(declared)) => {
+                    return Err(BindError::Extent {
+                        array: array.to_owned(),
+                        axis,
+                        extent,
+                        graph: self.graph.name.clone(),
+                        declared: *declared,
+                    });
+                }
+                Some(Dim::Name(name)) => self.named(name, extent, array, axis)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn named(&mut self, name: &'g str, extent: usize, array: &'g str, axis: usize) -> Result<(), BindError> {
         match self.extents.iter().find(|e| e.name == name) {
             Some(first) if first.extent == extent => {}
             Some(first) => {
                 return Err(BindError::Name {
                     name: name.to_owned(),
                     first: first.extent,
-                    first_input: self.graph.node(first.input).name.clone(),
+                    first_array: first.array.to_owned(),
                     first_axis: first.axis,
                     extent,
-                    input: self.graph.node(input).name.clone(),
+                    array: array.to_owned(),
                     axis,
                 });
             }
             None => self.extents.push(Extent {
                 name,
                 extent,
-                input,
+                array,
                 axis,
             }),
         }
@@ -328,24 +341,29 @@ impl<'g> Bind<'g> {
             View::Permute(axes) => Ok(axes.iter().map(|&a| from[a]).collect()),
             View::Slice(slices) => shape::slice_shape(from, slices),
             View::Broadcast(dims) => {
-                let to = self.extents_of(dims)?;
+                let to: Dims<usize> = dims.iter().map(|dim| self.extent_of(dim)).collect::<Result<_, _>>()?;
                 shape::check_broadcast_to(from, &to).map(|()| to)
             }
-            View::Reshape(extents) => shape::reshape_shape(from, extents),
+            View::Reshape(dims) => {
+                let known = dims
+                    .iter()
+                    .map(|dim| dim.as_ref().map(|dim| self.extent_of(dim)).transpose());
+                let to: Dims<Option<usize>> = known.collect::<Result<_, _>>()?;
+                shape::reshape_shape(from, &to)
+            }
         };
         shape.map_err(|error| self.shape_error(arg, error))
     }
 
-    fn extents_of(&self, dims: &[Dim]) -> Result<Dims<usize>, BindError> {
-        let extent = |dim: &Dim| match dim {
+    fn extent_of(&self, dim: &Dim) -> Result<usize, BindError> {
+        match dim {
             Dim::Fixed(extent) => Ok(*extent),
             Dim::Name(name) => {
                 let known = self.extents.iter().find(|e| e.name == name);
                 let known = known.map(|e| e.extent);
                 known.ok_or_else(|| BindError::UnknownExtent { name: name.clone() })
             }
-        };
-        dims.iter().map(extent).collect()
+        }
     }
 
     fn shape_error(&self, array: NodeId, error: ShapeError) -> BindError {

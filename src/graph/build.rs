@@ -72,6 +72,7 @@ impl GraphBuilder {
                 nodes: Vec::new(),
                 inputs: Vec::new(),
                 outputs: Vec::new(),
+                output_dims: Vec::new(),
             },
             types: Vec::new(),
             span: Span::default(),
@@ -257,22 +258,18 @@ impl GraphBuilder {
                 to: dims.len(),
             });
         }
-        let unknown = dims.iter().find_map(|dim| match dim {
-            Dim::Name(name) if !self.graph.declares(name) => Some(name.clone()),
-            _ => None,
-        });
-        if let Some(name) = unknown {
-            return Err(GraphError::UnknownExtent { name });
-        }
+        self.check_extents(dims)?;
         self.view(node, Ok((View::Broadcast(dims.to_vec()), dims.len())), "broadcast")
     }
 
-    /// The view of the same elements, in C order, under other extents; `None` once for what remains.
+    /// The view of the same elements, in C order, under other extents; `None` once for what remains. A named extent is one
+    /// that an input declares.
     ///
     /// # Errors
-    /// More than one open extent. Numbers of elements are compared at the call.
-    pub fn reshape(&mut self, node: NodeId, extents: &[Option<usize>]) -> Result<NodeId, GraphError> {
+    /// More than one open extent, and a name that no input declares. Numbers of elements are compared at the call.
+    pub fn reshape(&mut self, node: NodeId, extents: &[Option<Dim>]) -> Result<NodeId, GraphError> {
         self.check(&[node])?;
+        self.check_extents(extents.iter().flatten())?;
         let open = extents.iter().filter(|e| e.is_none()).count();
         let checked = if open > 1 {
             Err(ShapeError::OpenExtents { open })
@@ -294,7 +291,13 @@ impl GraphBuilder {
 
     /// Makes the node an output of the program.
     pub fn output(&mut self, name: impl Into<String>, node: NodeId) {
+        self.output_with_dims(name, node, Vec::new());
+    }
+
+    /// As [`GraphBuilder::output`], with extents that each call checks, one per axis.
+    pub fn output_with_dims(&mut self, name: impl Into<String>, node: NodeId, dims: Vec<Option<Dim>>) {
         self.graph.outputs.push((name.into(), node));
+        self.graph.output_dims.push(dims);
     }
 
     /// The type of a node as promotion sees it.
@@ -314,7 +317,7 @@ impl GraphBuilder {
     /// The graph, without the nodes that no output needs; inputs stay, since they are the call's arguments.
     ///
     /// # Errors
-    /// No output, a name used twice, an output of another builder, and arrays of more than [`MAX_RANK`] axes.
+    /// No output, a name used twice, an output of another builder or of another rank than declared, and arrays of more than [`MAX_RANK`] axes.
     pub fn finish(self) -> Result<Graph, GraphError> {
         let graph = &self.graph;
         if graph.outputs.is_empty() {
@@ -325,6 +328,16 @@ impl GraphBuilder {
         self.check(&outputs)?;
         unique("input", graph.inputs.iter().map(|&id| graph.node(id).name.as_str()))?;
         unique("output", graph.outputs.iter().map(|(name, _)| name.as_str()))?;
+        for ((name, id), dims) in graph.outputs.iter().zip(&graph.output_dims) {
+            let rank = graph.node(*id).rank;
+            if !dims.is_empty() && dims.len() != rank {
+                return Err(GraphError::OutputRank {
+                    output: name.clone(),
+                    rank,
+                    declared: dims.len(),
+                });
+            }
+        }
         if let Some(node) = graph.nodes.iter().find(|n| n.rank > MAX_RANK) {
             return Err(GraphError::Rank { rank: node.rank });
         }
@@ -368,6 +381,17 @@ impl GraphBuilder {
                 node,
                 graph: self.graph.name.clone(),
             }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_extents<'d>(&self, dims: impl IntoIterator<Item = &'d Dim>) -> Result<(), GraphError> {
+        let unknown = dims.into_iter().find_map(|dim| match dim {
+            Dim::Name(name) if !self.graph.declares(name) => Some(name.clone()),
+            _ => None,
+        });
+        match unknown {
+            Some(name) => Err(GraphError::UnknownExtent { name }),
             None => Ok(()),
         }
     }

@@ -142,6 +142,16 @@ pub enum GraphError {
         /// The name.
         name: String,
     },
+    /// An output with another number of axes than declared.
+    #[error("output `{output}` has {}, but {declared} are declared", count(*.rank, "axis", "axes"))]
+    OutputRank {
+        /// The output's name.
+        output: String,
+        /// The number of its axes.
+        rank: usize,
+        /// The number declared.
+        declared: usize,
+    },
     /// A graph that computes nothing.
     #[error("`{graph}` has no output")]
     NoOutput {

@@ -47,6 +47,8 @@ pub struct Graph {
     pub inputs: Vec<NodeId>,
     /// The outputs, in order, each with its name.
     pub outputs: Vec<(String, NodeId)>,
+    /// The declared extents of each output, which every call checks; empty where any will do.
+    pub output_dims: Vec<Vec<Option<Dim>>>,
 }
 
 /// One node: an array.
@@ -150,7 +152,19 @@ pub enum View {
     Broadcast(Vec<Dim>),
     /// The same elements in C order under other extents; −1 (`None`) once for what remains. A call on a layout that no
     /// view can reshape is refused with the reason.
-    Reshape(Vec<Option<usize>>),
+    Reshape(Vec<Option<Dim>>),
+}
+
+impl From<usize> for Dim {
+    fn from(extent: usize) -> Dim {
+        Dim::Fixed(extent)
+    }
+}
+
+impl From<&str> for Dim {
+    fn from(name: &str) -> Dim {
+        Dim::Name(name.to_owned())
+    }
 }
 
 impl Named {
