@@ -1,8 +1,8 @@
 """Prints NumPy's promotion of every pair of loopweave's dtypes, and the result dtype of every op that NumPy has too.
 
 `python3 tests/promotion/generate.py > tests/promotion/table.txt` writes the table that tests/promotion.rs compares with; the
-same test runs this script where NumPy and ml_dtypes are installed. A line reads `what operands -> result`, where the result
-is `refused` if NumPy raises.
+same test runs this script where NumPy and ml_dtypes are installed. A row is an op and all its operands but one, then the
+result's dtype for each dtype of that last operand: `refused` where NumPy raises or gives a dtype that is not listed.
 """
 
 import warnings
@@ -127,22 +127,18 @@ def result(function, *args):
 def main():
     warnings.simplefilter("ignore")
     ones = {name: np.ones(1, dtype) for name, dtype in DTYPES.items()}
+    print("operand:", *ones)
     for a, x in ones.items():
-        for b, y in ones.items():
-            print(f"promote {a} {b} -> {met(x.dtype, y.dtype)}")
-    for a, x in ones.items():
-        for weak, value in WEAK.items():
-            print(f"weak {a} {weak} -> {met(x.dtype, value)}")
+        print(f"promote {a}:", *(met(x.dtype, y.dtype) for y in ones.values()))
+    for weak, value in WEAK.items():
+        print(f"weak {weak}:", *(met(x.dtype, value) for x in ones.values()))
     for op, function in UNARY.items():
-        for a, x in ones.items():
-            print(f"{op} {a} -> {result(function, x)}")
+        print(f"{op}:", *(result(function, x) for x in ones.values()))
     for op, function in BINARY.items():
         for a, x in ones.items():
-            for b, y in ones.items():
-                print(f"{op} {a} {b} -> {result(function, x, y)}")
+            print(f"{op} {a}:", *(result(function, x, y) for y in ones.values()))
     for name, function in REDUCE.items():
-        for a, x in ones.items():
-            print(f"{name} {a} -> {result(function, x)}")
+        print(f"{name}:", *(result(function, x) for x in ones.values()))
 
 
 main()
