@@ -11,7 +11,7 @@
 //! | 0 | pointer to scratch memory, aligned to 64 bytes; null where the kernel needs none |
 //! | 1 | first block of the reduction to compute (`blocks` only) |
 //! | 2 | block after the last one (`blocks` only) |
-//! | 3 | reserved, 0 |
+//! | 3 | 0; the functions of a reduction tell each other apart by it |
 //! | 4 … 4 + A | extent of each axis of the nest, outermost first |
 //! | then P words | pointer to each operand's element at index 0 of every axis |
 //! | then P × A words | distance in bytes between neighbours: operand 0 along axis 0, 1 …, operand 1 along axis 0 … |
@@ -38,6 +38,13 @@ use crate::nest::{Leaf, Nest, Order};
 /// Words before the extents.
 const HEADER: usize = 4;
 
+/// The mode of `main`.
+pub const MODE_MAIN: u64 = 0;
+/// The mode of `blocks`, which sets it and calls `main`.
+pub const MODE_BLOCKS: u64 = 1;
+/// The mode of `finish`, which sets it and calls `main`.
+pub const MODE_FINISH: u64 = 2;
+
 /// Where each argument of a kernel stands in its block, as an index of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abi {
@@ -52,6 +59,8 @@ impl Abi {
     pub const FIRST_BLOCK: usize = 1;
     /// The word of the block after the last one.
     pub const LAST_BLOCK: usize = 2;
+    /// The word of the mode.
+    pub const MODE: usize = 3;
 
     /// The interface of a nest's kernel.
     pub fn of(nest: &Nest) -> Abi {

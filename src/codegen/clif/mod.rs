@@ -1,27 +1,158 @@
-//! Under construction.
+//! The reference emitter: nests as Cranelift IR with vectors of 128 bits, for every target.
+//!
+//! In: a nest and a target. Out: the functions of its kernel, defined in a module: [`define`]; or their text: [`print`].
+//!
+//! [`emit`] has the loops around a leaf, [`map`] and [`reduce`] the leaves, [`body`] the evaluation of a function on lanes,
+//! [`op`], [`cast`] and [`scalar`] the ops, [`memory`] loads and stores.
 
+mod emit;
+
+mod map;
+
+mod body;
+
+mod cast;
+mod op;
+mod scalar;
+
+mod memory;
+mod value;
+
+use std::time::{Duration, Instant};
+
+use cranelift_codegen::Context;
+use cranelift_codegen::ir::{AbiParam, types};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use cranelift_module::{FuncId, Linkage, Module, ModuleError, default_libcall_names};
+use cranelift_object::{ObjectBuilder, ObjectModule};
+
+use self::emit::Emitter;
 use crate::codegen::CodegenError;
-use crate::nest::Nest;
-use crate::target::Target;
+use crate::nest::{Leaf, Nest};
+use crate::target::{Placement, Target};
+
+/// The functions of a kernel in a module.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelIds {
+    /// The whole nest.
+    pub main: FuncId,
+    /// Some blocks of a reduction.
+    pub blocks: Option<FuncId>,
+    /// The combination of a reduction's blocks.
+    pub finish: Option<FuncId>,
+    /// Bytes of machine code.
+    pub size: usize,
+    /// How long it took to make Cranelift IR of the nest.
+    pub emit: Duration,
+}
+
+/// What [`print`] shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
+    /// Cranelift IR, as emitted.
     Ir,
+    /// The target's instructions.
     Assembly,
 }
-pub struct KernelIds {
-    pub main: cranelift_module::FuncId,
-    pub blocks: Option<cranelift_module::FuncId>,
-    pub finish: Option<cranelift_module::FuncId>,
-    pub size: usize,
-    pub emit: std::time::Duration,
+
+/// A function that is emitted but not yet compiled.
+struct Emitted {
+    id: FuncId,
+    symbol: String,
+    context: Context,
 }
+
+/// Defines the functions of a nest's kernel: `symbol`, and for a reduction `symbol_blocks` and `symbol_finish`.
+///
+/// # Errors
+/// A nest with ops that are not basic or types that are missing, which no lowering makes; a frame too large for a thread's
+/// stack; and whatever the code generator or the module refuses.
 pub fn define(
-    _m: &mut dyn cranelift_module::Module,
-    _n: &Nest,
-    t: &Target,
-    _s: &str,
+    module: &mut dyn Module,
+    nest: &Nest,
+    target: &Target,
+    symbol: &str,
 ) -> Result<KernelIds, CodegenError> {
-    Err(CodegenError::Foreign(t.name().into()))
+    let start = Instant::now();
+    let mut functions = emit(module, nest, target, symbol)?;
+    let emit = start.elapsed();
+    let mut size = 0;
+    for Emitted { id, symbol, context } in &mut functions {
+        module.define_function(*id, context).map_err(|e| failed(symbol, e))?;
+        size += context.compiled_code().map_or(0, |code| code.code_info().total_size as usize);
+    }
+    let id = |i: usize| functions.get(i).map(|f| f.id);
+    Ok(KernelIds {
+        main: functions[0].id,
+        blocks: id(1),
+        finish: id(2),
+        size,
+        emit,
+    })
 }
-pub fn print(_n: &Nest, t: &Target, _f: Form) -> Result<String, CodegenError> {
-    Err(CodegenError::Foreign(t.name().into()))
+
+/// The text of the functions of a nest's kernel, in the order of their definition.
+///
+/// # Errors
+/// As [`define`].
+pub fn print(nest: &Nest, target: &Target, form: Form) -> Result<String, CodegenError> {
+    let isa = target.isa(Placement::Object)?;
+    let builder = ObjectBuilder::new(isa, "print", default_libcall_names()).map_err(|e| failed("print", e))?;
+    let mut module = ObjectModule::new(builder);
+    let mut text = String::new();
+    for mut function in emit(&mut module, nest, target, "kernel")? {
+        if form == Form::Ir {
+            text += &format!("; {}\n{}\n", function.symbol, function.context.func);
+            continue;
+        }
+        function.context.set_disasm(true);
+        module
+            .define_function(function.id, &mut function.context)
+            .map_err(|e| failed(&function.symbol, e))?;
+        let code = function.context.compiled_code().and_then(|code| code.vcode.as_deref());
+        text += &format!("; {}\n{}\n", function.symbol, code.unwrap_or_default());
+    }
+    Ok(text)
+}
+
+/// Emits the functions of a nest: `main`, then those of a reduction.
+fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> Result<Vec<Emitted>, CodegenError> {
+    let main = function(module, nest, target, symbol.to_owned(), |mut e| {
+        let pointers = e.pointers();
+        let outer: Vec<usize> = nest.outer().map(|a| a.index()).collect();
+        e.outer_loops(&outer, &pointers, &mut |e, pointers| match &nest.leaf {
+            Leaf::Map { map, loads, stores } => e.map_leaf(map, loads, stores, pointers),
+            Leaf::Reduce(_) => Ok(()),
+        })?;
+        e.finish();
+        Ok(())
+    })?;
+    Ok(vec![main])
+}
+
+/// Declares a function that takes an argument block, and emits its code.
+fn function(
+    module: &mut dyn Module,
+    nest: &Nest,
+    target: &Target,
+    symbol: String,
+    emit: impl FnOnce(Emitter<'_>) -> Result<(), CodegenError>,
+) -> Result<Emitted, CodegenError> {
+    let mut context = module.make_context();
+    context.func.signature.params.push(AbiParam::new(types::I64));
+    let id = module
+        .declare_function(&symbol, Linkage::Export, &context.func.signature)
+        .map_err(|e| failed(&symbol, e))?;
+    let mut frontend = FunctionBuilderContext::new();
+    let builder = FunctionBuilder::new(&mut context.func, &mut frontend);
+    emit(Emitter::new(builder, nest, target, module))?;
+    Ok(Emitted { id, symbol, context })
+}
+
+/// An error of the code generator's, on the function of this name.
+fn failed(symbol: &str, source: ModuleError) -> CodegenError {
+    CodegenError::Module {
+        symbol: symbol.to_owned(),
+        source: Box::new(source),
+    }
 }

@@ -1,0 +1,234 @@
+//! The emitter: a Cranelift function under construction, with the loops and arguments that every leaf is made of.
+//!
+//! In: calls of the leaves. Out: Cranelift IR.
+
+use std::collections::HashMap;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{
+    AbiParam, Block, BlockArg, FuncRef, InstBuilder, MemFlagsData, Signature, StackSlotData, StackSlotKind, Type, Value,
+    types,
+};
+use cranelift_frontend::FunctionBuilder;
+use cranelift_module::{Linkage, Module};
+use loopweave_ir::Dtype;
+use smallvec::SmallVec;
+
+use super::value::scalar_type;
+use crate::codegen::CodegenError;
+use crate::codegen::abi::Abi;
+use crate::nest::Nest;
+use crate::target::Target;
+
+/// The type of pointers, extents and indices.
+pub(super) const WORD: Type = types::I64;
+
+/// Values that a loop carries around.
+pub(super) type Carried = SmallVec<[Value; 8]>;
+
+/// A function under construction.
+pub(super) struct Emitter<'a> {
+    pub(super) b: FunctionBuilder<'a>,
+    pub(super) nest: &'a Nest,
+    pub(super) target: &'a Target,
+    module: &'a mut dyn Module,
+    abi: Abi,
+    /// The pointer to the argument block.
+    args: Value,
+    library: HashMap<&'static str, FuncRef>,
+}
+
+impl<'a> Emitter<'a> {
+    /// An emitter at the beginning of a function that takes an argument block.
+    pub(super) fn new(
+        mut b: FunctionBuilder<'a>,
+        nest: &'a Nest,
+        target: &'a Target,
+        module: &'a mut dyn Module,
+    ) -> Emitter<'a> {
+        let entry = b.create_block();
+        b.append_block_params_for_function_params(entry);
+        b.switch_to_block(entry);
+        let args = b.block_params(entry)[0];
+        Emitter {
+            b,
+            nest,
+            target,
+            module,
+            abi: Abi::of(nest),
+            args,
+            library: HashMap::new(),
+        }
+    }
+
+    /// Ends the function.
+    pub(super) fn finish(mut self) {
+        self.b.ins().return_(&[]);
+        self.b.seal_all_blocks();
+        self.b.finalize(self.module.target_config());
+    }
+
+    /// The extent of an axis.
+    pub(super) fn extent(&mut self, axis: usize) -> Value {
+        self.argument(self.abi.extent(axis))
+    }
+
+    /// The distance in bytes between an operand's neighbours along an axis.
+    pub(super) fn stride(&mut self, operand: usize, axis: usize) -> Value {
+        self.argument(self.abi.stride(operand, axis))
+    }
+
+    /// The pointers to all operands' elements at index 0.
+    pub(super) fn pointers(&mut self) -> Carried {
+        (0..self.nest.operands.len())
+            .map(|operand| self.argument(self.abi.pointer(operand)))
+            .collect()
+    }
+
+    /// A word of the argument block.
+    pub(super) fn argument(&mut self, word: usize) -> Value {
+        // The launcher's array is aligned to its words, and no operand overlaps it.
+        self.b
+            .ins()
+            .load(WORD, MemFlagsData::trusted(), self.args, 8 * word as i32)
+    }
+
+    /// A constant word.
+    pub(super) fn word(&mut self, value: i64) -> Value {
+        self.b.ins().iconst(WORD, value)
+    }
+
+    /// An array on the stack, aligned to a cache line: its address.
+    pub(super) fn stack(&mut self, bytes: usize) -> Value {
+        let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, bytes as u32, 6);
+        let slot = self.b.create_sized_stack_slot(slot);
+        self.b.ins().stack_addr(WORD, slot, 0)
+    }
+
+    /// A block with parameters of these types.
+    pub(super) fn block(&mut self, params: impl IntoIterator<Item = Type>) -> Block {
+        let block = self.b.create_block();
+        for ty in params {
+            self.b.append_block_param(block, ty);
+        }
+        block
+    }
+
+    /// Goes to a block.
+    pub(super) fn jump(&mut self, to: Block, args: &[Value]) {
+        let args = block_args(args);
+        self.b.ins().jump(to, &args);
+    }
+
+    /// Goes to one of two blocks.
+    pub(super) fn branch(&mut self, condition: Value, then: (Block, &[Value]), otherwise: (Block, &[Value])) {
+        let (then_args, else_args) = (block_args(then.1), block_args(otherwise.1));
+        self.b.ins().brif(condition, then.0, &then_args, otherwise.0, &else_args);
+    }
+
+    /// `start < end` as signed numbers.
+    pub(super) fn less(&mut self, start: Value, end: Value) -> Value {
+        self.b.ins().icmp(IntCC::SignedLessThan, start, end)
+    }
+
+    /// Emits `then` for when the condition holds.
+    pub(super) fn when(
+        &mut self,
+        condition: Value,
+        then: impl FnOnce(&mut Self) -> Result<(), CodegenError>,
+    ) -> Result<(), CodegenError> {
+        let (inside, after) = (self.block([]), self.block([]));
+        self.branch(condition, (inside, &[]), (after, &[]));
+        self.b.switch_to_block(inside);
+        then(self)?;
+        self.jump(after, &[]);
+        self.b.switch_to_block(after);
+        Ok(())
+    }
+
+    /// A loop `for i = start; i < end; i += step` that carries values around. Gives the first `i` not below `end`, and the
+    /// values after the last iteration.
+    pub(super) fn for_range(
+        &mut self,
+        start: Value,
+        end: Value,
+        step: i64,
+        carried: &[Value],
+        body: impl FnOnce(&mut Self, Value, &[Value]) -> Result<Carried, CodegenError>,
+    ) -> Result<(Value, Carried), CodegenError> {
+        let types: Vec<Type> = std::iter::once(WORD)
+            .chain(carried.iter().map(|&v| self.b.func.dfg.value_type(v)))
+            .collect();
+        let (inside, after) = (self.block(types.iter().copied()), self.block(types));
+        let entering: Carried = std::iter::once(start).chain(carried.iter().copied()).collect();
+        // The test stands at the end of the body too, so that an iteration takes one branch.
+        let any = self.less(start, end);
+        self.branch(any, (inside, &entering), (after, &entering));
+        self.b.switch_to_block(inside);
+        let params: Carried = self.b.block_params(inside).iter().copied().collect();
+        let left = body(self, params[0], &params[1..])?;
+        let step = self.word(step);
+        let next = self.b.ins().iadd(params[0], step);
+        let leaving: Carried = std::iter::once(next).chain(left).collect();
+        let again = self.less(next, end);
+        self.branch(again, (inside, &leaving), (after, &leaving));
+        self.b.switch_to_block(after);
+        let params: Carried = self.b.block_params(after).iter().copied().collect();
+        Ok((params[0], params[1..].iter().copied().collect()))
+    }
+
+    /// Plain loops over some axes, in order, around `leaf`, which gets the pointers of all operands.
+    pub(super) fn outer_loops(
+        &mut self,
+        axes: &[usize],
+        pointers: &[Value],
+        leaf: &mut dyn FnMut(&mut Self, &[Value]) -> Result<(), CodegenError>,
+    ) -> Result<(), CodegenError> {
+        let Some((&axis, inner)) = axes.split_first() else {
+            return leaf(self, pointers);
+        };
+        let (start, end) = (self.word(0), self.extent(axis));
+        self.for_range(start, end, 1, pointers, |e, _, pointers| {
+            e.outer_loops(inner, pointers, leaf)?;
+            Ok(e.advance(pointers, axis))
+        })?;
+        Ok(())
+    }
+
+    /// The pointers moved by one along an axis.
+    pub(super) fn advance(&mut self, pointers: &[Value], axis: usize) -> Carried {
+        pointers
+            .iter()
+            .enumerate()
+            .map(|(operand, &pointer)| {
+                let stride = self.stride(operand, axis);
+                self.b.ins().iadd(pointer, stride)
+            })
+            .collect()
+    }
+
+    /// A call of a libm function on floats of one type.
+    pub(super) fn call_library(&mut self, name: &'static str, dtype: Dtype, args: &[Value]) -> Result<Value, CodegenError> {
+        let func = match self.library.get(name) {
+            Some(&func) => func,
+            None => {
+                let mut signature = Signature::new(self.module.target_config().default_call_conv);
+                signature.params = vec![AbiParam::new(scalar_type(dtype)); args.len()];
+                signature.returns = vec![AbiParam::new(scalar_type(dtype))];
+                let id = self
+                    .module
+                    .declare_function(name, Linkage::Import, &signature)
+                    .map_err(|e| super::failed(name, e))?;
+                let func = self.module.declare_func_in_func(id, self.b.func);
+                self.library.insert(name, func);
+                func
+            }
+        };
+        let call = self.b.ins().call(func, args);
+        Ok(self.b.inst_results(call)[0])
+    }
+}
+
+fn block_args(values: &[Value]) -> SmallVec<[BlockArg; 8]> {
+    values.iter().copied().map(BlockArg::from).collect()
+}

@@ -1,0 +1,673 @@
+//! The leaf of a reduction over interleaved lanes: `Order::Lanes`.
+//!
+//! In: the pointers at one kept index. Out: the stored results, or the values of some blocks in scratch.
+//!
+//! A block of m elements and V lanes goes one of three ways, all of which end in the tree over lanes:
+//!
+//! ```text
+//! m ≥ V   passes over the block, each with as many lanes as fit the registers; then the last m mod V elements
+//! L ≤ m   the elements themselves are lanes; those above the largest power of two below m are combined into the others
+//! m < L   (L lanes to a vector) the same with scalars
+//! ```
+//!
+//! The lanes stand in an array on the stack between these steps. It has room before and after for a vector that reaches
+//! beyond the lanes in use; what is there is computed with, to no effect.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{Block, InstBuilder, Type, Value, types};
+use loopweave_ir::{Builder, Dtype, Func, Op};
+
+use super::body::Body;
+use super::emit::{Carried, Emitter};
+use super::memory::Access;
+use super::reduce::Reduction;
+use super::value::{Lanes, Registers, int_type, int_vector, mask_width, registers};
+use crate::codegen::CodegenError;
+use crate::nest::Stride;
+
+/// Room at both ends of the array of lanes: a vector of any dtype.
+const MARGIN: usize = 64;
+
+/// Stack that one function may use: a small part of a thread's.
+const STACK_LIMIT: usize = 1 << 20;
+
+/// Operations up to which the tree over lanes is written out rather than looped.
+const TREE_LENGTH: usize = 64;
+
+/// The elements of a block: from operands through the map, or from a buffer of what the map gave.
+struct Elements<'f> {
+    body: Body<'f>,
+    loads: Vec<Access>,
+    /// The position of the first one along the reduced axes.
+    origin: Value,
+}
+
+/// The tree over lanes, with an entrance for each number of vectors.
+struct Tree {
+    /// Entered with 2ⁱ vectors of each accumulator.
+    levels: Vec<Block>,
+    /// Entered with the value of the block, in scalar registers.
+    done: Block,
+}
+
+/// What the steps of one block share.
+struct Fold<'r, 'f> {
+    r: &'r Reduction<'f>,
+    /// Lanes of the order, and of a vector.
+    virtual_lanes: usize,
+    lanes: usize,
+    /// The array of lanes.
+    slots: Vec<Access>,
+    /// Vectors that the tree takes in registers.
+    tree_width: usize,
+}
+
+impl Emitter<'_> {
+    /// All that a function of the reduction does at one kept index.
+    pub(super) fn lanes_leaf(
+        &mut self,
+        r: &Reduction<'_>,
+        virtual_lanes: usize,
+        pointers: &[Value],
+    ) -> Result<(), CodegenError> {
+        let end = self.block([]);
+        let total = self.block(Self::scalar_types(r));
+        let result = self.block(Self::scalar_types(r));
+        let identity = identity(&r.accumulators);
+        let fold = self.fold(r, virtual_lanes);
+        let buffers = self.buffers(r, &fold)?;
+
+        // A single block of `main` stays in registers.
+        let one = self.word(1);
+        let single = self.b.ins().icmp(IntCC::UnsignedLessThanOrEqual, r.blocks, one);
+        let single = self.b.ins().band(single, r.is_main);
+        let scratch = self.arrays(r, &r.scratch);
+        self.for_range(r.first, r.last, 1, &[], |e, block, _| {
+            let size = r.reduce.order.block() as i64;
+            let origin = e.b.ins().imul_imm(block, size);
+            let left = e.b.ins().isub(r.n, origin);
+            let size = e.word(size);
+            let m = e.b.ins().smin(left, size);
+            let elements = if r.axes.len() == 1 {
+                e.direct_elements(r, pointers, origin)?
+            } else {
+                e.packed_elements(r, &buffers, &identity, pointers, origin, m)?
+            };
+            let values = e.fold_block(&fold, &elements, m)?;
+            let store = e.block([]);
+            e.branch(single, (total, &values), (store, &[]));
+            e.b.switch_to_block(store);
+            let values = Self::as_scalars(r, &values);
+            e.store_all(&scratch, block, 0, &values);
+            Ok(Carried::new())
+        })?;
+
+        let combine = self.block([]);
+        self.branch(r.only_blocks, (end, &[]), (combine, &[]));
+        self.b.switch_to_block(combine);
+        let empty = self.b.ins().icmp_imm_s(IntCC::Equal, r.n, 0);
+        let (none, some) = (self.block([]), self.block([]));
+        self.branch(empty, (none, &[]), (some, &[]));
+
+        self.b.switch_to_block(none);
+        match &r.reduce.init {
+            Some(init) => {
+                let init: Vec<Value> = self.initial(init, 1).iter().map(Lanes::first).collect();
+                self.jump(result, &init);
+            }
+            // The launcher refuses a reduction of nothing that has no value.
+            None => self.jump(end, &[]),
+        }
+
+        self.b.switch_to_block(some);
+        self.block_tree(r, |e, i, other| {
+            let (a, b) = (e.load_all(&scratch, i, 0, 1), e.load_all(&scratch, other, 0, 1));
+            let values = e.combine(r, &a, &b)?;
+            e.store_all(&scratch, i, 0, &values);
+            Ok(())
+        })?;
+        let zero = self.word(0);
+        let values: Vec<Value> = self.load_all(&scratch, zero, 0, 1).iter().map(Lanes::first).collect();
+        self.jump(total, &values);
+
+        self.b.switch_to_block(total);
+        let mut values = Self::as_scalars(r, &self.b.block_params(total).to_vec());
+        if let (true, Some(init)) = (r.reduce.apply_init, &r.reduce.init) {
+            let init = self.initial(init, 1);
+            values = self.combine(r, &init, &values)?;
+        }
+        let values: Vec<Value> = values.iter().map(Lanes::first).collect();
+        self.jump(result, &values);
+
+        self.b.switch_to_block(result);
+        let values = self.b.block_params(result).to_vec();
+        self.store_result(r, &values, pointers)?;
+        self.jump(end, &[]);
+        self.b.switch_to_block(end);
+        Ok(())
+    }
+
+    /// `finish` of the combined values, and its stores.
+    fn store_result(&mut self, r: &Reduction<'_>, values: &[Value], pointers: &[Value]) -> Result<(), CodegenError> {
+        let mut args = values.to_vec();
+        args.push(r.n);
+        for &id in &r.reduce.finish_loads {
+            args.push(self.load_scalar(self.nest.operand(id).dtype, pointers[id.index()]));
+        }
+        let finish = &r.reduce.finish;
+        let body = self.body(finish, |p| Some(args[p]), None)?;
+        let results = self.eval(&body, 1, |_, _| Err(CodegenError::Untyped { func: finish.name().to_owned() }), None)?;
+        for (id, value) in r.reduce.stores.iter().zip(&results) {
+            self.store_scalar(value.first(), pointers[id.index()]);
+        }
+        Ok(())
+    }
+
+    fn fold<'r, 'f>(&mut self, r: &'r Reduction<'f>, virtual_lanes: usize) -> Fold<'r, 'f> {
+        let lanes = (self.nest.vector.lanes as usize).min(virtual_lanes);
+        let slots = r
+            .accumulators
+            .iter()
+            .map(|&dtype| {
+                let room = self.stack(MARGIN + virtual_lanes * dtype.size() + MARGIN);
+                Access::contiguous(dtype, self.b.ins().iadd_imm_s(room, MARGIN as i64))
+            })
+            .collect();
+        let mut tree_width = virtual_lanes / lanes;
+        let cost = r.reduce.combine.nodes().len().max(1);
+        while tree_width > 1 && (tree_width - 1) * cost > TREE_LENGTH {
+            tree_width /= 2;
+        }
+        Fold {
+            r,
+            virtual_lanes,
+            lanes,
+            slots,
+            tree_width,
+        }
+    }
+
+    /// A buffer for the mapped elements of a block, where several reduced axes make runs of them.
+    fn buffers(&mut self, r: &Reduction<'_>, fold: &Fold<'_, '_>) -> Result<Vec<Value>, CodegenError> {
+        let block = r.reduce.order.block() as usize;
+        let per_element: usize = r.accumulators.iter().map(|d| d.size()).sum();
+        let packed = if r.axes.len() > 1 { block * per_element } else { 0 };
+        let bytes = packed + fold.virtual_lanes * per_element + 2 * MARGIN * r.accumulators.len();
+        if bytes > STACK_LIMIT {
+            return Err(CodegenError::Stack {
+                nest: self.nest.name.clone(),
+                bytes,
+                limit: STACK_LIMIT,
+            });
+        }
+        if packed == 0 {
+            return Ok(Vec::new());
+        }
+        Ok(r.accumulators.iter().map(|d| self.stack(block * d.size())).collect())
+    }
+
+    /// The elements of a block along a single reduced axis.
+    fn direct_elements<'f>(
+        &mut self,
+        r: &Reduction<'f>,
+        pointers: &[Value],
+        origin: Value,
+    ) -> Result<Elements<'f>, CodegenError> {
+        let pointers = self.moved(r, pointers, &[(r.axes[0], origin)]);
+        let loads = self.accesses(&r.reduce.loads, &pointers, r.axes[0]);
+        let body = self.row_body(&r.reduce.map, &loads)?;
+        Ok(Elements { body, loads, origin })
+    }
+
+    /// The pointers moved by an index along some axes.
+    pub(super) fn moved(&mut self, r: &Reduction<'_>, pointers: &[Value], by: &[(usize, Value)]) -> Carried {
+        let mut moved: Carried = pointers.iter().copied().collect();
+        for id in &r.reduce.loads {
+            let mut pointer = pointers[id.index()];
+            for &(axis, index) in by {
+                let stride = self.stride(id.index(), axis);
+                let offset = self.b.ins().imul(index, stride);
+                pointer = self.b.ins().iadd(pointer, offset);
+            }
+            moved[id.index()] = pointer;
+        }
+        moved
+    }
+
+    /// The index along each reduced axis but the last of the run that a flat position of runs names.
+    pub(super) fn decompose(&mut self, axes: &[usize], mut position: Value) -> Vec<(usize, Value)> {
+        let mut indices = Vec::new();
+        for (i, &axis) in axes.iter().enumerate().rev() {
+            if i == 0 {
+                indices.push((axis, position));
+            } else {
+                let extent = self.extent(axis);
+                indices.push((axis, self.b.ins().urem(position, extent)));
+                position = self.b.ins().udiv(position, extent);
+            }
+        }
+        indices
+    }
+
+    /// The elements of a block over several reduced axes: mapped run by run into a buffer.
+    fn packed_elements<'f>(
+        &mut self,
+        r: &Reduction<'_>,
+        buffers: &[Value],
+        identity: &'f Func,
+        pointers: &[Value],
+        origin: Value,
+        m: Value,
+    ) -> Result<Elements<'f>, CodegenError> {
+        let arrays = self.arrays(r, buffers);
+        let (&last, outer) = r.axes.split_last().unwrap_or((&0, &[]));
+        let zero = self.word(0);
+        self.loop_while(zero, m, &[], |e, at, _| {
+            let extent = e.extent(last);
+            let position = e.b.ins().iadd(origin, at);
+            let (run, index) = (e.b.ins().udiv(position, extent), e.b.ins().urem(position, extent));
+            let (rest, left) = (e.b.ins().isub(extent, index), e.b.ins().isub(m, at));
+            let length = e.b.ins().smin(rest, left);
+            let mut by = e.decompose(outer, run);
+            by.push((last, index));
+            let pointers = e.moved(r, pointers, &by);
+            let loads = e.accesses(&r.reduce.loads, &pointers, last);
+            let body = e.row_body(&r.reduce.map, &loads)?;
+            let elements = Elements {
+                body,
+                loads,
+                origin: position,
+            };
+            let zero = e.word(0);
+            e.vector_loops(zero, length, |e, i, count| {
+                let values = e.elements(&elements, i, 0, count)?;
+                let to = e.b.ins().iadd(at, i);
+                e.store_all(&arrays, to, 0, &values);
+                Ok(())
+            })?;
+            Ok((e.b.ins().iadd(at, length), Carried::new()))
+        })?;
+        Ok(Elements {
+            body: self.body(identity, |_| None, None)?,
+            loads: arrays,
+            origin,
+        })
+    }
+
+    /// Loops over `start .. end`, vector by vector, then element by element.
+    pub(super) fn vector_loops(
+        &mut self,
+        start: Value,
+        end: Value,
+        mut body: impl FnMut(&mut Self, Value, usize) -> Result<(), CodegenError>,
+    ) -> Result<(), CodegenError> {
+        let lanes = self.nest.vector.lanes as usize;
+        let mut counts = vec![lanes, 1];
+        counts.dedup();
+        let mut at = start;
+        for count in counts {
+            let last = self.b.ins().iadd_imm_s(end, 1 - count as i64);
+            (at, _) = self.for_range(at, last, count as i64, &[], |e, i, _| {
+                body(e, i, count)?;
+                Ok(Carried::new())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The mapped elements `i + ahead …` of a block.
+    fn elements(
+        &mut self,
+        elements: &Elements<'_>,
+        i: Value,
+        ahead: usize,
+        count: usize,
+    ) -> Result<Vec<Lanes>, CodegenError> {
+        let uses_index = elements.body.func.nodes().iter().any(|n| n.op == Op::Index);
+        let index = uses_index.then(|| {
+            let position = self.b.ins().iadd(elements.origin, i);
+            let position = self.b.ins().iadd_imm_s(position, ahead as i64);
+            self.positions(position, count)
+        });
+        let load = |e: &mut Self, p: usize| Ok(e.load(&elements.loads[p], i, ahead, count));
+        let values = self.eval(&elements.body, count, load, index.as_ref())?;
+        Ok(values.iter().map(|v| self.carried_form(v)).collect())
+    }
+
+    /// The value of a block of `m` elements, at least one, in scalar registers.
+    fn fold_block(&mut self, fold: &Fold<'_, '_>, elements: &Elements<'_>, m: Value) -> Result<Vec<Value>, CodegenError> {
+        let tree = self.tree_blocks(fold);
+        let (long, short, vectors, scalars) = (self.block([]), self.block([]), self.block([]), self.block([]));
+        let all = self.word(fold.virtual_lanes as i64);
+        let is_short = self.less(m, all);
+        self.branch(is_short, (short, &[]), (long, &[]));
+
+        self.b.switch_to_block(long);
+        self.fold_rows(fold, elements, m)?;
+        self.enter_tree(fold, &tree, all)?;
+
+        self.b.switch_to_block(short);
+        let lanes = self.word(fold.lanes as i64);
+        let is_tiny = self.less(m, lanes);
+        self.branch(is_tiny, (scalars, &[]), (vectors, &[]));
+
+        self.b.switch_to_block(vectors);
+        let valid = self.fold_vectors(fold, elements, m)?;
+        self.enter_tree(fold, &tree, valid)?;
+
+        self.b.switch_to_block(scalars);
+        self.fold_scalars(fold, elements, m, &tree)?;
+
+        self.emit_tree(fold, &tree)?;
+        self.b.switch_to_block(tree.done);
+        Ok(self.b.block_params(tree.done).to_vec())
+    }
+
+    /// The lanes of a block with at least one element for each.
+    fn fold_rows(&mut self, fold: &Fold<'_, '_>, elements: &Elements<'_>, m: Value) -> Result<(), CodegenError> {
+        let (all, lanes) = (fold.virtual_lanes as i64, fold.lanes);
+        let vectors = (self.nest.vector.unroll as usize).clamp(1, fold.virtual_lanes / lanes);
+        let whole = self.b.ins().band_imm_s(m, -all);
+        let (zero, end) = (self.word(0), self.word(all));
+        self.for_range(zero, end, (vectors * lanes) as i64, &[], |e, lane, _| {
+            let mut accumulators = Vec::new();
+            for v in 0..vectors {
+                accumulators.extend(e.elements(elements, lane, v * lanes, lanes)?);
+            }
+            let second = e.b.ins().iadd_imm_s(lane, all);
+            let entering: Carried = accumulators.iter().flat_map(|a| a.registers.iter().copied()).collect();
+            let (_, left) = e.for_range(second, whole, all, &entering, |e, i, carried| {
+                let old = with_registers(&accumulators, carried);
+                let mut new = Carried::new();
+                for (v, old) in old.chunks(fold.slots.len()).enumerate() {
+                    let element = e.elements(elements, i, v * lanes, lanes)?;
+                    let combined = e.combine(fold.r, old, &element)?;
+                    new.extend(combined.iter().flat_map(|a| a.registers.iter().copied()));
+                }
+                Ok(new)
+            })?;
+            let folded = with_registers(&accumulators, &left);
+            for (v, values) in folded.chunks(fold.slots.len()).enumerate() {
+                e.store_all(&fold.slots, lane, v * lanes, values);
+            }
+            Ok(Carried::new())
+        })?;
+
+        let rest = self.b.ins().isub(m, whole);
+        let last = self.b.ins().iadd_imm_s(rest, 1 - lanes as i64);
+        let (at, _) = self.for_range(zero, last, lanes as i64, &[], |e, lane, _| {
+            let i = e.b.ins().iadd(whole, lane);
+            let element = e.elements(elements, i, 0, lanes)?;
+            let old = e.load_all(&fold.slots, lane, 0, lanes);
+            let values = e.combine(fold.r, &old, &element)?;
+            e.store_all(&fold.slots, lane, 0, &values);
+            Ok(Carried::new())
+        })?;
+        if lanes == 1 {
+            return Ok(());
+        }
+        let any = self.less(at, rest);
+        self.when(any, |e| {
+            // The last vector of the block holds the elements that are left in its upper lanes.
+            let lane = e.b.ins().iadd_imm_s(rest, -(lanes as i64));
+            let i = e.b.ins().iadd_imm_s(m, -(lanes as i64));
+            let element = e.elements(elements, i, 0, lanes)?;
+            let old = e.load_all(&fold.slots, lane, 0, lanes);
+            let values = e.combine(fold.r, &old, &element)?;
+            let done = e.b.ins().isub(at, lane);
+            let below = e.lanes_below(done, lanes);
+            let values: Vec<Lanes> = old.iter().zip(&values).map(|(o, v)| e.choose(&below, o, v)).collect();
+            e.store_all(&fold.slots, lane, 0, &values);
+            Ok(())
+        })
+    }
+
+    /// The lanes of a block with at most one element for each but at least a vector of them. Gives how many lanes are
+    /// left, a power of two.
+    fn fold_vectors(&mut self, fold: &Fold<'_, '_>, elements: &Elements<'_>, m: Value) -> Result<Value, CodegenError> {
+        let lanes = fold.lanes;
+        let zero = self.word(0);
+        let last = self.b.ins().iadd_imm_s(m, 1 - lanes as i64);
+        let (at, _) = self.for_range(zero, last, lanes as i64, &[], |e, i, _| {
+            let values = e.elements(elements, i, 0, lanes)?;
+            e.store_all(&fold.slots, i, 0, &values);
+            Ok(Carried::new())
+        })?;
+        if lanes > 1 {
+            let any = self.less(at, m);
+            self.when(any, |e| {
+                // Lanes that are stored twice get the same value.
+                let i = e.b.ins().iadd_imm_s(m, -(lanes as i64));
+                let values = e.elements(elements, i, 0, lanes)?;
+                e.store_all(&fold.slots, i, 0, &values);
+                Ok(())
+            })?;
+        }
+        let half = self.half_below(m);
+        let vector = self.word(lanes as i64);
+        // With exactly one vector there is nothing to combine across vectors.
+        let valid = self.b.ins().smax(half, vector);
+        let above = self.b.ins().isub(m, valid);
+        self.for_range(zero, above, lanes as i64, &[], |e, lane, _| {
+            let other = e.b.ins().iadd(lane, valid);
+            let (a, b) = (e.load_all(&fold.slots, lane, 0, lanes), e.load_all(&fold.slots, other, 0, lanes));
+            let values = e.combine(fold.r, &a, &b)?;
+            let left = e.b.ins().isub(above, lane);
+            let values: Vec<Lanes> = if lanes == 1 {
+                values
+            } else {
+                let limit = e.word(lanes as i64);
+                let left = e.b.ins().smin(left, limit);
+                let below = e.lanes_below(left, lanes);
+                a.iter().zip(&values).map(|(a, v)| e.choose(&below, v, a)).collect()
+            };
+            e.store_all(&fold.slots, lane, 0, &values);
+            Ok(Carried::new())
+        })?;
+        Ok(valid)
+    }
+
+    /// A block of fewer elements than a vector has lanes.
+    fn fold_scalars(
+        &mut self,
+        fold: &Fold<'_, '_>,
+        elements: &Elements<'_>,
+        m: Value,
+        tree: &Tree,
+    ) -> Result<(), CodegenError> {
+        let zero = self.word(0);
+        self.for_range(zero, m, 1, &[], |e, i, _| {
+            let values = e.elements(elements, i, 0, 1)?;
+            e.store_all(&fold.slots, i, 0, &values);
+            Ok(Carried::new())
+        })?;
+        // For h = half, half/2 … 1: an ascending loop over the shift.
+        let half = self.half_below(m);
+        self.loop_while(zero, half, &[half], |e, _, h| {
+            let h = h[0];
+            let above = e.b.ins().isub(m, h);
+            let pairs = e.b.ins().smin(h, above);
+            let zero = e.word(0);
+            e.for_range(zero, pairs, 1, &[], |e, i, _| {
+                let other = e.b.ins().iadd(i, h);
+                let (a, b) = (e.load_all(&fold.slots, i, 0, 1), e.load_all(&fold.slots, other, 0, 1));
+                let values = e.combine(fold.r, &a, &b)?;
+                e.store_all(&fold.slots, i, 0, &values);
+                Ok(Carried::new())
+            })?;
+            let next = e.b.ins().ushr_imm(h, 1);
+            // The loop goes on while something is left to halve.
+            let more = e.b.ins().icmp_imm_s(IntCC::Equal, next, 0);
+            let at = e.b.ins().uextend(types::I64, more);
+            let at = e.b.ins().imul(at, half);
+            Ok((at, Carried::from_elem(next, 1)))
+        })?;
+        let values: Vec<Value> = self.load_all(&fold.slots, zero, 0, 1).iter().map(Lanes::first).collect();
+        self.jump(tree.done, &values);
+        Ok(())
+    }
+
+    /// The largest power of two below m; 0 for m = 1.
+    fn half_below(&mut self, m: Value) -> Value {
+        // 1 << (63 − clz(m − 1)), where m − 1 = 0 has 64 leading zeros and a count of −1 shifts by 63.
+        let below = self.b.ins().iadd_imm_s(m, -1);
+        let zeros = self.b.ins().clz(below);
+        let sixty_three = self.word(63);
+        let shift = self.b.ins().isub(sixty_three, zeros);
+        let one = self.word(1);
+        let half = self.b.ins().ishl(one, shift);
+        let zero = self.word(0);
+        let single = self.b.ins().icmp_imm_s(IntCC::Equal, below, 0);
+        self.b.ins().select(single, zero, half)
+    }
+
+    /// A mask of the lanes below a number of at most `count`.
+    fn lanes_below(&mut self, limit: Value, count: usize) -> Lanes {
+        let width = mask_width(count);
+        let ty = int_vector(width);
+        let narrow = if width == 8 { limit } else { self.b.ins().ireduce(int_type(width), limit) };
+        let limit = self.b.ins().splat(ty, narrow);
+        let lanes = self.vector_const(ty, width, |lane| lane as u64);
+        let below = self.b.ins().icmp(IntCC::SignedLessThan, lanes, limit);
+        Lanes::new(Dtype::Bool, count, width, Registers::from_elem(below, registers(count, width)))
+    }
+
+    /// `then` in the lanes of the mask, else `otherwise`.
+    fn choose(&mut self, mask: &Lanes, then: &Lanes, otherwise: &Lanes) -> Lanes {
+        self.select(mask, then, otherwise)
+    }
+
+    fn tree_blocks(&mut self, fold: &Fold<'_, '_>) -> Tree {
+        let shapes: Vec<Type> = fold
+            .r
+            .accumulators
+            .iter()
+            .flat_map(|&d| {
+                let shape = carried_shape(d, fold.lanes);
+                std::iter::repeat_n(shape.register_type(), shape.registers.len())
+            })
+            .collect();
+        let levels = (0..=fold.tree_width.ilog2())
+            .map(|level| {
+                let types = (0..1 << level).flat_map(|_| shapes.iter().copied());
+                self.block(types)
+            })
+            .collect();
+        Tree {
+            levels,
+            done: self.block(Self::scalar_types(fold.r)),
+        }
+    }
+
+    /// Goes from `valid` lanes in their array, a power of two of vectors, to the level of the tree for so many.
+    fn enter_tree(&mut self, fold: &Fold<'_, '_>, tree: &Tree, valid: Value) -> Result<(), CodegenError> {
+        let widest = self.word((fold.tree_width * fold.lanes) as i64);
+        let mut valid = valid;
+        if fold.tree_width * fold.lanes < fold.virtual_lanes {
+            // Too many vectors for the registers, or for the length of the code: halve them in memory first.
+            let (_, left) = self.loop_while(widest, valid, &[valid], |e, _, valid| {
+                let half = e.b.ins().ushr_imm(valid[0], 1);
+                let zero = e.word(0);
+                e.for_range(zero, half, fold.lanes as i64, &[], |e, lane, _| {
+                    let other = e.b.ins().iadd(lane, half);
+                    let a = e.load_all(&fold.slots, lane, 0, fold.lanes);
+                    let b = e.load_all(&fold.slots, other, 0, fold.lanes);
+                    let values = e.combine(fold.r, &a, &b)?;
+                    e.store_all(&fold.slots, lane, 0, &values);
+                    Ok(Carried::new())
+                })?;
+                let excess = e.b.ins().isub(half, widest);
+                let at = e.b.ins().isub(valid0(valid), excess);
+                let _ = at;
+                Ok((e.b.ins().isub(valid[0], excess), Carried::from_elem(half, 1)))
+            })?;
+            valid = left[0];
+        }
+        let zero = self.word(0);
+        for (level, &block) in tree.levels.iter().enumerate().rev() {
+            let load = self.block([]);
+            let next = self.block([]);
+            if level == 0 {
+                self.jump(load, &[]);
+            } else {
+                let here = self.b.ins().icmp_imm_s(IntCC::Equal, valid, (fold.lanes << level) as i64);
+                self.branch(here, (load, &[]), (next, &[]));
+            }
+            self.b.switch_to_block(load);
+            let mut args = Vec::new();
+            for v in 0..1 << level {
+                let values = self.load_all(&fold.slots, zero, v * fold.lanes, fold.lanes);
+                args.extend(values.iter().flat_map(|a| a.registers.iter().copied()));
+            }
+            self.jump(block, &args);
+            if level > 0 {
+                self.b.switch_to_block(next);
+            }
+        }
+        Ok(())
+    }
+
+    /// The levels of the tree: each combines the upper half of its vectors into the lower; the last one does so with the
+    /// lanes of one vector.
+    fn emit_tree(&mut self, fold: &Fold<'_, '_>, tree: &Tree) -> Result<(), CodegenError> {
+        let k = fold.r.accumulators.len();
+        let shapes: Vec<Lanes> = fold.r.accumulators.iter().map(|&d| carried_shape(d, fold.lanes)).collect();
+        for (level, &block) in tree.levels.iter().enumerate().rev() {
+            self.b.switch_to_block(block);
+            let params = self.b.block_params(block).to_vec();
+            let all: Vec<Lanes> = (0..1 << level).flat_map(|_| shapes.iter().cloned()).collect();
+            let values = with_registers(&all, &params);
+            if level == 0 {
+                let values = self.fold_lanes(fold.r, values)?;
+                self.jump(tree.done, &values);
+                continue;
+            }
+            let half = k << (level - 1);
+            let mut args = Vec::new();
+            for (a, b) in values[..half].chunks(k).zip(values[half..].chunks(k)) {
+                let combined = self.combine(fold.r, a, b)?;
+                args.extend(combined.iter().flat_map(|a| a.registers.iter().copied()));
+            }
+            self.jump(tree.levels[level - 1], &args);
+        }
+        Ok(())
+    }
+
+    /// The tree over the lanes of one vector.
+    fn fold_lanes(&mut self, r: &Reduction<'_>, mut values: Vec<Lanes>) -> Result<Vec<Value>, CodegenError> {
+        while values[0].count > 1 {
+            let (low, high): (Vec<Lanes>, Vec<Lanes>) = values.iter().map(|v| self.halves(v)).unzip();
+            values = self.combine(r, &low, &high)?;
+        }
+        Ok(values.iter().map(Lanes::first).collect())
+    }
+
+    /// The lower and the upper half of the lanes of a value.
+    fn halves(&mut self, value: &Lanes) -> (Lanes, Lanes) {
+        let half = value.count / 2;
+        if half == 1 {
+            let (low, high) = (self.extract(value, 0), self.extract(value, 1));
+            return (Lanes::scalar(value.dtype, low), Lanes::scalar(value.dtype, high));
+        }
+        let part = |registers| Lanes::new(value.dtype, half, value.width, registers);
+        if value.registers.len() > 1 {
+            let (low, high) = value.registers.split_at(value.registers.len() / 2);
+            return (part(Registers::from_slice(low)), part(Registers::from_slice(high)));
+        }
+        let ty = value.register_type();
+        let register = value.first();
+        let high = match half * value.width {
+            bytes @ (8 | 4) => {
+                let words = if bytes == 8 { [2, 3, 2, 3] } else { [1, 1, 1, 1] };
+                let register = self.retype(register, types::I8X16);
+                self.shuffle_words(register, register, words)
+            }
+            bytes => {
+                let register = self.retype(register, types::I64X2);
+                self.b.ins().ushr_imm(register, 8 * bytes as i64)
+            }
+        };
+        let high = self.retype(high, ty);
+        (part(value.registers.clone()), part(Registers::from_elem(high, 1)))
+    }
+}

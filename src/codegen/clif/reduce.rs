@@ -1,0 +1,211 @@
+//! The frame of every reduction: what its three functions share, and what comes after the elements.
+//!
+//! In: the pointers at one kept index. Out: the stored results, or the values of some blocks in scratch.
+//!
+//! One body of code serves `main`, `blocks` and `finish`, which differ in the mode word of the argument block: `main` loops
+//! over the kept axes and does everything, the others stand at one kept index and do their part. [`lanes`](super::lanes)
+//! and [`chain`](super::chain) emit what is between: elements to values of blocks, in the two orders.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, Type, Value};
+use loopweave_ir::{Dtype, Scalar};
+
+use super::body::Body;
+use super::emit::{Carried, Emitter};
+use super::memory::Access;
+use super::value::{Lanes, mask_width, scalar_type};
+use crate::codegen::CodegenError;
+use crate::codegen::abi::{self, Abi};
+use crate::nest::{Order, Reduce};
+
+/// What a function of a reduction needs at every kept index.
+pub(super) struct Reduction<'f> {
+    pub(super) reduce: &'f Reduce,
+    /// The types of the values that are combined.
+    pub(super) accumulators: Vec<Dtype>,
+    /// The reduced axes, outermost first.
+    pub(super) axes: Vec<usize>,
+    /// The combination of two sets of values.
+    pub(super) combine: Body<'f>,
+    /// Elements per result.
+    pub(super) n: Value,
+    /// Blocks per result.
+    pub(super) blocks: Value,
+    /// The blocks to compute.
+    pub(super) first: Value,
+    pub(super) last: Value,
+    /// Whether the function is `main`.
+    pub(super) is_main: Value,
+    /// Whether it only computes blocks.
+    pub(super) only_blocks: Value,
+    /// Scratch of each accumulator: the value of block 0.
+    pub(super) scratch: Vec<Value>,
+    /// Values per block in scratch.
+    pub(super) row: Value,
+}
+
+impl Emitter<'_> {
+    /// A whole function of a reduction.
+    pub(super) fn reduction(&mut self, reduce: &Reduce) -> Result<(), CodegenError> {
+        let pointers = self.pointers();
+        let reduction = self.reduction_frame(reduce)?;
+        let outer: Vec<(usize, Value)> = self
+            .nest
+            .outer()
+            .map(|axis| {
+                let (extent, one) = (self.extent(axis.index()), self.word(1));
+                (axis.index(), self.b.ins().select(reduction.is_main, extent, one))
+            })
+            .collect();
+        self.outer_loops(&outer, &pointers, &mut |e, pointers| match reduce.order {
+            Order::Lanes { lanes, .. } => e.lanes_leaf(&reduction, lanes as usize, pointers),
+            Order::Chain { .. } => e.chain_leaf(&reduction, pointers),
+        })
+    }
+
+    fn reduction_frame<'f>(&mut self, reduce: &'f Reduce) -> Result<Reduction<'f>, CodegenError> {
+        let mode = self.argument(Abi::MODE);
+        let is = |e: &mut Self, value| e.b.ins().icmp_imm_s(IntCC::Equal, mode, value);
+        let is_main = is(self, abi::MODE_MAIN as i64);
+        let only_blocks = is(self, abi::MODE_BLOCKS as i64);
+        let axes: Vec<usize> = self.nest.reduced().map(|a| a.index()).collect();
+        let mut n = self.word(1);
+        for &axis in &axes {
+            let extent = self.extent(axis);
+            n = self.b.ins().imul(n, extent);
+        }
+        let size = self.word(reduce.order.block() as i64);
+        let blocks = self.b.ins().iadd_imm_s(n, reduce.order.block() as i64 - 1);
+        let blocks = self.b.ins().udiv(blocks, size);
+        let (zero, first, last) = (
+            self.word(0),
+            self.argument(Abi::FIRST_BLOCK),
+            self.argument(Abi::LAST_BLOCK),
+        );
+        let first = self.b.ins().select(only_blocks, first, zero);
+        let last = self.b.ins().select(only_blocks, last, zero);
+        let last = self.b.ins().select(is_main, blocks, last);
+        let row = match reduce.order {
+            Order::Lanes { .. } => self.word(1),
+            Order::Chain { .. } => self.extent(self.nest.vector_axis().index()),
+        };
+        let accumulators = reduce.accumulators();
+        let scratch = self.scratch(&accumulators, blocks, row);
+        Ok(Reduction {
+            reduce,
+            axes,
+            combine: self.body(&reduce.combine, |_| None, None)?,
+            accumulators,
+            n,
+            blocks,
+            first,
+            last,
+            is_main,
+            only_blocks,
+            scratch,
+            row,
+        })
+    }
+
+    /// Where the values of each accumulator stand, as [`abi`] lays them out.
+    fn scratch(&mut self, accumulators: &[Dtype], blocks: Value, row: Value) -> Vec<Value> {
+        let one = self.word(1);
+        let blocks = self.b.ins().umax(blocks, one);
+        let values = self.b.ins().imul(blocks, row);
+        let mut at = self.argument(Abi::SCRATCH);
+        accumulators
+            .iter()
+            .map(|dtype| {
+                let start = at;
+                let bytes = self.b.ins().imul_imm(values, dtype.size() as i64);
+                let end = self.b.ins().iadd_imm_s(bytes, 63);
+                let end = self.b.ins().band_imm_s(end, -64);
+                at = self.b.ins().iadd(start, end);
+                start
+            })
+            .collect()
+    }
+
+    /// The combination of two sets of values, masks in the form that loops carry.
+    pub(super) fn combine(&mut self, r: &Reduction<'_>, a: &[Lanes], b: &[Lanes]) -> Result<Vec<Lanes>, CodegenError> {
+        let (k, count) = (a.len(), a[0].count);
+        let value = |_: &mut Self, p: usize| Ok(if p < k { a[p].clone() } else { b[p - k].clone() });
+        let values = self.eval(&r.combine, count, value, None)?;
+        Ok(values.iter().map(|v| self.carried_form(v)).collect())
+    }
+
+    /// A value in the form that loops carry: a mask in the one register it fills, anything else as it is.
+    pub(super) fn carried_form(&mut self, value: &Lanes) -> Lanes {
+        match value.dtype {
+            Dtype::Bool => self.mask_to_width(value, mask_width(value.count)),
+            _ => value.clone(),
+        }
+    }
+
+    /// Accesses to one array of values per accumulator.
+    pub(super) fn arrays(&self, r: &Reduction<'_>, starts: &[Value]) -> Vec<Access> {
+        r.accumulators
+            .iter()
+            .zip(starts)
+            .map(|(&dtype, &start)| Access::contiguous(dtype, start))
+            .collect()
+    }
+
+    /// Loads one value of each array.
+    pub(super) fn load_all(&mut self, arrays: &[Access], i: Value, ahead: usize, count: usize) -> Vec<Lanes> {
+        arrays
+            .iter()
+            .map(|array| {
+                let value = self.load(array, i, ahead, count);
+                self.carried_form(&value)
+            })
+            .collect()
+    }
+
+    /// Stores one value to each array.
+    pub(super) fn store_all(&mut self, arrays: &[Access], i: Value, ahead: usize, values: &[Lanes]) {
+        for (array, value) in arrays.iter().zip(values) {
+            self.store(array, i, ahead, value);
+        }
+    }
+
+    /// The initial value in all lanes.
+    pub(super) fn initial(&mut self, init: &[Scalar], count: usize) -> Vec<Lanes> {
+        init.iter().map(|&value| self.splat_const(value, count)).collect()
+    }
+
+    /// The tree over blocks: for h = 1, 2, 4 … below their number, `step` for each i that is a multiple of 2h with another
+    /// block h further on.
+    pub(super) fn block_tree(
+        &mut self,
+        r: &Reduction<'_>,
+        step: impl FnOnce(&mut Self, Value, Value) -> Result<(), CodegenError>,
+    ) -> Result<(), CodegenError> {
+        let one = self.word(1);
+        self.loop_while(one, r.blocks, &[], |e, h, _| {
+            let (zero, end) = (e.word(0), e.b.ins().isub(r.blocks, h));
+            let stride = e.b.ins().iadd(h, h);
+            e.loop_while(zero, end, &[], |e, i, _| {
+                let other = e.b.ins().iadd(i, h);
+                step(e, i, other)?;
+                Ok((e.b.ins().iadd(i, stride), Carried::new()))
+            })?;
+            Ok((stride, Carried::new()))
+        })?;
+        Ok(())
+    }
+
+    /// The types of one value of each accumulator in scalar registers.
+    pub(super) fn scalar_types(r: &Reduction<'_>) -> impl Iterator<Item = Type> {
+        r.accumulators.iter().map(|&d| scalar_type(d))
+    }
+
+    /// The values in scalar registers as lanes.
+    pub(super) fn as_scalars(r: &Reduction<'_>, values: &[Value]) -> Vec<Lanes> {
+        r.accumulators
+            .iter()
+            .zip(values)
+            .map(|(&dtype, &value)| Lanes::scalar(dtype, value))
+            .collect()
+    }
+}
