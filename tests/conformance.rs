@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::panic::catch_unwind;
+
 use loopweave::ir::expand::{ExpandError, expand};
 use loopweave::ir::interp::Evaluator;
 use loopweave::ir::op::{Rule, Stage};
@@ -44,34 +46,32 @@ fn bits_shifts_and_select() {
 
 #[test]
 fn casts() {
-    let mut cases = 0;
-    for from in Dtype::ALL {
-        for to in Dtype::ALL {
+    let pairs = Dtype::ALL.iter().flat_map(|&from| Dtype::ALL.map(|to| (from, to)));
+    let funcs: Vec<Func> = pairs
+        .map(|(from, to)| {
             let mut b = Builder::typed(format!("{from}_to_{to}"));
             let x = b.param("x", Some(from));
             let y = b.cast(x, to);
-            check(&b.finish(&[y]));
-            cases += 1;
-        }
-    }
-    assert_eq!(cases, 169);
+            b.finish(&[y])
+        })
+        .collect();
+    check_all(&funcs);
 }
 
 #[test]
 fn bitcasts() {
-    let mut cases = 0;
-    for from in Dtype::ALL {
-        for to in Dtype::ALL {
-            if Op::Bitcast(to).result_dtype(&[from]).is_some() {
-                let mut b = Builder::typed(format!("bitcast_{from}_to_{to}"));
-                let x = b.param("x", Some(from));
-                let y = b.node(Op::Bitcast(to), &[x]);
-                check(&b.finish(&[y]));
-                cases += 1;
-            }
-        }
-    }
-    assert_eq!(cases, 1 + 2 * 2 + 4 * 4 + 3 * 3 + 3 * 3, "bool, 8, 16, 32 and 64 bits");
+    let pairs = Dtype::ALL.iter().flat_map(|&from| Dtype::ALL.map(|to| (from, to)));
+    let funcs: Vec<Func> = pairs
+        .filter(|&(from, to)| Op::Bitcast(to).result_dtype(&[from]).is_some())
+        .map(|(from, to)| {
+            let mut b = Builder::typed(format!("bitcast_{from}_to_{to}"));
+            let x = b.param("x", Some(from));
+            let y = b.node(Op::Bitcast(to), &[x]);
+            b.finish(&[y])
+        })
+        .collect();
+    assert_eq!(funcs.len(), 1 + 2 * 2 + 4 * 4 + 3 * 3 + 3 * 3, "bool, 8, 16, 32 and 64 bits");
+    check_all(&funcs);
 }
 
 #[test]
@@ -89,19 +89,24 @@ fn an_op_without_an_expansion_says_so() {
 
 /// Checks every op of these rules on every dtype it takes.
 fn family(is_member: impl Fn(Rule) -> bool) {
-    let mut cases = 0;
-    for op in Op::ALL.iter().filter(|op| is_member(op.rule())) {
-        for dtype in Dtype::ALL {
-            if op.stage_for(dtype.compute()) == Stage::Planned {
-                continue;
-            }
-            if let Some(func) = function(*op, dtype) {
-                check(&func);
-                cases += 1;
-            }
-        }
-    }
-    assert!(cases > 10, "{cases} cases");
+    let ops = Op::ALL.iter().filter(|op| is_member(op.rule()));
+    let funcs: Vec<Func> = ops
+        .flat_map(|op| Dtype::ALL.map(|dtype| (*op, dtype)))
+        .filter(|(op, dtype)| op.stage_for(dtype.compute()) != Stage::Planned)
+        .filter_map(|(op, dtype)| function(op, dtype))
+        .collect();
+    check_all(&funcs);
+}
+
+/// Checks every function, and names all that fail.
+fn check_all(funcs: &[Func]) {
+    assert!(funcs.len() > 10, "{} cases", funcs.len());
+    let failed: Vec<&str> = funcs
+        .iter()
+        .filter(|func| catch_unwind(|| check(func)).is_err())
+        .map(Func::name)
+        .collect();
+    assert!(failed.is_empty(), "{} of {} failed: {failed:?}", failed.len(), funcs.len());
 }
 
 /// The op as a function of arrays of this dtype; `None` where it does not take it.

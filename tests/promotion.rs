@@ -57,6 +57,19 @@ fn the_table_covers_every_dtype_op_and_reduction_that_numpy_has() {
 }
 
 #[test]
+fn the_documentation_shows_the_table() {
+    let documented = include_str!("../ir/src/dtype.rs");
+    let row = |head: &str, cells: Vec<&str>| format!("    /// | {head} | {} |\n", cells.join(" | "));
+    let names: Vec<&str> = Dtype::ALL.iter().map(|d| d.name()).collect();
+    let mut table = row("", names) + &row("---", vec!["---"; 13]);
+    for a in Dtype::ALL {
+        let cells = Dtype::ALL.iter().map(|&b| Dtype::promote(a, b).name());
+        table += &row(&format!("**{a}**"), cells.collect());
+    }
+    assert!(documented.contains(&table), "the documentation of `Dtype::promote` should hold\n{table}");
+}
+
+#[test]
 fn the_table_is_what_numpy_says_today() {
     let python = env::var("LOOPWEAVE_PYTHON").unwrap_or_else(|_| String::from("python3"));
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/promotion/generate.py");
@@ -175,4 +188,52 @@ struct Difference {
 }
 
 /// The first that applies to an answer speaks for it.
-const DIFFERENCES: &[Difference] = &[];
+const DIFFERENCES: &[Difference] = &[
+    Difference {
+        why: "bf16 absorbs integers of any width, as in JAX; ml_dtypes converts those of 8 bits only",
+        applies: |a| a.is_bf16_and_wide_int() && !a.is(LOGIC) && !a.is(COMPARISONS),
+        instead: |_| Some(Dtype::Bf16),
+    },
+    Difference {
+        why: "f16 and bf16 meet in f32, as in ml_dtypes' own functions; `result_type` has no answer",
+        applies: |a| {
+            let both = a.operands.contains(&Dtype::F16) && a.operands.contains(&Dtype::Bf16);
+            both && (a.what == "promote" || a.is(&[Op::Select]))
+        },
+        instead: |_| Some(Dtype::F32),
+    },
+    Difference {
+        why: "a float literal yields to bf16 as it does to every other float",
+        applies: |a| a.weak == Some(Weak::Float) && a.operands == [Dtype::Bf16],
+        instead: |_| Some(Dtype::Bf16),
+    },
+    Difference {
+        why: "bool is no number: NumPy takes it to i8, or leaves it for `abs`",
+        applies: |a| {
+            let ops = [Op::Abs, Op::FloorDiv, Op::Rem, Op::FloorMod, Op::Pow, Op::Shl, Op::Shr];
+            a.is(&ops) && a.all_bool()
+        },
+        instead: |_| None,
+    },
+    Difference {
+        why: "every rounding of a bool is the bool; NumPy's `round` alone gives f16",
+        applies: |a| a.is(&[Op::Round]) && a.all_bool(),
+        instead: |_| Some(Dtype::Bool),
+    },
+    Difference {
+        why: "the reciprocal of an integer is a float, as its quotients are; NumPy gives 0 for most",
+        applies: |a| a.is(&[Op::Recip]) && a.operands[0].kind() != Kind::Float,
+        instead: |a| Some(a.operands[0].float_for()),
+    },
+    Difference {
+        why: "integers of both signs meet before they become a float; NumPy takes the narrowest float that holds each",
+        applies: |a| {
+            let mixed = matches!(a.operands[..], [x, y] if x.is_int() && y.is_int() && x.kind() != y.kind());
+            mixed && a.is(&[Op::Atan2, Op::Hypot, Op::Copysign])
+        },
+        instead: |a| Some(Dtype::promote(a.operands[0], a.operands[1]).float_for()),
+    },
+];
+
+const LOGIC: &[Op] = &[Op::And, Op::Or, Op::Xor, Op::Shl, Op::Shr];
+const COMPARISONS: &[Op] = &[Op::Eq, Op::Ne, Op::Lt, Op::Le, Op::Gt, Op::Ge];

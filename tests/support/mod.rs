@@ -20,11 +20,11 @@ use loopweave::runtime::view::{Arg, ArgMut, View};
 use loopweave::shape::Layout;
 use loopweave::target::OptLevel;
 use loopweave::{AnyArray, Error};
-use ndarray::{ArrayViewD, ArrayViewMutD, Axis, IxDyn, Slice};
+use ndarray::{ArrayRef, ArrayViewD, ArrayViewMutD, Axis, IxDyn, Slice};
 
 /// How an array lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lay {
+pub(crate) enum Lay {
     /// Dense, in C order.
     Contiguous,
     /// Every third element along each axis.
@@ -39,7 +39,7 @@ pub enum Lay {
 
 impl Lay {
     /// Every layout of an array of this rank.
-    pub fn all(rank: usize) -> Vec<Lay> {
+    pub(crate) fn all(rank: usize) -> Vec<Lay> {
         let mut all = vec![Lay::Contiguous, Lay::Strided, Lay::Reversed];
         if rank > 1 {
             all.push(Lay::Transposed);
@@ -51,7 +51,7 @@ impl Lay {
 
 /// An array of a dtype and layout chosen at run time.
 #[derive(Debug)]
-pub struct Strided {
+pub(crate) struct Strided {
     base: AnyArray,
     /// The shape the base is broadcast to.
     shape: Vec<usize>,
@@ -85,10 +85,10 @@ macro_rules! typed {
 impl Strided {
     /// An array of this shape and layout whose element at position i in C order is `value(i)`. Along a broadcast axis the
     /// values at index 0 stand for the others.
-    pub fn new(dtype: Dtype, shape: &[usize], lay: Lay, value: impl Fn(usize) -> Scalar) -> Strided {
+    pub(crate) fn new(dtype: Dtype, shape: &[usize], lay: Lay, value: impl Fn(usize) -> Scalar) -> Strided {
         let rank = shape.len();
         let mut base = shape.to_vec();
-        let mut slices = vec![(0, 1); rank];
+        let mut slices = vec![(0isize, 1isize); rank];
         let transposed = lay == Lay::Transposed;
         match lay {
             Lay::Contiguous => {}
@@ -116,31 +116,31 @@ impl Strided {
     }
 
     /// A 0-d array.
-    pub fn scalar(value: Scalar) -> Strided {
+    pub(crate) fn scalar(value: Scalar) -> Strided {
         Strided::new(value.dtype(), &[], Lay::Contiguous, |_| value)
     }
 
-    pub fn dtype(&self) -> Dtype {
+    pub(crate) fn dtype(&self) -> Dtype {
         self.base.dtype()
     }
 
     /// The array as an argument.
-    pub fn arg(&self) -> Box<dyn Arg + '_> {
+    pub(crate) fn arg(&self) -> Box<dyn Arg + '_> {
         typed!(&self.base, a => Box::new(self.arrange(a.broadcast(IxDyn(&self.shape)).unwrap())))
     }
 
     /// The array as an output. Broadcast arrays cannot be one.
-    pub fn arg_mut(&mut self) -> Box<dyn ArgMut + '_> {
+    pub(crate) fn arg_mut(&mut self) -> Box<dyn ArgMut + '_> {
         let (slices, transposed) = (&self.slices, self.transposed);
-        typed!(&mut self.base, a => Box::new(arrange_mut(a.view_mut(), slices, transposed)))
+        typed!(&mut self.base, a => Box::new(arrange_mut(ArrayRef::view_mut(a), slices, transposed)))
     }
 
-    pub fn layout(&self) -> Layout {
+    pub(crate) fn layout(&self) -> Layout {
         self.arg().view().layout().clone()
     }
 
     /// The elements in C order.
-    pub fn scalars(&self) -> Vec<Scalar> {
+    pub(crate) fn scalars(&self) -> Vec<Scalar> {
         typed!(&self.base, a => {
             let view = self.arrange(a.broadcast(IxDyn(&self.shape)).unwrap());
             view.iter().map(|&v| Scalar::from(v)).collect()
@@ -148,12 +148,12 @@ impl Strided {
     }
 
     /// Every element of the memory, those between the array's own included.
-    pub fn memory(&self) -> Vec<Scalar> {
+    pub(crate) fn memory(&self) -> Vec<Scalar> {
         self.base.scalars()
     }
 
     /// The memory as the interpreter takes it.
-    pub fn buffer(&self) -> Buffer {
+    pub(crate) fn buffer(&self) -> Buffer {
         let size = self.dtype().size();
         let first = self.arg().view().pointer().addr();
         Buffer {
@@ -172,7 +172,7 @@ impl Strided {
     fn fill(&mut self, shape: &[usize], value: impl Fn(usize) -> Scalar) {
         let (slices, transposed) = (self.slices.clone(), self.transposed);
         typed!(&mut self.base, a => {
-            let mut view = arrange_mut(a.view_mut(), &slices, transposed);
+            let mut view = arrange_mut(ArrayRef::view_mut(a), &slices, transposed);
             for (index, slot) in view.indexed_iter_mut() {
                 let position = (0..shape.len()).fold(0, |p, axis| p * shape[axis] + index[axis]);
                 *slot = from_scalar(value(position));
@@ -199,7 +199,7 @@ fn from_scalar<T: loopweave::ir::Element>(value: Scalar) -> T {
 }
 
 /// The graph that applies a typed function to arrays of these ranks.
-pub fn map_graph(func: &Func, ranks: &[usize]) -> Graph {
+pub(crate) fn map_graph(func: &Func, ranks: &[usize]) -> Graph {
     let mut g = GraphBuilder::new(func.name());
     let inputs: Vec<NodeId> = func
         .params()
@@ -214,19 +214,19 @@ pub fn map_graph(func: &Func, ranks: &[usize]) -> Graph {
 }
 
 /// A program in machine code at both optimisation levels.
-pub struct Engines {
+pub(crate) struct Engines {
     programs: Vec<(&'static str, Program)>,
 }
 
 /// Kernels that several programs share, for each optimisation level.
 #[derive(Default)]
-pub struct Caches {
+pub(crate) struct Caches {
     none: Arc<KernelCache>,
     speed: Arc<KernelCache>,
 }
 
 impl Engines {
-    pub fn new(graph: &Graph, caches: &Caches) -> Engines {
+    pub(crate) fn new(graph: &Graph, caches: &Caches) -> Engines {
         let program = |name, opt, cache: &Arc<KernelCache>| {
             let mut options = Options::native().unwrap();
             options.target = options.target.with_opt_level(opt);
@@ -242,12 +242,12 @@ impl Engines {
     }
 
     /// The optimised program.
-    pub fn speed(&self) -> &Program {
+    pub(crate) fn speed(&self) -> &Program {
         &self.programs[1].1
     }
 
     /// Runs all engines and asserts that each gives `expected`, one list of scalars in C order per output.
-    pub fn check(&self, inputs: &[Strided], expected: &[Vec<Scalar>], case: &str) {
+    pub(crate) fn check(&self, inputs: &[Strided], expected: &[Vec<Scalar>], case: &str) {
         let interpreted = interpret(self.speed(), inputs);
         assert_same(&interpreted, expected, &format!("{case}, nest interpreter"));
         for (name, program) in &self.programs {
@@ -258,14 +258,14 @@ impl Engines {
 }
 
 /// The results of machine code.
-pub fn run(program: &Program, inputs: &[Strided]) -> Result<Vec<Vec<Scalar>>, Error> {
+pub(crate) fn run(program: &Program, inputs: &[Strided]) -> Result<Vec<Vec<Scalar>>, Error> {
     let args: Vec<_> = inputs.iter().map(Strided::arg).collect();
     let views: Vec<View<'_>> = args.iter().map(|a| a.view()).collect();
     Ok(program.run(&views)?.iter().map(AnyArray::scalars).collect())
 }
 
 /// The results of the interpreter of nests, every group run in order on buffers. Each nest and binding is verified first.
-pub fn interpret(program: &Program, inputs: &[Strided]) -> Vec<Vec<Scalar>> {
+pub(crate) fn interpret(program: &Program, inputs: &[Strided]) -> Vec<Vec<Scalar>> {
     let graph = program.graph();
     let layouts: Vec<Layout> = inputs.iter().map(Strided::layout).collect();
     let extents: Vec<&[usize]> = layouts.iter().map(|l| &l.shape[..]).collect();
@@ -335,7 +335,7 @@ fn elements(buffer: &Buffer, layout: &Layout, dtype: Dtype) -> Vec<Scalar> {
 }
 
 /// Asserts that results are the same bits, all NaNs being one.
-pub fn assert_same(found: &[Vec<Scalar>], expected: &[Vec<Scalar>], case: &str) {
+pub(crate) fn assert_same(found: &[Vec<Scalar>], expected: &[Vec<Scalar>], case: &str) {
     assert_eq!(found.len(), expected.len(), "{case}: number of results");
     for (output, (found, expected)) in found.iter().zip(expected).enumerate() {
         assert_eq!(found.len(), expected.len(), "{case}: elements of result {output}");
