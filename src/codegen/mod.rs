@@ -15,6 +15,7 @@ pub mod object;
 
 use cranelift_module::ModuleError;
 use loopweave_ir::Op;
+use loopweave_ir::expand::ExpandError;
 
 use crate::nest::Nest;
 use crate::target::{Target, TargetError};
@@ -40,6 +41,9 @@ pub enum CodegenError {
         /// The function's name.
         func: String,
     },
+    /// A conversion of a storage float that cannot be written in basic ops.
+    #[error(transparent)]
+    Expand(#[from] ExpandError),
     /// The accumulators of one reduction do not fit on a thread's stack.
     #[error("the reduction `{nest}` needs {bytes} bytes of stack; at most {limit} are used")]
     Stack {

@@ -10,13 +10,13 @@ use cranelift_codegen::ir::{
     types,
 };
 use cranelift_frontend::FunctionBuilder;
-use cranelift_module::{Linkage, Module};
+use cranelift_module::{FuncId, Linkage, Module};
 use loopweave_ir::Dtype;
 use smallvec::SmallVec;
 
 use super::value::scalar_type;
 use crate::codegen::CodegenError;
-use crate::codegen::abi::Abi;
+use crate::codegen::abi::{self, Abi};
 use crate::nest::Nest;
 use crate::target::Target;
 
@@ -59,6 +59,18 @@ impl<'a> Emitter<'a> {
             args,
             library: HashMap::new(),
         }
+    }
+
+    /// Calls `main` in another mode, and puts the mode of `main` back.
+    pub(super) fn call_in_mode(&mut self, main: FuncId, mode: u64) {
+        let main = self.module.declare_func_in_func(main, self.b.func);
+        // A relative call may not reach: the loader puts functions where there is room.
+        self.b.func.dfg.ext_funcs[main].colocated = false;
+        let offset = 8 * Abi::MODE as i32;
+        let (mode, zero) = (self.word(mode as i64), self.word(abi::MODE_MAIN as i64));
+        self.b.ins().store(MemFlagsData::trusted(), mode, self.args, offset);
+        self.b.ins().call(main, &[self.args]);
+        self.b.ins().store(MemFlagsData::trusted(), zero, self.args, offset);
     }
 
     /// Ends the function.
@@ -156,6 +168,21 @@ impl<'a> Emitter<'a> {
         carried: &[Value],
         body: impl FnOnce(&mut Self, Value, &[Value]) -> Result<Carried, CodegenError>,
     ) -> Result<(Value, Carried), CodegenError> {
+        self.loop_while(start, end, carried, |e, i, carried| {
+            let left = body(e, i, carried)?;
+            Ok((e.b.ins().iadd_imm_s(i, step), left))
+        })
+    }
+
+    /// A loop `while at < end` whose body gives the next `at`, beside the values it carries around. Gives what they are
+    /// after the last iteration.
+    pub(super) fn loop_while(
+        &mut self,
+        start: Value,
+        end: Value,
+        carried: &[Value],
+        body: impl FnOnce(&mut Self, Value, &[Value]) -> Result<(Value, Carried), CodegenError>,
+    ) -> Result<(Value, Carried), CodegenError> {
         let types: Vec<Type> = std::iter::once(WORD)
             .chain(carried.iter().map(|&v| self.b.func.dfg.value_type(v)))
             .collect();
@@ -166,9 +193,7 @@ impl<'a> Emitter<'a> {
         self.branch(any, (inside, &entering), (after, &entering));
         self.b.switch_to_block(inside);
         let params: Carried = self.b.block_params(inside).iter().copied().collect();
-        let left = body(self, params[0], &params[1..])?;
-        let step = self.word(step);
-        let next = self.b.ins().iadd(params[0], step);
+        let (next, left) = body(self, params[0], &params[1..])?;
         let leaving: Carried = std::iter::once(next).chain(left).collect();
         let again = self.less(next, end);
         self.branch(again, (inside, &leaving), (after, &leaving));
@@ -177,17 +202,17 @@ impl<'a> Emitter<'a> {
         Ok((params[0], params[1..].iter().copied().collect()))
     }
 
-    /// Plain loops over some axes, in order, around `leaf`, which gets the pointers of all operands.
+    /// Plain loops over some axes and their extents, in order, around `leaf`, which gets the pointers of all operands.
     pub(super) fn outer_loops(
         &mut self,
-        axes: &[usize],
+        axes: &[(usize, Value)],
         pointers: &[Value],
         leaf: &mut dyn FnMut(&mut Self, &[Value]) -> Result<(), CodegenError>,
     ) -> Result<(), CodegenError> {
-        let Some((&axis, inner)) = axes.split_first() else {
+        let Some((&(axis, end), inner)) = axes.split_first() else {
             return leaf(self, pointers);
         };
-        let (start, end) = (self.word(0), self.extent(axis));
+        let start = self.word(0);
         self.for_range(start, end, 1, pointers, |e, _, pointers| {
             e.outer_loops(inner, pointers, leaf)?;
             Ok(e.advance(pointers, axis))

@@ -21,9 +21,8 @@ use super::body::Body;
 use super::emit::{Carried, Emitter};
 use super::memory::Access;
 use super::reduce::Reduction;
-use super::value::{Lanes, Registers, int_type, int_vector, mask_width, registers};
+use super::value::{Lanes, Registers, int_type, int_vector, mask_width, registers, scalar_type, vector_type};
 use crate::codegen::CodegenError;
-use crate::nest::Stride;
 
 /// Room at both ends of the array of lanes: a vector of any dtype.
 const MARGIN: usize = 64;
@@ -84,7 +83,7 @@ impl Emitter<'_> {
         let scratch = self.arrays(r, &r.scratch);
         self.for_range(r.first, r.last, 1, &[], |e, block, _| {
             let size = r.reduce.order.block() as i64;
-            let origin = e.b.ins().imul_imm(block, size);
+            let origin = e.b.ins().imul_imm_s(block, size);
             let left = e.b.ins().isub(r.n, origin);
             let size = e.word(size);
             let m = e.b.ins().smin(left, size);
@@ -377,7 +376,7 @@ impl Emitter<'_> {
             let second = e.b.ins().iadd_imm_s(lane, all);
             let entering: Carried = accumulators.iter().flat_map(|a| a.registers.iter().copied()).collect();
             let (_, left) = e.for_range(second, whole, all, &entering, |e, i, carried| {
-                let old = with_registers(&accumulators, carried);
+                let old = from_registers(&fold.r.accumulators, lanes, carried);
                 let mut new = Carried::new();
                 for (v, old) in old.chunks(fold.slots.len()).enumerate() {
                     let element = e.elements(elements, i, v * lanes, lanes)?;
@@ -386,7 +385,7 @@ impl Emitter<'_> {
                 }
                 Ok(new)
             })?;
-            let folded = with_registers(&accumulators, &left);
+            let folded = from_registers(&fold.r.accumulators, lanes, &left);
             for (v, values) in folded.chunks(fold.slots.len()).enumerate() {
                 e.store_all(&fold.slots, lane, v * lanes, values);
             }
@@ -416,7 +415,7 @@ impl Emitter<'_> {
             let values = e.combine(fold.r, &old, &element)?;
             let done = e.b.ins().isub(at, lane);
             let below = e.lanes_below(done, lanes);
-            let values: Vec<Lanes> = old.iter().zip(&values).map(|(o, v)| e.choose(&below, o, v)).collect();
+            let values: Vec<Lanes> = old.iter().zip(&values).map(|(o, v)| e.select(&below, o, v)).collect();
             e.store_all(&fold.slots, lane, 0, &values);
             Ok(())
         })
@@ -459,7 +458,7 @@ impl Emitter<'_> {
                 let limit = e.word(lanes as i64);
                 let left = e.b.ins().smin(left, limit);
                 let below = e.lanes_below(left, lanes);
-                a.iter().zip(&values).map(|(a, v)| e.choose(&below, v, a)).collect()
+                a.iter().zip(&values).map(|(a, v)| e.select(&below, v, a)).collect()
             };
             e.store_all(&fold.slots, lane, 0, &values);
             Ok(Carried::new())
@@ -481,10 +480,11 @@ impl Emitter<'_> {
             e.store_all(&fold.slots, i, 0, &values);
             Ok(Carried::new())
         })?;
-        // For h = half, half/2 … 1: an ascending loop over the shift.
+        // For h = half, half/2 … 1; the loop counts −h upwards.
         let half = self.half_below(m);
-        self.loop_while(zero, half, &[half], |e, _, h| {
-            let h = h[0];
+        let start = self.b.ins().ineg(half);
+        self.loop_while(start, zero, &[], |e, at, _| {
+            let h = e.b.ins().ineg(at);
             let above = e.b.ins().isub(m, h);
             let pairs = e.b.ins().smin(h, above);
             let zero = e.word(0);
@@ -495,12 +495,8 @@ impl Emitter<'_> {
                 e.store_all(&fold.slots, i, 0, &values);
                 Ok(Carried::new())
             })?;
-            let next = e.b.ins().ushr_imm(h, 1);
-            // The loop goes on while something is left to halve.
-            let more = e.b.ins().icmp_imm_s(IntCC::Equal, next, 0);
-            let at = e.b.ins().uextend(types::I64, more);
-            let at = e.b.ins().imul(at, half);
-            Ok((at, Carried::from_elem(next, 1)))
+            let next = e.b.ins().ushr_imm_u(h, 1);
+            Ok((e.b.ins().ineg(next), Carried::new()))
         })?;
         let values: Vec<Value> = self.load_all(&fold.slots, zero, 0, 1).iter().map(Lanes::first).collect();
         self.jump(tree.done, &values);
@@ -532,25 +528,12 @@ impl Emitter<'_> {
         Lanes::new(Dtype::Bool, count, width, Registers::from_elem(below, registers(count, width)))
     }
 
-    /// `then` in the lanes of the mask, else `otherwise`.
-    fn choose(&mut self, mask: &Lanes, then: &Lanes, otherwise: &Lanes) -> Lanes {
-        self.select(mask, then, otherwise)
-    }
-
     fn tree_blocks(&mut self, fold: &Fold<'_, '_>) -> Tree {
-        let shapes: Vec<Type> = fold
-            .r
-            .accumulators
-            .iter()
-            .flat_map(|&d| {
-                let shape = carried_shape(d, fold.lanes);
-                std::iter::repeat_n(shape.register_type(), shape.registers.len())
-            })
-            .collect();
+        let types: Vec<Type> = fold.r.accumulators.iter().flat_map(|&d| carried_types(d, fold.lanes)).collect();
         let levels = (0..=fold.tree_width.ilog2())
             .map(|level| {
-                let types = (0..1 << level).flat_map(|_| shapes.iter().copied());
-                self.block(types)
+                let all = (0..1 << level).flat_map(|_| types.iter().copied());
+                self.block(all)
             })
             .collect();
         Tree {
@@ -564,9 +547,12 @@ impl Emitter<'_> {
         let widest = self.word((fold.tree_width * fold.lanes) as i64);
         let mut valid = valid;
         if fold.tree_width * fold.lanes < fold.virtual_lanes {
-            // Too many vectors for the registers, or for the length of the code: halve them in memory first.
-            let (_, left) = self.loop_while(widest, valid, &[valid], |e, _, valid| {
-                let half = e.b.ins().ushr_imm(valid[0], 1);
+            // Too many vectors for the registers, or for the length of the code: halve them in memory first. The loop
+            // counts −valid upwards.
+            let (start, stop) = (self.b.ins().ineg(valid), self.b.ins().ineg(widest));
+            let (at, _) = self.loop_while(start, stop, &[], |e, at, _| {
+                let valid = e.b.ins().ineg(at);
+                let half = e.b.ins().ushr_imm_u(valid, 1);
                 let zero = e.word(0);
                 e.for_range(zero, half, fold.lanes as i64, &[], |e, lane, _| {
                     let other = e.b.ins().iadd(lane, half);
@@ -576,12 +562,9 @@ impl Emitter<'_> {
                     e.store_all(&fold.slots, lane, 0, &values);
                     Ok(Carried::new())
                 })?;
-                let excess = e.b.ins().isub(half, widest);
-                let at = e.b.ins().isub(valid0(valid), excess);
-                let _ = at;
-                Ok((e.b.ins().isub(valid[0], excess), Carried::from_elem(half, 1)))
+                Ok((e.b.ins().ineg(half), Carried::new()))
             })?;
-            valid = left[0];
+            valid = self.b.ins().ineg(at);
         }
         let zero = self.word(0);
         for (level, &block) in tree.levels.iter().enumerate().rev() {
@@ -611,12 +594,10 @@ impl Emitter<'_> {
     /// lanes of one vector.
     fn emit_tree(&mut self, fold: &Fold<'_, '_>, tree: &Tree) -> Result<(), CodegenError> {
         let k = fold.r.accumulators.len();
-        let shapes: Vec<Lanes> = fold.r.accumulators.iter().map(|&d| carried_shape(d, fold.lanes)).collect();
         for (level, &block) in tree.levels.iter().enumerate().rev() {
             self.b.switch_to_block(block);
             let params = self.b.block_params(block).to_vec();
-            let all: Vec<Lanes> = (0..1 << level).flat_map(|_| shapes.iter().cloned()).collect();
-            let values = with_registers(&all, &params);
+            let values = from_registers(&fold.r.accumulators, fold.lanes, &params);
             if level == 0 {
                 let values = self.fold_lanes(fold.r, values)?;
                 self.jump(tree.done, &values);
@@ -664,10 +645,41 @@ impl Emitter<'_> {
             }
             bytes => {
                 let register = self.retype(register, types::I64X2);
-                self.b.ins().ushr_imm(register, 8 * bytes as i64)
+                self.b.ins().ushr_imm_u(register, 8 * bytes as i64)
             }
         };
         let high = self.retype(high, ty);
         (part(value.registers.clone()), part(Registers::from_elem(high, 1)))
     }
+}
+
+/// The function that gives its parameters.
+fn identity(dtypes: &[Dtype]) -> Func {
+    let mut b = Builder::typed("identity");
+    let params: Vec<_> = (0..).zip(dtypes).map(|(i, &d)| b.param(format!("x{i}"), Some(d))).collect();
+    b.finish(&params)
+}
+
+/// The types of the registers of a value in the form that loops carry.
+fn carried_types(dtype: Dtype, count: usize) -> impl Iterator<Item = Type> {
+    let (ty, n) = match dtype {
+        _ if count == 1 => (scalar_type(dtype), 1),
+        Dtype::Bool => (int_vector(mask_width(count)), registers(count, mask_width(count))),
+        _ => (vector_type(dtype), registers(count, dtype.size())),
+    };
+    std::iter::repeat_n(ty, n)
+}
+
+/// Sets of values of these types, one after the other, from the registers that carry them.
+fn from_registers(dtypes: &[Dtype], count: usize, values: &[Value]) -> Vec<Lanes> {
+    let mut values = values.iter().copied();
+    let mut lanes = Vec::new();
+    while values.len() > 0 {
+        for &dtype in dtypes {
+            let width = if dtype == Dtype::Bool { mask_width(count) } else { dtype.size() };
+            let own: Registers = values.by_ref().take(registers(count, width)).collect();
+            lanes.push(Lanes::new(dtype, count, width, own));
+        }
+    }
+    lanes
 }

@@ -35,11 +35,16 @@ impl Emitter<'_> {
 
     /// A function of operands along the vector axis, those of stride 0 loaded.
     pub(super) fn row_body<'f>(&mut self, func: &'f Func, loads: &[Access]) -> Result<Body<'f>, CodegenError> {
-        let once: Vec<Option<Value>> = loads
+        let once = self.load_once(loads);
+        self.body(func, |p| once[p], None)
+    }
+
+    /// The elements of those operands that have one for the whole axis.
+    pub(super) fn load_once(&mut self, loads: &[Access]) -> Vec<Option<Value>> {
+        loads
             .iter()
             .map(|load| (load.stride == Stride::Zero).then(|| self.load_scalar(load.dtype, load.pointer)))
-            .collect();
-        self.body(func, |p| once[p], None)
+            .collect()
     }
 
     /// The results of a function for the indices `start .. end`.

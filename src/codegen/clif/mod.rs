@@ -9,6 +9,11 @@ mod emit;
 
 mod map;
 
+mod reduce;
+
+mod chain;
+mod lanes;
+
 mod body;
 
 mod cast;
@@ -21,13 +26,15 @@ mod value;
 use std::time::{Duration, Instant};
 
 use cranelift_codegen::Context;
-use cranelift_codegen::ir::{AbiParam, types};
+use cranelift_codegen::ir::{AbiParam, Value, types};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError, default_libcall_names};
 use cranelift_object::{ObjectBuilder, ObjectModule};
+use loopweave_ir::expand::lower_storage_casts;
+use loopweave_ir::{Dtype, Func};
 
 use self::emit::Emitter;
-use crate::codegen::CodegenError;
+use crate::codegen::{CodegenError, abi};
 use crate::nest::{Leaf, Nest};
 use crate::target::{Placement, Target};
 
@@ -117,17 +124,47 @@ pub fn print(nest: &Nest, target: &Target, form: Form) -> Result<String, Codegen
 
 /// Emits the functions of a nest: `main`, then those of a reduction.
 fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> Result<Vec<Emitted>, CodegenError> {
-    let main = function(module, nest, target, symbol.to_owned(), |mut e| {
-        let pointers = e.pointers();
-        let outer: Vec<usize> = nest.outer().map(|a| a.index()).collect();
-        e.outer_loops(&outer, &pointers, &mut |e, pointers| match &nest.leaf {
-            Leaf::Map { map, loads, stores } => e.map_leaf(map, loads, stores, pointers),
-            Leaf::Reduce(_) => Ok(()),
-        })?;
-        e.finish();
-        Ok(())
+    let nest = &lower_storage(nest)?;
+    let main = function(module, nest, target, symbol.to_owned(), |e| match &nest.leaf {
+        Leaf::Map { map, loads, stores } => {
+            let pointers = e.pointers();
+            let outer: Vec<usize> = nest.outer().map(|a| a.index()).collect();
+            let outer: Vec<(usize, Value)> = outer.iter().map(|&axis| (axis, e.extent(axis))).collect();
+            e.outer_loops(&outer, &pointers, &mut |e, pointers| e.map_leaf(map, loads, stores, pointers))
+        }
+        Leaf::Reduce(reduce) => e.reduction(reduce),
     })?;
-    Ok(vec![main])
+    let mut functions = vec![main];
+    if let Leaf::Reduce(_) = &nest.leaf {
+        let main = functions[0].id;
+        for (name, mode) in [("blocks", abi::MODE_BLOCKS), ("finish", abi::MODE_FINISH)] {
+            let symbol = format!("{symbol}_{name}");
+            functions.push(function(module, nest, target, symbol, |e| {
+                e.call_in_mode(main, mode);
+                Ok(())
+            })?);
+        }
+    }
+    Ok(functions)
+}
+
+/// The nest with conversions of storage floats written as bit operations, which every target has.
+fn lower_storage(nest: &Nest) -> Result<Nest, CodegenError> {
+    let mut nest = nest.clone();
+    let functions: Vec<&mut Func> = match &mut nest.leaf {
+        Leaf::Map { map, .. } => vec![map],
+        Leaf::Reduce(r) => vec![&mut r.map, &mut r.combine, &mut r.finish],
+    };
+    for func in functions {
+        let mut types = func.nodes().iter().map(|n| n.dtype);
+        if types.any(|dtype| dtype.is_some_and(Dtype::is_storage_only)) {
+            *func = lower_storage_casts(func)?;
+        } else if !func.is_typed() {
+            let func = func.name().to_owned();
+            return Err(CodegenError::Untyped { func });
+        }
+    }
+    Ok(nest)
 }
 
 /// Declares a function that takes an argument block, and emits its code.
@@ -136,7 +173,7 @@ fn function(
     nest: &Nest,
     target: &Target,
     symbol: String,
-    emit: impl FnOnce(Emitter<'_>) -> Result<(), CodegenError>,
+    emit: impl FnOnce(&mut Emitter<'_>) -> Result<(), CodegenError>,
 ) -> Result<Emitted, CodegenError> {
     let mut context = module.make_context();
     context.func.signature.params.push(AbiParam::new(types::I64));
@@ -145,7 +182,9 @@ fn function(
         .map_err(|e| failed(&symbol, e))?;
     let mut frontend = FunctionBuilderContext::new();
     let builder = FunctionBuilder::new(&mut context.func, &mut frontend);
-    emit(Emitter::new(builder, nest, target, module))?;
+    let mut emitter = Emitter::new(builder, nest, target, module);
+    emit(&mut emitter)?;
+    emitter.finish();
     Ok(Emitted { id, symbol, context })
 }
 

@@ -245,7 +245,7 @@ impl Emitter<'_> {
         self.narrow(&products, 2, Narrowing::Wrap)[0]
     }
 
-    fn select(&mut self, condition: &Lanes, then: &Lanes, otherwise: &Lanes) -> Lanes {
+    pub(super) fn select(&mut self, condition: &Lanes, then: &Lanes, otherwise: &Lanes) -> Lanes {
         let width = then.width;
         let otherwise = match then.dtype {
             Dtype::Bool => self.mask_to_width(otherwise, width),

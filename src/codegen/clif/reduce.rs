@@ -117,7 +117,7 @@ impl Emitter<'_> {
             .iter()
             .map(|dtype| {
                 let start = at;
-                let bytes = self.b.ins().imul_imm(values, dtype.size() as i64);
+                let bytes = self.b.ins().imul_imm_s(values, dtype.size() as i64);
                 let end = self.b.ins().iadd_imm_s(bytes, 63);
                 let end = self.b.ins().band_imm_s(end, -64);
                 at = self.b.ins().iadd(start, end);

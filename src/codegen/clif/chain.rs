@@ -1,0 +1,219 @@
+//! The leaf of a reduction along outer axes: `Order::Chain`.
+//!
+//! In: the pointers at one kept index, where a whole row of results stands along the vector axis. Out: the stored results,
+//! or the rows of some blocks in scratch.
+//!
+//! A row of elements is combined into a row of accumulators in scratch, vector by vector; several rows at once, so that an
+//! accumulator is loaded and stored once for all of them: `acc = ((acc ∘ r₀) ∘ r₁) …`. The row is cut into strips whose
+//! accumulators stay in the first-level cache over all rows of a block.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, Value};
+
+use super::body::Body;
+use super::emit::{Carried, Emitter};
+use super::memory::Access;
+use super::reduce::Reduction;
+use super::value::Lanes;
+use crate::codegen::CodegenError;
+
+/// Bytes of one accumulator's strip.
+const STRIP: usize = 8 << 10;
+
+/// Operations up to which several rows are combined at once.
+const ROWS_LENGTH: usize = 48;
+
+/// One row of elements at a position along the reduced axes.
+struct Row<'f> {
+    body: Body<'f>,
+    loads: Vec<Access>,
+}
+
+impl Emitter<'_> {
+    /// All that a function of the reduction does at one index of the outer axes.
+    pub(super) fn chain_leaf(&mut self, r: &Reduction<'_>, pointers: &[Value]) -> Result<(), CodegenError> {
+        let widest = r.accumulators.iter().map(|d| d.size()).max().unwrap_or(1);
+        let strip = (STRIP / widest) as i64;
+        let zero = self.word(0);
+        self.for_range(zero, r.row, strip, &[], |e, start, _| {
+            let end = e.b.ins().iadd_imm_s(start, strip);
+            let end = e.b.ins().smin(end, r.row);
+            e.for_range(r.first, r.last, 1, &[], |e, block, _| {
+                e.chain_block(r, pointers, block, start, end)?;
+                Ok(Carried::new())
+            })?;
+            let combines = e.b.ins().icmp_imm_s(IntCC::Equal, r.only_blocks, 0);
+            e.when(combines, |e| e.chain_finish(r, pointers, start, end))?;
+            Ok(Carried::new())
+        })?;
+        Ok(())
+    }
+
+    /// The accumulators of a block in scratch.
+    fn block_row(&mut self, r: &Reduction<'_>, block: Value) -> Vec<Access> {
+        let index = self.b.ins().imul(block, r.row);
+        let starts: Vec<Value> = r
+            .accumulators
+            .iter()
+            .zip(&r.scratch)
+            .map(|(dtype, &start)| {
+                let offset = self.b.ins().imul_imm_s(index, dtype.size() as i64);
+                self.b.ins().iadd(start, offset)
+            })
+            .collect();
+        self.arrays(r, &starts)
+    }
+
+    /// A strip of a block's row: its elements folded from left to right.
+    fn chain_block(
+        &mut self,
+        r: &Reduction<'_>,
+        pointers: &[Value],
+        block: Value,
+        start: Value,
+        end: Value,
+    ) -> Result<(), CodegenError> {
+        let accumulators = self.block_row(r, block);
+        let size = r.reduce.order.block() as i64;
+        let first = self.b.ins().imul_imm_s(block, size);
+        let last = self.b.ins().iadd_imm_s(first, size);
+        let last = self.b.ins().smin(last, r.n);
+
+        let seed = self.rows(r, pointers, first, 1)?;
+        self.vector_loops(start, end, |e, v, count| {
+            let values = e.row_values(&seed[0], v, count)?;
+            e.store_all(&accumulators, v, 0, &values);
+            Ok(())
+        })?;
+        let mut at = self.b.ins().iadd_imm_s(first, 1);
+        let mut groups = vec![self.rows_at_once(r), 1];
+        groups.dedup();
+        for group in groups {
+            let stop = self.b.ins().iadd_imm_s(last, 1 - group as i64);
+            (at, _) = self.for_range(at, stop, group as i64, &[], |e, row, _| {
+                let rows = e.rows(r, pointers, row, group)?;
+                e.vector_loops(start, end, |e, v, count| {
+                    let mut values = e.load_all(&accumulators, v, 0, count);
+                    for row in &rows {
+                        let elements = e.row_values(row, v, count)?;
+                        values = e.combine(r, &values, &elements)?;
+                    }
+                    e.store_all(&accumulators, v, 0, &values);
+                    Ok(())
+                })?;
+                Ok(Carried::new())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Rows that are combined at once: as many as leave the pointers in registers and the code short.
+    fn rows_at_once(&self, r: &Reduction<'_>) -> usize {
+        let nodes = r.reduce.map.nodes().len() + r.reduce.combine.nodes().len();
+        let mut rows = 8;
+        while rows > 1 && (rows * nodes > ROWS_LENGTH || rows * r.reduce.loads.len() > 8) {
+            rows /= 2;
+        }
+        rows
+    }
+
+    /// Rows from a flat position along the reduced axes on.
+    fn rows<'f>(
+        &mut self,
+        r: &Reduction<'f>,
+        pointers: &[Value],
+        position: Value,
+        count: usize,
+    ) -> Result<Vec<Row<'f>>, CodegenError> {
+        let axis = self.nest.vector_axis().index();
+        (0..count)
+            .map(|ahead| {
+                let position = self.b.ins().iadd_imm_s(position, ahead as i64);
+                let by = self.decompose(&r.axes, position);
+                let pointers = self.moved(r, pointers, &by);
+                let loads = self.accesses(&r.reduce.loads, &pointers, axis);
+                let once = self.load_once(&loads);
+                let body = self.body(&r.reduce.map, |p| once[p], Some(position))?;
+                Ok(Row { body, loads })
+            })
+            .collect()
+    }
+
+    /// The mapped elements of a row.
+    fn row_values(&mut self, row: &Row<'_>, v: Value, count: usize) -> Result<Vec<Lanes>, CodegenError> {
+        let load = |e: &mut Self, p: usize| Ok(e.load(&row.loads[p], v, 0, count));
+        let values = self.eval(&row.body, count, load, None)?;
+        Ok(values.iter().map(|v| self.carried_form(v)).collect())
+    }
+
+    /// A strip of the results: the tree over the blocks' rows, the initial value, `finish` and the stores.
+    fn chain_finish(
+        &mut self,
+        r: &Reduction<'_>,
+        pointers: &[Value],
+        start: Value,
+        end: Value,
+    ) -> Result<(), CodegenError> {
+        self.block_tree(r, |e, i, other| {
+            let (to, from) = (e.block_row(r, i), e.block_row(r, other));
+            e.vector_loops(start, end, |e, v, count| {
+                let (a, b) = (e.load_all(&to, v, 0, count), e.load_all(&from, v, 0, count));
+                let values = e.combine(r, &a, &b)?;
+                e.store_all(&to, v, 0, &values);
+                Ok(())
+            })
+        })?;
+        let totals = self.arrays(r, &r.scratch);
+        if let Some(init) = &r.reduce.init {
+            let empty = self.b.ins().icmp_imm_s(IntCC::Equal, r.n, 0);
+            self.when(empty, |e| {
+                e.vector_loops(start, end, |e, v, count| {
+                    let values = e.initial(init, count);
+                    e.store_all(&totals, v, 0, &values);
+                    Ok(())
+                })
+            })?;
+            if r.reduce.apply_init {
+                let any = self.b.ins().icmp_imm_s(IntCC::NotEqual, r.n, 0);
+                self.when(any, |e| {
+                    e.vector_loops(start, end, |e, v, count| {
+                        let (a, b) = (e.initial(init, count), e.load_all(&totals, v, 0, count));
+                        let a: Vec<Lanes> = a.iter().map(|a| e.carried_form(a)).collect();
+                        let values = e.combine(r, &a, &b)?;
+                        e.store_all(&totals, v, 0, &values);
+                        Ok(())
+                    })
+                })?;
+            }
+        }
+
+        // The launcher refuses a reduction of nothing that has no value, so there is something to store here.
+        let axis = self.nest.vector_axis().index();
+        let loads = self.accesses(&r.reduce.finish_loads, pointers, axis);
+        let stores = self.accesses(&r.reduce.stores, pointers, axis);
+        let once = self.load_once(&loads);
+        let k = totals.len();
+        let param = |p: usize| match p.checked_sub(k) {
+            None => None,
+            Some(0) => Some(r.n),
+            Some(load) => once[load - 1],
+        };
+        let body = self.body(&r.reduce.finish, param, None)?;
+        self.vector_loops(start, end, |e, v, count| {
+            let load = |e: &mut Self, p: usize| {
+                Ok(match p.checked_sub(k) {
+                    None => {
+                        let value = e.load(&totals[p], v, 0, count);
+                        e.carried_form(&value)
+                    }
+                    Some(load) => e.load(&loads[load - 1], v, 0, count),
+                })
+            };
+            let results = e.eval(&body, count, load, None)?;
+            for (store, value) in stores.iter().zip(&results) {
+                e.store(store, v, 0, value);
+            }
+            Ok(())
+        })
+    }
+}
