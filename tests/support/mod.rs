@@ -251,7 +251,7 @@ impl Engines {
         let interpreted = interpret(self.speed(), inputs);
         assert_same(&interpreted, expected, &format!("{case}, nest interpreter"));
         for (name, program) in &self.programs {
-            let results = run(program, inputs).unwrap_or_else(|e| panic!("{case}, {name}: {e}"));
+            let results = run(program, inputs).unwrap_or_else(|e| panic!("{case}, {name}: {e:?}"));
             assert_same(&results, expected, &format!("{case}, opt {name}"));
         }
     }
