@@ -173,7 +173,16 @@ fn eval_writes_files() {
     );
     assert_eq!(folder.read("hi.npy"), AnyArray::from(array![3f64, 6.0].into_dyn()));
     assert_eq!(
-        folder.ok(&["eval", "two.lw:range", "-i", "x=m.npy", "-o", "a.npy", "-o", "lo=b.npy"]),
+        folder.ok(&[
+            "eval",
+            "two.lw:range",
+            "-i",
+            "x=m.npy",
+            "-o",
+            "a.npy",
+            "-o",
+            "lo=lo.npy"
+        ]),
         ""
     );
     assert_eq!(folder.read("a.npy"), folder.read("hi.npy"));

@@ -34,10 +34,10 @@ pub(super) enum CliError {
     #[error("say which item of `{file}` is meant, as {file}:NAME; {}", known(.items))]
     WhichItem { file: String, items: Vec<String> },
     /// Inputs that were not given.
-    #[error("{} not given; add {flag} NAME=…", quoted(.names, "is", "are"))]
+    #[error("{}; add {flag} NAME=…", quoted(.names, "is not given", "are not given"))]
     Missing { names: Vec<String>, flag: &'static str },
     /// Inputs that the program does not have.
-    #[error("{} not an input; {}", quoted(.names, "is", "are each"), expected(.inputs))]
+    #[error("{}; {}", quoted(.names, "is not an input", "are not inputs"), expected(.inputs))]
     Unused { names: Vec<String>, inputs: Vec<String> },
     /// One input given twice.
     #[error("`{name}` is given twice")]

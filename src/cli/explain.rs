@@ -39,26 +39,26 @@ pub(super) fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<(), CliErr
         let described = all(&params, described.clone(), "-a")?;
         Ok(described.into_iter().map(|(_, layout)| layout).collect())
     };
-    for (i, &stage) in args.emit.iter().enumerate() {
-        let text = match stage {
-            Stage::Func => functions(program.graph()),
-            Stage::Graph => program.graph().to_string(),
-            Stage::Plan => plan(program.graph(), program.plan()),
-            Stage::Nest => each(&program.schedule(&layouts()?)?, |nest| Ok(nest.to_string()))?,
-            Stage::Clif => each(&program.schedule(&layouts()?)?, |nest| {
-                Ok(print_clif(nest, &options.target)?)
-            })?,
-            Stage::Asm => each(&program.schedule(&layouts()?)?, |nest| {
-                Ok(print_asm(nest, &options.target)?)
-            })?,
-            Stage::Report => {
-                // What this machine cannot run is reported as far as the plan tells.
-                if options.target.runs_here() {
-                    program.warm(&layouts()?)?;
-                }
-                program.report().text(REPORT_LEVEL)
+    let schedule = || Ok::<_, CliError>(program.schedule(&layouts()?)?);
+    let text = |stage: Stage| match stage {
+        Stage::Func => Ok(functions(program.graph())),
+        Stage::Graph => Ok(program.graph().to_string()),
+        Stage::Plan => Ok(plan(program.graph(), program.plan())),
+        Stage::Nest => each(&schedule()?, |nest| Ok(nest.to_string())),
+        Stage::Clif => each(&schedule()?, |nest| Ok(print_clif(nest, &options.target)?)),
+        Stage::Asm => each(&schedule()?, |nest| Ok(print_asm(nest, &options.target)?)),
+        Stage::Report => {
+            // What this machine cannot run is reported as far as the plan tells.
+            if options.target.runs_here() {
+                program.warm(&layouts()?)?;
             }
-        };
+            Ok(program.report().text(REPORT_LEVEL))
+        }
+    };
+    // An error in a late stage is not to be found at the end of what the early ones print.
+    let texts = args.emit.iter().map(|&stage| text(stage));
+    let texts: Vec<String> = texts.collect::<Result<_, CliError>>()?;
+    for (i, (stage, text)) in args.emit.iter().zip(&texts).enumerate() {
         let gap = if i > 0 { "\n" } else { "" };
         let title = match args.emit.len() {
             1 => String::new(),
