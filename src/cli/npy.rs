@@ -290,8 +290,8 @@ fn read_elements<T: Element>(mut reader: impl Read, header: &Header, endian: End
     };
     let size = T::DTYPE.size();
     // ndarray counts a shape's elements without its axes of extent 0.
-    let extents = header.shape.iter().filter(|&&extent| extent > 0);
-    let addressed = extents.fold(Some(size), |n: Option<usize>, &extent| n?.checked_mul(extent));
+    let mut extents = header.shape.iter().filter(|&&extent| extent > 0);
+    let addressed = extents.try_fold(size, |n, &extent| n.checked_mul(extent));
     if addressed.is_none_or(|bytes| bytes > isize::MAX as usize) {
         return Err(too_large());
     }
