@@ -250,6 +250,11 @@ impl Engines {
     pub(crate) fn check(&self, inputs: &[Strided], expected: &[Vec<Scalar>], case: &str) {
         let interpreted = interpret(self.speed(), inputs);
         assert_same(&interpreted, expected, &format!("{case}, nest interpreter"));
+        self.check_code(inputs, expected, case);
+    }
+
+    /// Runs the machine code of each level and asserts that it gives `expected`.
+    pub(crate) fn check_code(&self, inputs: &[Strided], expected: &[Vec<Scalar>], case: &str) {
         for (name, program) in &self.programs {
             let results = run(program, inputs).unwrap_or_else(|e| panic!("{case}, {name}: {e:?}"));
             assert_same(&results, expected, &format!("{case}, opt {name}"));
