@@ -164,7 +164,7 @@ pub fn kernel(text: &str) -> Result<Kernel, Error> {
         return Err(diagnostics.into());
     };
     let graph = crate::graph::text::lower_kernel(kernel, &functions, &source)?;
-    Ok(Kernel::new(Source::Program(graph), Options::native()))
+    Ok(Kernel::new(Source::Program(graph, source), Options::native()))
 }
 
 /// A reduction by a user's combiner, which must be associative: the order of combination is fixed by the shape and documented
@@ -319,7 +319,8 @@ const REMEMBERED: usize = 64;
 enum Source {
     Elementwise(Func),
     Reduce(ReduceSpec),
-    Program(Graph),
+    /// An array program, and the text it came from.
+    Program(Graph, SourceText),
 }
 
 impl Kernel {
@@ -429,7 +430,10 @@ impl Kernel {
     pub fn report(&self) -> Report {
         let programs = self.inner.programs.lock().unwrap_or_else(PoisonError::into_inner);
         match programs.first() {
-            Some(last) => last.program.report(),
+            Some(last) => match &self.inner.source {
+                Source::Program(_, text) => last.program.report().locate(text),
+                Source::Elementwise(_) | Source::Reduce(_) => last.program.report(),
+            },
             None => Report::uncalled(self.inner.source.name()),
         }
     }
@@ -481,7 +485,7 @@ impl Kernel {
 
     /// Takes bare scalars to the types that a program in text declares.
     fn convert_scalars(&self, program: &Program, views: &mut [View<'_>]) {
-        if matches!(self.inner.source, Source::Program(_)) {
+        if matches!(self.inner.source, Source::Program(..)) {
             for (view, &input) in views.iter_mut().zip(&program.graph().inputs) {
                 view.convert_weak(program.graph().node(input).dtype);
             }
@@ -494,7 +498,7 @@ impl Source {
         match self {
             Source::Elementwise(func) => func.name(),
             Source::Reduce(spec) => spec.combine.name(),
-            Source::Program(graph) => &graph.name,
+            Source::Program(graph, _) => &graph.name,
         }
     }
 
@@ -511,7 +515,7 @@ impl Source {
             })
         };
         match self {
-            Source::Program(graph) => {
+            Source::Program(graph, _) => {
                 count(&graph.name, graph.inputs.len())?;
                 Ok(graph.clone())
             }

@@ -20,6 +20,9 @@ pub mod pipeline;
 
 pub mod jit;
 
+#[cfg(feature = "cli")]
+pub mod cli;
+
 pub use error::Error;
 pub use loopweave_ir as ir;
 pub use loopweave_ir::{Dtype, Expr, Func, Scalar};

@@ -1,2 +1,7 @@
-//! The command line.
-fn main() {}
+//! The `loopweave` program: all of it is [`loopweave::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    loopweave::cli::main(std::env::args_os())
+}

@@ -7,7 +7,6 @@
 //! `permute(exp(x))` loads x along permuted strides.
 
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
 
 use loopweave_ir::expand::{self, ExpandError};
 use loopweave_ir::simplify::{Fast, simplify};
@@ -147,7 +146,7 @@ fn lower_reduce(graph: &Graph, group: &Group, node: NodeId, fast: Fast) -> Resul
         .collect();
     let count = after.builder.param("count", Some(Dtype::I64));
     let value = combiner.finish(&mut after.builder, &accumulated, count, graph.node(node).dtype);
-    after.known.insert((node, None), value);
+    after.given = Some((node, value));
     let results: Vec<ExprId> = group.roots.iter().map(|&root| after.value(root)).collect();
     let (finish, after_operands) = after.finish(&results);
     let finish_loads = ids(operands.len(), after_operands.len());
@@ -209,8 +208,12 @@ fn ids(first: usize, count: usize) -> Vec<OperandId> {
 
 fn push_outputs(graph: &Graph, group: &Group, operands: &mut Vec<Operand>, of_result: bool) -> Vec<OperandId> {
     let stores = ids(operands.len(), group.roots.len());
+    let name = |root: NodeId| {
+        let output = graph.outputs.iter().find(|(_, id)| *id == root);
+        output.map_or_else(|| graph.node(root).name.clone(), |(name, _)| name.clone())
+    };
     operands.extend(group.roots.iter().map(|&root| Operand {
-        name: graph.node(root).name.clone(),
+        name: name(root),
         dtype: graph.node(root).dtype,
         role: Role::Output,
         access: Access {
@@ -229,14 +232,8 @@ fn finished(func: &Func, fast: Fast) -> Result<Func, ExpandError> {
     Ok(simplify(&expanded, Fast::NONE))
 }
 
-/// A linked path, so that a long chain of members shares its end.
-type Path = Option<Rc<Link>>;
-
-#[derive(PartialEq, Eq, Hash)]
-struct Link {
-    step: Step,
-    rest: Path,
-}
+/// A list of steps, shared from its end on: `None` is the empty one, the others are numbered by [`Walk::paths`].
+type Path = Option<u32>;
 
 /// Builds the function of a group from its members, and collects the operands it loads.
 struct Walk<'a> {
@@ -244,7 +241,12 @@ struct Walk<'a> {
     members: HashSet<NodeId>,
     builder: Builder,
     of_result: bool,
+    /// A node whose value is there already, whatever axes of extent 1 a reader broadcasts it along.
+    given: Option<(NodeId, ExprId)>,
     operands: Vec<Operand>,
+    /// Each path's first step and the rest of it, and back from these to its number.
+    paths: Vec<(Step, Path)>,
+    path_ids: HashMap<(Step, Path), u32>,
     known: HashMap<(NodeId, Path), ExprId>,
 }
 
@@ -255,6 +257,9 @@ impl<'a> Walk<'a> {
             members: group.members.iter().copied().collect(),
             builder: Builder::typed(&group.name),
             of_result,
+            given: None,
+            paths: Vec::new(),
+            path_ids: HashMap::new(),
             operands: Vec::new(),
             known: HashMap::new(),
         }
@@ -262,13 +267,13 @@ impl<'a> Walk<'a> {
 
     /// The value of one element of a node. The stack is explicit because a chain of members can be long.
     fn value(&mut self, root: NodeId) -> ExprId {
-        let mut stack = vec![(root, None::<Rc<Link>>)];
-        while let Some((node, path)) = stack.last().cloned() {
-            if self.known.contains_key(&(node, path.clone())) {
+        let mut stack = vec![(root, None)];
+        while let Some((node, path)) = stack.last().copied() {
+            if self.known.contains_key(&(node, path)) {
                 stack.pop();
                 continue;
             }
-            let children = self.children(node, &path);
+            let children = self.children(node, path);
             let pending = children.iter().filter(|child| !self.known.contains_key(child));
             let before = stack.len();
             stack.extend(pending.cloned());
@@ -276,7 +281,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let args: Vec<ExprId> = children.iter().map(|child| self.known[child]).collect();
-            let value = self.compute(node, &path, &args);
+            let value = self.compute(node, path, &args);
             self.known.insert((node, path), value);
             stack.pop();
         }
@@ -284,32 +289,37 @@ impl<'a> Walk<'a> {
     }
 
     /// What a node's value is computed from: for a member its arguments, for a view what it shows, for others nothing.
-    fn children(&self, node: NodeId, path: &Path) -> Vec<(NodeId, Path)> {
-        let link = |step| {
-            Some(Rc::new(Link {
-                step,
-                rest: path.clone(),
-            }))
-        };
-        match &self.graph.node(node).op {
+    fn children(&mut self, node: NodeId, path: Path) -> Vec<(NodeId, Path)> {
+        let graph = self.graph;
+        match &graph.node(node).op {
             ArrayOp::Map(_) if self.members.contains(&node) => {
                 // Broadcasting to this node's shape and from there to a consumer's is one step.
-                let path = match path.as_deref() {
-                    Some(Link {
-                        step: Step::Broadcast(_),
-                        ..
-                    }) => path.clone(),
-                    _ => link(Step::Broadcast(node)),
+                let path = match path.map(|id| self.paths[id as usize].0) {
+                    Some(Step::Broadcast(_)) => path,
+                    _ => self.path(Step::Broadcast(node), path),
                 };
-                let args = &self.graph.node(node).args;
-                args.iter().map(|&arg| (arg, path.clone())).collect()
+                graph.node(node).args.iter().map(|&arg| (arg, path)).collect()
             }
-            ArrayOp::View(_) => vec![(self.graph.node(node).args[0], link(Step::View(node)))],
+            ArrayOp::View(_) => vec![(graph.node(node).args[0], self.path(Step::View(node), path))],
             _ => Vec::new(),
         }
     }
 
-    fn compute(&mut self, node: NodeId, path: &Path, args: &[ExprId]) -> ExprId {
+    fn path(&mut self, step: Step, rest: Path) -> Path {
+        let next = self.paths.len() as u32;
+        let id = *self.path_ids.entry((step, rest)).or_insert(next);
+        if id == next {
+            self.paths.push((step, rest));
+        }
+        Some(id)
+    }
+
+    fn compute(&mut self, node: NodeId, path: Path, args: &[ExprId]) -> ExprId {
+        if let Some((given, value)) = self.given
+            && given == node
+        {
+            return value;
+        }
         match &self.graph.node(node).op {
             ArrayOp::Map(func) if self.members.contains(&node) => self.builder.inline(func, args)[0],
             ArrayOp::View(_) => args[0],
@@ -328,12 +338,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn load(&mut self, node: NodeId, path: &Path) -> ExprId {
+    fn load(&mut self, node: NodeId, path: Path) -> ExprId {
         let mut steps = Vec::new();
-        let mut rest = path.as_deref();
-        while let Some(link) = rest {
-            steps.push(link.step);
-            rest = link.rest.as_deref();
+        let mut rest = path;
+        while let Some(id) = rest {
+            let (step, next) = self.paths[id as usize];
+            steps.push(step);
+            rest = next;
         }
         let name = &self.graph.node(node).name;
         let dtype = self.graph.node(node).dtype;

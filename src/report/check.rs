@@ -14,7 +14,8 @@ impl Report {
     #[track_caller]
     pub fn assert_groups(&self, count: usize) -> &Report {
         self.check(self.groups.len() == count, || {
-            format!("expected {count} groups, found {}", self.groups.len())
+            let noun = if count == 1 { "group" } else { "groups" };
+            format!("expected {count} {noun}, found {}", self.groups.len())
         })
     }
 

@@ -70,6 +70,16 @@ macro_rules! any_array {
                 }
             }
 
+            /// The element at an index; `None` outside the array, and where the index has another number of axes.
+            pub fn get(&self, index: &[usize]) -> Option<Scalar> {
+                if index.len() != self.shape().len() {
+                    return None;
+                }
+                match self {
+                    $(AnyArray::$variant(a) => a.get(index).map(|&v| Scalar::from(v)),)*
+                }
+            }
+
             /// The elements in C order.
             pub fn scalars(&self) -> Vec<Scalar> {
                 match self {

@@ -1,0 +1,96 @@
+//! What can go wrong on the command line, beside what the library reports itself.
+
+use std::io;
+use std::path::PathBuf;
+
+use loopweave_ir::Dtype;
+
+use super::npy::NpyError;
+use crate::error::Error;
+
+/// An error in what the user gave.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    /// In the program or its arguments.
+    #[error(transparent)]
+    Program(#[from] Error),
+    /// A text file that cannot be read.
+    #[error("`{}` cannot be read: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    /// An array file that cannot be read.
+    #[error("`{}` cannot be read: {source}", path.display())]
+    ReadArray { path: PathBuf, source: NpyError },
+    /// An array file that cannot be written.
+    #[error("`{}` cannot be written: {source}", path.display())]
+    WriteArray { path: PathBuf, source: NpyError },
+    /// A file without the named item.
+    #[error("`{file}` has no kernel or fn named `{name}`; {}", known(.items))]
+    NoItem {
+        file: String,
+        name: String,
+        items: Vec<String>,
+    },
+    /// A file that does not say which of its items is meant.
+    #[error("say which item of `{file}` is meant, as {file}:NAME; {}", known(.items))]
+    WhichItem { file: String, items: Vec<String> },
+    /// Inputs that were not given.
+    #[error("{} not given; add {flag} NAME=…", quoted(.names, "is", "are"))]
+    Missing { names: Vec<String>, flag: &'static str },
+    /// Inputs that the program does not have.
+    #[error("{} not an input; {}", quoted(.names, "is", "are each"), expected(.inputs))]
+    Unused { names: Vec<String>, inputs: Vec<String> },
+    /// One input given twice.
+    #[error("`{name}` is given twice")]
+    Twice { name: String },
+    /// An integer that no scalar holds.
+    #[error("`{name}` is {value}, which does not fit i64")]
+    Range { name: String, value: i128 },
+    /// A literal that does not fit the parameter's type.
+    #[error("`{name}` is {value}, which is not a value of {dtype}")]
+    Literal { name: String, value: String, dtype: Dtype },
+    /// An argument of another type than the parameter.
+    #[error("`{name}` is {found}, but the parameter is {expected}")]
+    ParamType {
+        name: String,
+        found: Dtype,
+        expected: Dtype,
+    },
+    /// Strides for another number of axes.
+    #[error("`{name}` has {axes} axes and {strides} strides")]
+    Strides { name: String, axes: usize, strides: usize },
+    /// A file for a result that there is not.
+    #[error("there is no result `{name}` to write; the results are {}", list(.results))]
+    NoOutput { name: String, results: Vec<String> },
+    /// More files than results.
+    #[error("{files} files for {results} result{}", if *.results == 1 { "" } else { "s" })]
+    TooManyOutputs { files: usize, results: usize },
+    /// Results that do not agree with a plain loop's: a fault of loopweave, found by the tour.
+    #[error("the kernel and the plain loop differ in `{program}` (please report this)")]
+    Differs { program: &'static str },
+    /// Nowhere to print to.
+    #[error("stdout cannot be written: {0}")]
+    Stdout(io::Error),
+}
+
+fn list(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+fn quoted(names: &[String], one: &str, many: &str) -> String {
+    format!("{} {}", list(names), if names.len() == 1 { one } else { many })
+}
+
+fn known(items: &[String]) -> String {
+    match items {
+        [] => String::from("it has no items at all"),
+        items => format!("it has {}", list(items)),
+    }
+}
+
+fn expected(inputs: &[String]) -> String {
+    match inputs {
+        [] => String::from("there are no inputs"),
+        inputs => format!("the inputs are {}", list(inputs)),
+    }
+}

@@ -1,0 +1,271 @@
+//! Reports: what they say of a few programs, at every level and as JSON, and the assertions on them.
+//!
+//! The programs are scheduled for a named target and two threads, so the snapshots are the same on every machine. What is
+//! measured on a real call (times, bytes of code) is compared with nothing; the rest of a call's report must be the
+//! schedule's.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use loopweave::graph::build::GraphBuilder;
+use loopweave::graph::{Dim, Graph, Named, NodeId};
+use loopweave::ir::simplify::Fast;
+use loopweave::ir::{Dtype, Expr, Func, trace};
+use loopweave::pipeline::{Options, Program};
+use loopweave::prelude::jit;
+use loopweave::report::{Note, Report, Role, SerialReason, Stage, Unit};
+use loopweave::runtime::parallel::Threads;
+use loopweave::runtime::view::Arg;
+use loopweave::shape::Layout;
+use loopweave::target::Target;
+
+/// The length of each row, scaled by its peak: two kernels, because two reductions follow each other.
+fn lengths() -> Graph {
+    let mut g = GraphBuilder::new("lengths");
+    let x = input(&mut g, "x", Dtype::F32, "n m");
+    let peak = g.reduce(Named::Max, x, Some(&[-1]), true).unwrap();
+    g.rename(peak, "peak").unwrap();
+    let scaled = g.map(&func("scaled", |[x, peak]| x / peak), &[x, peak]).unwrap();
+    let squares = g.map(&func("squares", |[x]| x * x), &[scaled]).unwrap();
+    let total = g.reduce(Named::Sum, squares, Some(&[-1]), true).unwrap();
+    g.rename(total, "total").unwrap();
+    let result = func("length", |[total, peak]| total.sqrt() * peak);
+    let result = g.map(&result, &[total, peak]).unwrap();
+    g.output("length", result);
+    g.finish().unwrap()
+}
+
+/// One kernel with arrays that disagree about the fast axis.
+fn transposed_add() -> Graph {
+    let mut g = GraphBuilder::new("transposed_add");
+    let a = g.input("a", Dtype::F64, 2);
+    let b = g.input("b", Dtype::F64, 2);
+    let flipped = g.transpose(b).unwrap();
+    let sum = g.map(&func("add", |[a, b]| a + b), &[a, flipped]).unwrap();
+    g.output("c", sum);
+    g.finish().unwrap()
+}
+
+/// One kernel of three ops over one run of memory.
+fn chain() -> Graph {
+    let mut g = GraphBuilder::new("chain");
+    let x = input(&mut g, "x", Dtype::F32, "rows cols");
+    let scaled = g.map(&func("scaled", |[x]| x * 2.0), &[x]).unwrap();
+    let powers = g.map(&func("powers", |[x]| x.exp()), &[scaled]).unwrap();
+    let shifted = g.map(&func("shifted", |[x]| x - 1.0), &[powers]).unwrap();
+    g.output("y", shifted);
+    g.finish().unwrap()
+}
+
+/// The sum of all elements.
+fn total() -> Graph {
+    let mut g = GraphBuilder::new("total");
+    let x = input(&mut g, "x", Dtype::F32, "n");
+    let total = g.reduce(Named::Sum, x, None, false).unwrap();
+    g.output("total", total);
+    g.finish().unwrap()
+}
+
+#[test]
+fn levels_of_detail() {
+    let reports = [
+        ("lengths", scheduled(lengths(), &[&[1024, 4096]])),
+        (
+            "transposed_add",
+            scheduled(transposed_add(), &[&[512, 300], &[300, 512]]),
+        ),
+        ("total", scheduled(total(), &[&[1 << 22]])),
+        ("planned", compiled(lengths()).report()),
+    ];
+    for (name, report) in reports {
+        for level in 1..=4 {
+            insta::assert_snapshot!(format!("{name}_{level}"), report.text(level));
+        }
+    }
+    // The functions of this one are the business of the expansions' tests.
+    insta::assert_snapshot!("few_elements_3", scheduled(chain(), &[&[4, 4]]).text(3));
+}
+
+#[test]
+fn json_is_stable_and_comes_back() {
+    for (name, report) in [
+        ("lengths_json", scheduled(lengths(), &[&[1024, 4096]])),
+        ("planned_json", compiled(total()).report()),
+    ] {
+        insta::assert_snapshot!(name, report.json());
+        assert_eq!(serde_json::from_str::<Report>(&report.json()).unwrap(), report);
+    }
+    let uncalled = jit::map(|x| x.exp()).unwrap().report();
+    assert_eq!(serde_json::from_str::<Report>(&uncalled.json()).unwrap(), uncalled);
+}
+
+#[test]
+fn other_levels_are_the_nearest() {
+    let report = scheduled(chain(), &[&[4, 4]]);
+    assert_eq!((report.text(0), report.text(200)), (report.text(1), report.text(4)));
+    assert_eq!(report.to_string(), report.text(2));
+}
+
+#[test]
+fn stages() {
+    let kernel = jit::map(|x| x.exp()).unwrap();
+    assert_eq!(kernel.report().stage, Stage::Traced);
+    assert_eq!(compiled(chain()).report().stage, Stage::Planned);
+    assert_eq!(scheduled(chain(), &[&[2, 2]]).stage, Stage::Scheduled);
+    assert_eq!(
+        kernel.report().to_string(),
+        "map: not compiled yet; the first call decides the dtypes\n"
+    );
+}
+
+#[test]
+fn loops_have_the_programs_names() {
+    let names = |graph: Graph, shapes: &[&[usize]]| -> Vec<String> {
+        let report = scheduled(graph, shapes);
+        let loops = report.groups.iter().flat_map(|g| &g.schedule.as_ref().unwrap().loops);
+        loops.map(|l| l.name.clone()).collect()
+    };
+    assert_eq!(names(chain(), &[&[3, 4]]), ["rows·cols"]);
+    assert_eq!(names(transposed_add(), &[&[3, 4], &[4, 3]]), ["i", "j"]);
+    assert_eq!(names(lengths(), &[&[3, 4]]), ["n", "m", "n", "m"]);
+    // Extents without a name, or with one that is taken, get a letter that no name has.
+    let doubled = |dims: &str| {
+        let mut g = GraphBuilder::new("doubled");
+        let x = input(&mut g, "x", Dtype::F32, dims);
+        let double = g.map(&func("double", |[x]| x + x), &[x]).unwrap();
+        g.output("y", double);
+        g.finish().unwrap()
+    };
+    assert_eq!(names(doubled("n n"), &[&[3, 3]]), ["n·j"]);
+    assert_eq!(names(doubled("? i 5"), &[&[3, 4, 5]]), ["i0·i·k"]);
+}
+
+#[test]
+fn ops_are_found_in_their_text() {
+    let kernel =
+        jit::kernel("kernel dist(x: f32[n], y: f32[n]) -> f32[n] {\n    let s = x * x;\n    sqrt(s + y * y)\n}")
+            .unwrap();
+    let _: ndarray::Array1<f32> = kernel.call((&[3.0f32], &[4.0f32])).unwrap();
+    let report = kernel.report();
+    let position = |name: &str| report.ops.iter().find(|op| op.name == name).unwrap().position.unwrap();
+    assert_eq!((position("y").line, position("s").line), (1, 2));
+    assert_eq!(report.groups[0].schedule.as_ref().unwrap().loops[0].name, "_");
+}
+
+#[test]
+fn facts_of_a_schedule() {
+    let report = scheduled(total(), &[&[1 << 22]]);
+    let schedule = report.groups[0].schedule.as_ref().unwrap();
+    let parallel = schedule.loops[0].parallel.unwrap();
+    assert_eq!((schedule.loops[0].role, parallel.unit), (Role::Reduced, Unit::Blocks));
+    assert_eq!((parallel.threads, parallel.parts * parallel.grain >= 1024), (2, true));
+    assert_eq!((schedule.bytes_read, schedule.bytes_written), (4 << 22, 4));
+
+    let report = scheduled(transposed_add(), &[&[512, 300], &[300, 512]]);
+    let schedule = report.groups[0].schedule.as_ref().unwrap();
+    assert!(schedule.notes.contains(&Note::Tiled { size: 64 }));
+    assert!(schedule.loops.iter().all(|l| l.tile == Some(64)));
+
+    let report = scheduled(chain(), &[&[4, 4]]);
+    assert_eq!(
+        report.groups[0].schedule.as_ref().unwrap().serial,
+        Some(SerialReason::LittleWork)
+    );
+    assert_eq!(report.groups[0].accuracy[0].op, "exp");
+    let saved: Vec<_> = report.decisions.iter().map(|d| d.saved_bytes).collect();
+    assert_eq!(saved, [Some(2 * 4 * 16), Some(2 * 4 * 16)]);
+    assert_eq!(report.memory.unwrap().peak_bytes, 2 * 4 * 16);
+}
+
+#[test]
+fn assertions_hold() {
+    scheduled(lengths(), &[&[1024, 4096]])
+        .assert_groups(2)
+        .assert_parallel("n")
+        .assert_vectorised("m")
+        .assert_fused(["scaled", "squares", "total"]);
+    scheduled(chain(), &[&[1024, 1024]])
+        .assert_groups(1)
+        .assert_parallel("rows")
+        .assert_vectorised("cols")
+        .assert_fused(["scaled", "shifted"]);
+    scheduled(chain(), &[&[4, 4]]).assert_serial();
+}
+
+#[test]
+fn assertions_fail_with_the_whole_report() {
+    let large = scheduled(lengths(), &[&[1024, 4096]]);
+    let small = scheduled(chain(), &[&[4, 4]]);
+    let planned = compiled(chain()).report();
+    let fails = |report: &Report, expected: &str, assertion: fn(&Report) -> &Report| {
+        let panic = catch_unwind(AssertUnwindSafe(|| assertion(report).groups.len())).expect_err(expected);
+        let message = panic.downcast::<String>().unwrap();
+        assert!(message.starts_with(expected), "{message}");
+        assert!(message.ends_with(&report.text(4)), "{message}");
+    };
+    fails(&large, "expected 1 group, found 2", |r| r.assert_groups(1));
+    fails(&large, "expected a parallel loop over `m`", |r| r.assert_parallel("m"));
+    fails(&large, "expected every kernel on the calling thread", |r| {
+        r.assert_serial()
+    });
+    fails(&large, "expected a vectorised loop over `q`", |r| {
+        r.assert_vectorised("q")
+    });
+    fails(&large, "expected peak, total in one group", |r| {
+        r.assert_fused(["peak", "total"])
+    });
+    fails(&small, "expected a parallel loop over `rows`", |r| {
+        r.assert_parallel("rows")
+    });
+    fails(&planned, "expected every kernel on the calling thread", |r| {
+        r.assert_serial()
+    });
+}
+
+/// A call reports what its layout was scheduled to do, with its code beside it.
+#[test]
+fn a_call_does_what_the_schedule_says() {
+    let program = compiled_for(lengths(), Target::native().unwrap());
+    let x = ndarray::Array2::<f32>::ones((64, 32));
+    program.run(&[Arg::view(&x)]).unwrap();
+    let mut report = program.report();
+    for group in &mut report.groups {
+        assert!(group.code.take().is_some_and(|code| code.bytes > 0));
+    }
+    assert!(report.prepare_ns.take().is_some());
+    assert_eq!(report, program.report_for(&[layout(&[64, 32])]).unwrap());
+}
+
+fn input(g: &mut GraphBuilder, name: &str, dtype: Dtype, dims: &str) -> NodeId {
+    let dims = dims.split_whitespace().map(|dim| match dim.parse() {
+        _ if dim == "?" => None,
+        Ok(extent) => Some(Dim::Fixed(extent)),
+        Err(_) => Some(Dim::Name(dim.to_owned())),
+    });
+    g.input_with_dims(name, dtype, dims.collect())
+}
+
+fn func<const N: usize>(name: &str, f: impl FnOnce([Expr; N]) -> Expr) -> Func {
+    trace(name, f).unwrap()
+}
+
+fn compiled(graph: Graph) -> Program {
+    compiled_for(graph, Target::parse("x86-64-v3").unwrap())
+}
+
+fn compiled_for(graph: Graph, target: Target) -> Program {
+    let options = Options {
+        fast: Fast::NONE,
+        threads: Threads::count(2).unwrap(),
+        target,
+    };
+    Program::compile(graph, &options).unwrap()
+}
+
+fn scheduled(graph: Graph, shapes: &[&[usize]]) -> Report {
+    let layouts: Vec<Layout> = shapes.iter().map(|shape| layout(shape)).collect();
+    compiled(graph).report_for(&layouts).unwrap()
+}
+
+fn layout(shape: &[usize]) -> Layout {
+    Layout::contiguous(shape).unwrap()
+}
