@@ -154,6 +154,8 @@ fn lower_reduce(graph: &Graph, group: &Group, node: NodeId, fast: Fast) -> Resul
     let stores = push_outputs(graph, group, &mut operands, true);
 
     let wide = combiner.accumulators.iter().any(|d| d.size() == 8);
+    // Interleaved lanes bring elements out of their order, which a combiner that does not commute would notice.
+    let interleaves = combiner.order_free || commutes(&combiner.combine);
     Ok(Lowered {
         name: group.name.clone(),
         operands,
@@ -171,7 +173,11 @@ fn lower_reduce(graph: &Graph, group: &Group, node: NodeId, fast: Fast) -> Resul
             finish_loads,
             stores,
             order: Order::Lanes {
-                lanes: if wide { 32 } else { 64 },
+                lanes: match (interleaves, wide) {
+                    (false, _) => 1,
+                    (true, true) => 32,
+                    (true, false) => 64,
+                },
                 block: LANE_BLOCK,
             },
         }),
@@ -472,6 +478,32 @@ fn binary(op: Op, dtype: Dtype) -> Func {
     let y = b.param("b", Some(dtype));
     let result = b.node(op, &[x, y]);
     b.finish(&[result])
+}
+
+/// Whether a combiner is the same function with its two values exchanged, as far as its commutative ops show it.
+fn commutes(combine: &Func) -> bool {
+    // Both functions are built in one builder with sorted operands, so that equal values are equal nodes.
+    let mut b = Builder::typed(combine.name());
+    let params: Vec<ExprId> = combine.params().iter().map(|p| b.param(&p.name, p.dtype)).collect();
+    let mut results = |arguments: &[ExprId]| {
+        let mut values: Vec<ExprId> = Vec::with_capacity(combine.nodes().len());
+        for node in combine.nodes() {
+            let value = match node.op {
+                Op::Param(i) => arguments[i as usize],
+                op => {
+                    let mut operands: Vec<ExprId> = node.args.iter().map(|a| values[a.index()]).collect();
+                    if op.is_commutative() {
+                        operands[..2].sort_unstable();
+                    }
+                    b.node(op, &operands)
+                }
+            };
+            values.push(value);
+        }
+        combine.results().iter().map(|r| values[r.index()]).collect::<Vec<_>>()
+    };
+    let (first, second) = params.split_at(params.len() / 2);
+    results(&params) == results(&[second, first].concat())
 }
 
 /// Of two values with positions, the better one: a NaN before any number, then by `better`, then the lower position.
