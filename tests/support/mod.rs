@@ -55,9 +55,19 @@ pub(crate) struct Strided {
     base: AnyArray,
     /// The shape the base is broadcast to.
     shape: Vec<usize>,
-    /// Per axis: the first position and the step.
+    /// Per axis of the base: the first position and the step.
     slices: Vec<(isize, isize)>,
-    transposed: bool,
+    /// Per axis of the array: the axis of the base.
+    axes: Vec<usize>,
+}
+
+/// How one axis of an array lies in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AxisLay {
+    /// The distance between neighbours, in elements of a dense array; not 0.
+    pub(crate) step: isize,
+    /// Whether one element stands for the whole axis.
+    pub(crate) broadcast: bool,
 }
 
 /// The array inside an [`AnyArray`], whatever its type.
@@ -87,29 +97,43 @@ impl Strided {
     /// values at index 0 stand for the others.
     pub(crate) fn new(dtype: Dtype, shape: &[usize], lay: Lay, value: impl Fn(usize) -> Scalar) -> Strided {
         let rank = shape.len();
-        let mut base = shape.to_vec();
-        let mut slices = vec![(0isize, 1isize); rank];
-        let transposed = lay == Lay::Transposed;
+        let mut axes: Vec<usize> = (0..rank).collect();
+        let mut lays = vec![AxisLay { step: 1, broadcast: false }; rank];
         match lay {
             Lay::Contiguous => {}
-            Lay::Strided => {
-                base.iter_mut().for_each(|e| *e *= 3);
-                slices = vec![(1, 3); rank];
-            }
-            Lay::Reversed => slices = vec![(0, -1); rank],
-            Lay::Transposed => base.reverse(),
-            Lay::Broadcast(axis) => base[axis] = base[axis].min(1),
+            Lay::Strided => lays.iter_mut().for_each(|l| l.step = 3),
+            Lay::Reversed => lays.iter_mut().for_each(|l| l.step = -1),
+            Lay::Transposed => axes.reverse(),
+            Lay::Broadcast(axis) => lays[axis].broadcast = true,
         }
-        let mut shown = shape.to_vec();
-        shown.iter_mut().zip(&slices).for_each(|(e, &(_, step))| *e *= step.unsigned_abs());
-        if transposed {
-            shown.reverse();
+        Strided::general(dtype, shape, &lays, &axes, value)
+    }
+
+    /// As [`Strided::new`], with a layout per axis, and the order of the axes in memory: axis i is the `axes[i]`-th.
+    pub(crate) fn general(
+        dtype: Dtype,
+        shape: &[usize],
+        lays: &[AxisLay],
+        axes: &[usize],
+        value: impl Fn(usize) -> Scalar,
+    ) -> Strided {
+        let rank = shape.len();
+        let (mut base, mut shown, mut slices) = (vec![0; rank], vec![0; rank], vec![(0, 1); rank]);
+        for ((&extent, lay), &at) in shape.iter().zip(lays).zip(axes) {
+            if lay.broadcast {
+                base[at] = extent.min(1);
+                shown[at] = extent;
+            } else {
+                base[at] = extent * lay.step.unsigned_abs();
+                shown[at] = base[at];
+                slices[at] = (isize::from(lay.step > 1), lay.step);
+            }
         }
         let mut array = Strided {
             base: AnyArray::zeros(dtype, &base).unwrap(),
             shape: shown,
             slices,
-            transposed,
+            axes: axes.to_vec(),
         };
         array.fill(shape, value);
         array
@@ -131,8 +155,8 @@ impl Strided {
 
     /// The array as an output. Broadcast arrays cannot be one.
     pub(crate) fn arg_mut(&mut self) -> Box<dyn ArgMut + '_> {
-        let (slices, transposed) = (&self.slices, self.transposed);
-        typed!(&mut self.base, a => Box::new(arrange_mut(ArrayRef::view_mut(a), slices, transposed)))
+        let (slices, axes) = (&self.slices, &self.axes);
+        typed!(&mut self.base, a => Box::new(arrange_mut(ArrayRef::view_mut(a), slices, axes)))
     }
 
     pub(crate) fn layout(&self) -> Layout {
@@ -162,17 +186,28 @@ impl Strided {
         }
     }
 
+    /// Gives the elements of the memory that are not the array's own this value.
+    pub(crate) fn paint_gaps(&mut self, value: Scalar) {
+        let own = self.scalars();
+        typed!(&mut self.base, a => a.fill(from_scalar(value)));
+        let (slices, axes) = (&self.slices, &self.axes);
+        typed!(&mut self.base, a => {
+            let mut view = arrange_mut(ArrayRef::view_mut(a), slices, axes);
+            view.iter_mut().zip(&own).for_each(|(slot, value)| *slot = from_scalar(*value));
+        });
+    }
+
     fn arrange<'a, T>(&self, mut view: ArrayViewD<'a, T>) -> ArrayViewD<'a, T> {
         for (axis, &(start, step)) in self.slices.iter().enumerate() {
             view.slice_axis_inplace(Axis(axis), Slice::new(start.min(view.len_of(Axis(axis)) as isize), None, step));
         }
-        if self.transposed { view.reversed_axes() } else { view }
+        view.permuted_axes(&self.axes[..])
     }
 
     fn fill(&mut self, shape: &[usize], value: impl Fn(usize) -> Scalar) {
-        let (slices, transposed) = (self.slices.clone(), self.transposed);
+        let (slices, axes) = (&self.slices, &self.axes);
         typed!(&mut self.base, a => {
-            let mut view = arrange_mut(ArrayRef::view_mut(a), &slices, transposed);
+            let mut view = arrange_mut(ArrayRef::view_mut(a), slices, axes);
             for (index, slot) in view.indexed_iter_mut() {
                 let position = (0..shape.len()).fold(0, |p, axis| p * shape[axis] + index[axis]);
                 *slot = from_scalar(value(position));
@@ -184,13 +219,13 @@ impl Strided {
 fn arrange_mut<'a, T>(
     mut view: ArrayViewMutD<'a, T>,
     slices: &[(isize, isize)],
-    transposed: bool,
+    axes: &[usize],
 ) -> ArrayViewMutD<'a, T> {
     for (axis, &(start, step)) in slices.iter().enumerate() {
         let start = start.min(view.len_of(Axis(axis)) as isize);
         view.slice_axis_inplace(Axis(axis), Slice::new(start, None, step));
     }
-    if transposed { view.reversed_axes() } else { view }
+    view.permuted_axes(axes)
 }
 
 fn from_scalar<T: loopweave::ir::Element>(value: Scalar) -> T {
@@ -250,6 +285,11 @@ impl Engines {
     pub(crate) fn check(&self, inputs: &[Strided], expected: &[Vec<Scalar>], case: &str) {
         let interpreted = interpret(self.speed(), inputs);
         assert_same(&interpreted, expected, &format!("{case}, nest interpreter"));
+        self.check_code(inputs, expected, case);
+    }
+
+    /// Runs the machine code of each level and asserts that it gives `expected`.
+    pub(crate) fn check_code(&self, inputs: &[Strided], expected: &[Vec<Scalar>], case: &str) {
         for (name, program) in &self.programs {
             let results = run(program, inputs).unwrap_or_else(|e| panic!("{case}, {name}: {e:?}"));
             assert_same(&results, expected, &format!("{case}, opt {name}"));
