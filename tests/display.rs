@@ -100,7 +100,9 @@ fn rows() {
 #[test]
 fn order_in_memory_does_not_show() {
     let c = integers(Dtype::I64, &[3, 4]);
-    let AnyArray::I64(a) = &c else { unreachable!("made as i64") };
+    let AnyArray::I64(a) = &c else {
+        unreachable!("made as i64")
+    };
     let mut f = ArrayD::zeros(ndarray::ShapeBuilder::f(IxDyn(&[3, 4])));
     f.assign(a);
     assert_eq!(AnyArray::from(f).to_string(), c.to_string());
@@ -120,7 +122,10 @@ fn shortest_bf16() {
         if value.as_f64().is_finite() && places > 1 {
             let shorter = format!("{:.*e}", places - 2, value.as_f64());
             let back = Scalar::from_f64(Dtype::Bf16, shorter.parse().unwrap());
-            assert!(!back.is_same(value), "{bits:#x} prints as {text}, but {shorter} is as good");
+            assert!(
+                !back.is_same(value),
+                "{bits:#x} prints as {text}, but {shorter} is as good"
+            );
         }
     }
 }
@@ -148,11 +153,16 @@ sys.stdout.write('\x1e'.join(out))
 /// What NumPy prints for these lines; `None` where there is no NumPy.
 fn numpy(lines: String) -> Option<Vec<String>> {
     let missing = || {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI needs a python3 with NumPy 2.3 or later");
+        assert_ne!(
+            std::env::var("CI").as_deref(),
+            Ok("true"),
+            "CI needs a python3 with NumPy 2.3 or later"
+        );
         eprintln!("skipped: no python3 with NumPy 2.3 or later");
         None
     };
-    let python = Command::new("python3")
+    let python = std::env::var("LOOPWEAVE_PYTHON").unwrap_or_else(|_| String::from("python3"));
+    let python = Command::new(python)
         .args(["-c", NUMPY])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -181,7 +191,9 @@ fn line(dtype: Dtype, shape: &str, values: &[Scalar]) -> String {
             format!("<{kind}{}", dtype.size())
         }
     };
-    let bytes = values.iter().flat_map(|v| v.bits().to_le_bytes().into_iter().take(dtype.size()));
+    let bytes = values
+        .iter()
+        .flat_map(|v| v.bits().to_le_bytes().into_iter().take(dtype.size()));
     let hex: String = bytes.map(|byte| format!("{byte:02x}")).collect();
     format!("{name} {shape} {hex}\n")
 }
@@ -258,7 +270,9 @@ fn as_numpy_prints() {
 #[test]
 fn scalars_as_numpy_prints() {
     let mut rng = Rng::new(8);
-    let halves: Vec<Scalar> = (0..=u16::MAX).map(|bits| Scalar::from_bits(Dtype::F16, bits.into())).collect();
+    let halves: Vec<Scalar> = (0..=u16::MAX)
+        .map(|bits| Scalar::from_bits(Dtype::F16, bits.into()))
+        .collect();
     let mut sets = vec![(Dtype::F16, halves)];
     for dtype in [Dtype::F32, Dtype::F64] {
         let powers = (-330..310).map(|e| Scalar::from_f64(dtype, format!("1e{e}").parse().unwrap()));
@@ -266,7 +280,11 @@ fn scalars_as_numpy_prints() {
         let random = (0..20_000).map(|_| rng.value(dtype));
         sets.push((dtype, powers.chain(twos).chain(random).collect()));
     }
-    let Some(expected) = numpy(sets.iter().map(|(dtype, values)| line(*dtype, "each", values)).collect()) else {
+    let Some(expected) = numpy(
+        sets.iter()
+            .map(|(dtype, values)| line(*dtype, "each", values))
+            .collect(),
+    ) else {
         return;
     };
     for ((dtype, values), expected) in sets.iter().zip(expected) {

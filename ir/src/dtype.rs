@@ -3,7 +3,7 @@
 //! In: a dtype's name, or the types of an op's operands. Out: a [`Dtype`], a [`Scalar`], or the type the operands meet in.
 //!
 //! Invariants: a [`Scalar`]'s bits are zero above its dtype's width, so two scalars are the same value exactly when they
-//! are equal. Promotion is NumPy 2's (NEP 50), with `bf16` placed as `ml_dtypes` places it.
+//! are equal. Promotion is NumPy 2's (NEP 50), with `bf16` placed as JAX places it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -171,7 +171,24 @@ impl Dtype {
     }
 
     /// The type two operands meet in: NumPy 2's `result_type`, where an integer of 8 bits fits `f16`, of 16 bits `f32`, and a
-    /// wider one `f64`; `bf16` takes any integer (as in `ml_dtypes`) and meets `f16` in `f32`; `i64` meets `u64` in `f64`.
+    /// wider one `f64`; `i64` meets `u64` in `f64`. `bf16` takes any integer, as in JAX (`ml_dtypes` refuses those above 8
+    /// bits), and meets `f16` in `f32`.
+    ///
+    /// |  | bool | i8 | i16 | i32 | i64 | u8 | u16 | u32 | u64 | f16 | bf16 | f32 | f64 |
+    /// | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+    /// | **bool** | bool | i8 | i16 | i32 | i64 | u8 | u16 | u32 | u64 | f16 | bf16 | f32 | f64 |
+    /// | **i8** | i8 | i8 | i16 | i32 | i64 | i16 | i32 | i64 | f64 | f16 | bf16 | f32 | f64 |
+    /// | **i16** | i16 | i16 | i16 | i32 | i64 | i16 | i32 | i64 | f64 | f32 | bf16 | f32 | f64 |
+    /// | **i32** | i32 | i32 | i32 | i32 | i64 | i32 | i32 | i64 | f64 | f64 | bf16 | f64 | f64 |
+    /// | **i64** | i64 | i64 | i64 | i64 | i64 | i64 | i64 | i64 | f64 | f64 | bf16 | f64 | f64 |
+    /// | **u8** | u8 | i16 | i16 | i32 | i64 | u8 | u16 | u32 | u64 | f16 | bf16 | f32 | f64 |
+    /// | **u16** | u16 | i32 | i32 | i32 | i64 | u16 | u16 | u32 | u64 | f32 | bf16 | f32 | f64 |
+    /// | **u32** | u32 | i64 | i64 | i64 | i64 | u32 | u32 | u32 | u64 | f64 | bf16 | f64 | f64 |
+    /// | **u64** | u64 | f64 | f64 | f64 | f64 | u64 | u64 | u64 | u64 | f64 | bf16 | f64 | f64 |
+    /// | **f16** | f16 | f16 | f32 | f64 | f64 | f16 | f32 | f64 | f64 | f16 | f32 | f32 | f64 |
+    /// | **bf16** | bf16 | bf16 | bf16 | bf16 | bf16 | bf16 | bf16 | bf16 | bf16 | f32 | bf16 | f32 | f64 |
+    /// | **f32** | f32 | f32 | f32 | f64 | f64 | f32 | f32 | f64 | f64 | f32 | f32 | f32 | f64 |
+    /// | **f64** | f64 | f64 | f64 | f64 | f64 | f64 | f64 | f64 | f64 | f64 | f64 | f64 | f64 |
     pub fn promote(a: Dtype, b: Dtype) -> Dtype {
         use Kind::{Bool, Float, Signed, Unsigned};
         if a == b {

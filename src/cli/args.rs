@@ -84,7 +84,12 @@ pub(super) struct ExplainArgs {
     #[arg(short, long = "arg", value_name = "NAME=DTYPE[EXTENTS][:ORDER]|NUMBER", value_parser = argument)]
     pub(super) args: Vec<(String, Argument)>,
     /// The stages to show
-    #[arg(long, value_name = "STAGES", value_delimiter = ',', default_value = "graph,plan,nest")]
+    #[arg(
+        long,
+        value_name = "STAGES",
+        value_delimiter = ',',
+        default_value = "graph,plan,nest"
+    )]
     pub(super) emit: Vec<Stage>,
     #[command(flatten)]
     pub(super) machine: MachineArgs,
@@ -229,7 +234,11 @@ fn array(text: &str) -> Result<Argument, String> {
         ":F" => Order::Fortran,
         other => match other.strip_prefix(':').map(bracketed).transpose()?.flatten() {
             Some((strides, "")) => Order::Strides(numbers(strides, "stride")?),
-            _ => return Err(format!("`{other}` is no memory order; expected :C, :F or strides as :[8,1]")),
+            _ => {
+                return Err(format!(
+                    "`{other}` is no memory order; expected :C, :F or strides as :[8,1]"
+                ));
+            }
         },
     };
     Ok(Argument::Array { dtype, shape, order })
@@ -240,14 +249,21 @@ fn bracketed(text: &str) -> Result<Option<(&str, &str)>, String> {
     let Some(inner) = text.trim_start().strip_prefix('[') else {
         return Ok(None);
     };
-    inner.split_once(']').map(Some).ok_or_else(|| String::from("expected `]`"))
+    inner
+        .split_once(']')
+        .map(Some)
+        .ok_or_else(|| String::from("expected `]`"))
 }
 
 fn numbers<T: FromStr>(text: &str, what: &str) -> Result<Vec<T>, String> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
-    let parse = |item: &str| item.trim().parse().map_err(|_| format!("`{}` is no {what}", item.trim()));
+    let parse = |item: &str| {
+        item.trim()
+            .parse()
+            .map_err(|_| format!("`{}` is no {what}", item.trim()))
+    };
     text.split(',').map(parse).collect()
 }
 
@@ -283,10 +299,19 @@ mod tests {
             ("x=f32[3", Err("expected `]`")),
             ("x=f32[-3]", Err("`-3` is no extent")),
             ("x=f32[3,]", Err("`` is no extent")),
-            ("x=f32[99999999999999999999]", Err("`99999999999999999999` is no extent")),
+            (
+                "x=f32[99999999999999999999]",
+                Err("`99999999999999999999` is no extent"),
+            ),
             ("x=f32[3]:[x]", Err("`x` is no stride")),
-            ("x=f32[3]:A", Err("`:A` is no memory order; expected :C, :F or strides as :[8,1]")),
-            ("x=f32[3]F", Err("`F` is no memory order; expected :C, :F or strides as :[8,1]")),
+            (
+                "x=f32[3]:A",
+                Err("`:A` is no memory order; expected :C, :F or strides as :[8,1]"),
+            ),
+            (
+                "x=f32[3]F",
+                Err("`F` is no memory order; expected :C, :F or strides as :[8,1]"),
+            ),
         ];
         for (text, expected) in rows {
             let found = argument(text).map(|(_, argument)| argument);

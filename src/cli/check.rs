@@ -33,12 +33,18 @@ pub(super) fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), CliError
                 };
                 (kernel, Vec::new())
             }
-            Item::Fn(item) => match functions.get(&item.name.name).and_then(|func| Some((func, types(func)?))) {
+            Item::Fn(item) => match functions
+                .get(&item.name.name)
+                .and_then(|func| Some((func, types(func)?)))
+            {
                 Some((func, types)) => (Subject::Function(func.clone()), types),
                 None => continue,
             },
         };
-        match subject.graph(&inputs).and_then(|graph| Program::compile(graph, &options)) {
+        match subject
+            .graph(&inputs)
+            .and_then(|graph| Program::compile(graph, &options))
+        {
             Ok(_) => {}
             Err(Error::Text(found)) => diagnostics.append(*found),
             Err(error) => {

@@ -37,7 +37,7 @@ pub(super) enum CliError {
     #[error("{} not given; add {flag} NAME=…", quoted(.names, "is", "are"))]
     Missing { names: Vec<String>, flag: &'static str },
     /// Inputs that the program does not have.
-    #[error("{} not an input; {}", quoted(.names, "is", "are each"), inputs(.inputs))]
+    #[error("{} not an input; {}", quoted(.names, "is", "are each"), expected(.inputs))]
     Unused { names: Vec<String>, inputs: Vec<String> },
     /// One input given twice.
     #[error("`{name}` is given twice")]
@@ -47,11 +47,7 @@ pub(super) enum CliError {
     Range { name: String, value: i128 },
     /// A literal that does not fit the parameter's type.
     #[error("`{name}` is {value}, which is not a value of {dtype}")]
-    Literal {
-        name: String,
-        value: String,
-        dtype: Dtype,
-    },
+    Literal { name: String, value: String, dtype: Dtype },
     /// An argument of another type than the parameter.
     #[error("`{name}` is {found}, but the parameter is {expected}")]
     ParamType {
@@ -61,11 +57,7 @@ pub(super) enum CliError {
     },
     /// Strides for another number of axes.
     #[error("`{name}` has {axes} axes and {strides} strides")]
-    Strides {
-        name: String,
-        axes: usize,
-        strides: usize,
-    },
+    Strides { name: String, axes: usize, strides: usize },
     /// A file for a result that there is not.
     #[error("there is no result `{name}` to write; the results are {}", list(.results))]
     NoOutput { name: String, results: Vec<String> },
@@ -96,7 +88,7 @@ fn known(items: &[String]) -> String {
     }
 }
 
-fn inputs(inputs: &[String]) -> String {
+fn expected(inputs: &[String]) -> String {
     match inputs {
         [] => String::from("there are no inputs"),
         inputs => format!("the inputs are {}", list(inputs)),

@@ -45,8 +45,12 @@ pub(super) fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<(), CliErr
             Stage::Graph => program.graph().to_string(),
             Stage::Plan => plan(program.graph(), program.plan()),
             Stage::Nest => each(&program.schedule(&layouts()?)?, |nest| Ok(nest.to_string()))?,
-            Stage::Clif => each(&program.schedule(&layouts()?)?, |nest| Ok(print_clif(nest, &options.target)?))?,
-            Stage::Asm => each(&program.schedule(&layouts()?)?, |nest| Ok(print_asm(nest, &options.target)?))?,
+            Stage::Clif => each(&program.schedule(&layouts()?)?, |nest| {
+                Ok(print_clif(nest, &options.target)?)
+            })?,
+            Stage::Asm => each(&program.schedule(&layouts()?)?, |nest| {
+                Ok(print_asm(nest, &options.target)?)
+            })?,
             Stage::Report => {
                 // What this machine cannot run is reported as far as the plan tells.
                 if options.target.runs_here() {

@@ -98,14 +98,24 @@ pub(super) fn matched<'a, T>(params: &[Param], given: &'a [(String, T)]) -> Resu
         }
     }
     let is_param = |name: &String| params.iter().any(|param| param.name == *name);
-    let unused: Vec<String> = given.iter().map(|(name, _)| name).filter(|n| !is_param(n)).cloned().collect();
+    let unused: Vec<String> = given
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|n| !is_param(n))
+        .cloned()
+        .collect();
     if !unused.is_empty() {
         return Err(CliError::Unused {
             names: unused,
             inputs: names(),
         });
     }
-    let find = |param: &Param| given.iter().find(|(name, _)| *name == param.name).map(|(_, value)| value);
+    let find = |param: &Param| {
+        given
+            .iter()
+            .find(|(name, _)| *name == param.name)
+            .map(|(_, value)| value)
+    };
     Ok(params.iter().map(find).collect())
 }
 
@@ -134,7 +144,6 @@ fn literal_as(param: &Param, literal: Literal, dtype: Dtype) -> Result<Scalar, C
         dtype,
     })
 }
-
 
 fn layout(param: &Param, shape: &[usize], order: &Order) -> Result<Layout, CliError> {
     let layout: Result<Layout, ShapeError> = match order {

@@ -40,7 +40,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     panic::set_hook(Box::new(|info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         let message = info.payload_as_str().unwrap_or("no message");
-        say(&format!("error: loopweave failed ({place}: {message}); please report this"));
+        say(&format!(
+            "error: loopweave failed ({place}: {message}); please report this"
+        ));
     }));
     match panic::catch_unwind(AssertUnwindSafe(|| run(&cli))) {
         Ok(Ok(())) => ExitCode::SUCCESS,

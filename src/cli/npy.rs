@@ -318,7 +318,11 @@ fn read_elements<T: Element>(mut reader: impl Read, header: &Header, endian: End
                 expected,
             });
         }
-        elements.extend(chunk[..found].chunks_exact(size).map(|bytes| element::<T>(bytes, endian)));
+        elements.extend(
+            chunk[..found]
+                .chunks_exact(size)
+                .map(|bytes| element::<T>(bytes, endian)),
+        );
     }
     if read_up_to(&mut reader, &mut [0])? > 0 {
         return Err(NpyError::TooLong {

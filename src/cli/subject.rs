@@ -114,8 +114,9 @@ impl Subject {
     pub(super) fn graph(&self, inputs: &[(Type, usize)]) -> Result<Graph, Error> {
         match self {
             Subject::Body { block, source } => {
-                let names = self.params().into_iter().map(|param| param.name);
-                let inputs: Vec<(String, Type, usize)> =
+                let names = free_names(block);
+                let names = names.iter().map(|ident| ident.name.as_str());
+                let inputs: Vec<(&str, Type, usize)> =
                     names.zip(inputs).map(|(name, &(ty, rank))| (name, ty, rank)).collect();
                 Ok(text::lower_block(block, &inputs, &Functions::new(), source)?)
             }
@@ -169,8 +170,7 @@ fn file_and_item(text: &str) -> Option<(&Path, Option<&str>)> {
 
 /// The item that is meant where none is named: the only kernel, or in a file without kernels the only function.
 fn only(module: &Module) -> Option<&Item> {
-    let (kernels, functions): (Vec<_>, Vec<_>) =
-        module.items.iter().partition(|item| matches!(item, Item::Kernel(_)));
+    let (kernels, functions): (Vec<_>, Vec<_>) = module.items.iter().partition(|item| matches!(item, Item::Kernel(_)));
     match (&kernels[..], &functions[..]) {
         ([kernel], _) => Some(kernel),
         ([], [function]) => Some(function),

@@ -90,7 +90,10 @@ fn stops() -> [Stop; 3] {
             title: "Two arrays, one function",
             story: "How far is each point from the origin? The function sees one x and one y; the kernel runs over all of them.",
             text: "sqrt(x*x + y*y)",
-            inputs: vec![("x", random.array(&[1 << 20], -10.0)), ("y", random.array(&[1 << 20], -10.0))],
+            inputs: vec![
+                ("x", random.array(&[1 << 20], -10.0)),
+                ("y", random.array(&[1 << 20], -10.0)),
+            ],
             loop_text: "for i in 0..n { r[i] = (x[i]*x[i] + y[i]*y[i]).sqrt() }",
             plain: distance,
             exact: |inputs, out| {
@@ -165,7 +168,11 @@ fn show(number: usize, stop: &Stop, options: &Options) -> Result<String, CliErro
     let alone = compile(stop.text, &views, &alone)?;
 
     let mut results = program.run(&views)?;
-    let slices: Vec<&[f32]> = stop.inputs.iter().map(|(_, array)| array.as_slice().unwrap_or_default()).collect();
+    let slices: Vec<&[f32]> = stop
+        .inputs
+        .iter()
+        .map(|(_, array)| array.as_slice().unwrap_or_default())
+        .collect();
     let found = floats(&results);
     let mut plain = vec![0f32; found.len()];
     let plain_time = best(|| (stop.plain)(black_box(&slices), black_box(&mut plain)));
@@ -241,7 +248,11 @@ fn error(found: &[f32], exact: &[f64]) -> f64 {
 }
 
 fn floats(results: &[AnyArray]) -> Vec<f32> {
-    results.iter().flat_map(AnyArray::scalars).map(|value| value.as_f64() as f32).collect()
+    results
+        .iter()
+        .flat_map(AnyArray::scalars)
+        .map(|value| value.as_f64() as f32)
+        .collect()
 }
 
 /// The later lines of an array below its first.
@@ -260,7 +271,10 @@ impl Random {
     /// An array of numbers between `low` and `-low`.
     fn array(&mut self, shape: &[usize], low: f32) -> ArrayD<f32> {
         ArrayD::from_shape_simple_fn(IxDyn(shape), || {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             low + (self.0 >> 40) as f32 / (1 << 24) as f32 * -2.0 * low
         })
     }

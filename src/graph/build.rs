@@ -296,6 +296,16 @@ impl GraphBuilder {
 
     /// As [`GraphBuilder::output`], with extents that each call checks, one per axis.
     pub fn output_with_dims(&mut self, name: impl Into<String>, node: NodeId, dims: Vec<Option<Dim>>) {
+        // Each output is an array of its own: an input, or what is an output already, is copied by way of a view.
+        let taken = |id: NodeId| self.graph.inputs.contains(&id) || self.graph.outputs.iter().any(|(_, o)| *o == id);
+        let node = match self.graph.nodes.get(node.index()) {
+            Some(source) if taken(node) => {
+                let axes = (0..source.rank).collect();
+                let (ty, rank, name) = (self.types[node.index()], source.rank, source.name.clone());
+                self.push(ArrayOp::View(View::Permute(axes)), &[node], ty, rank, name)
+            }
+            _ => node,
+        };
         self.graph.outputs.push((name.into(), node));
         self.graph.output_dims.push(dims);
     }

@@ -69,7 +69,7 @@ pub fn lower_kernel(kernel: &KernelItem, functions: &Functions, source: &Source)
 /// Every error of the body.
 pub fn lower_block(
     block: &Block,
-    inputs: &[(&str, Dtype, usize)],
+    inputs: &[(&str, impl Into<Type> + Copy, usize)],
     functions: &Functions,
     source: &Source,
 ) -> Result<Graph, Diagnostics> {
@@ -125,8 +125,8 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn input(&mut self, name: &'a str, span: Span, dtype: Dtype, dims: Vec<Option<Dim>>) {
-        let id = self.builder.at(span).input_with_dims(name, dtype, dims);
+    fn input(&mut self, name: &'a str, span: Span, ty: impl Into<Type>, dims: Vec<Option<Dim>>) {
+        let id = self.builder.at(span).input_with_dims(name, ty, dims);
         self.scope.insert(name, Value::Node(id));
     }
 

@@ -7,7 +7,6 @@
 //! `permute(exp(x))` loads x along permuted strides.
 
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
 
 use loopweave_ir::expand::{self, ExpandError};
 use loopweave_ir::simplify::{Fast, simplify};
@@ -155,6 +154,8 @@ fn lower_reduce(graph: &Graph, group: &Group, node: NodeId, fast: Fast) -> Resul
     let stores = push_outputs(graph, group, &mut operands, true);
 
     let wide = combiner.accumulators.iter().any(|d| d.size() == 8);
+    // Interleaved lanes bring elements out of their order, which a combiner that does not commute would notice.
+    let interleaves = combiner.order_free || commutes(&combiner.combine);
     Ok(Lowered {
         name: group.name.clone(),
         operands,
@@ -172,7 +173,11 @@ fn lower_reduce(graph: &Graph, group: &Group, node: NodeId, fast: Fast) -> Resul
             finish_loads,
             stores,
             order: Order::Lanes {
-                lanes: if wide { 32 } else { 64 },
+                lanes: match (interleaves, wide) {
+                    (false, _) => 1,
+                    (true, true) => 32,
+                    (true, false) => 64,
+                },
                 block: LANE_BLOCK,
             },
         }),
@@ -209,8 +214,12 @@ fn ids(first: usize, count: usize) -> Vec<OperandId> {
 
 fn push_outputs(graph: &Graph, group: &Group, operands: &mut Vec<Operand>, of_result: bool) -> Vec<OperandId> {
     let stores = ids(operands.len(), group.roots.len());
+    let name = |root: NodeId| {
+        let output = graph.outputs.iter().find(|(_, id)| *id == root);
+        output.map_or_else(|| graph.node(root).name.clone(), |(name, _)| name.clone())
+    };
     operands.extend(group.roots.iter().map(|&root| Operand {
-        name: graph.node(root).name.clone(),
+        name: name(root),
         dtype: graph.node(root).dtype,
         role: Role::Output,
         access: Access {
@@ -229,14 +238,8 @@ fn finished(func: &Func, fast: Fast) -> Result<Func, ExpandError> {
     Ok(simplify(&expanded, Fast::NONE))
 }
 
-/// A linked path, so that a long chain of members shares its end.
-type Path = Option<Rc<Link>>;
-
-#[derive(PartialEq, Eq, Hash)]
-struct Link {
-    step: Step,
-    rest: Path,
-}
+/// A list of steps, shared from its end on: `None` is the empty one, the others are numbered by [`Walk::paths`].
+type Path = Option<u32>;
 
 /// Builds the function of a group from its members, and collects the operands it loads.
 struct Walk<'a> {
@@ -247,6 +250,9 @@ struct Walk<'a> {
     /// A node whose value is there already, whatever axes of extent 1 a reader broadcasts it along.
     given: Option<(NodeId, ExprId)>,
     operands: Vec<Operand>,
+    /// Each path's first step and the rest of it, and back from these to its number.
+    paths: Vec<(Step, Path)>,
+    path_ids: HashMap<(Step, Path), u32>,
     known: HashMap<(NodeId, Path), ExprId>,
 }
 
@@ -258,6 +264,8 @@ impl<'a> Walk<'a> {
             builder: Builder::typed(&group.name),
             of_result,
             given: None,
+            paths: Vec::new(),
+            path_ids: HashMap::new(),
             operands: Vec::new(),
             known: HashMap::new(),
         }
@@ -265,13 +273,13 @@ impl<'a> Walk<'a> {
 
     /// The value of one element of a node. The stack is explicit because a chain of members can be long.
     fn value(&mut self, root: NodeId) -> ExprId {
-        let mut stack = vec![(root, None::<Rc<Link>>)];
-        while let Some((node, path)) = stack.last().cloned() {
-            if self.known.contains_key(&(node, path.clone())) {
+        let mut stack = vec![(root, None)];
+        while let Some((node, path)) = stack.last().copied() {
+            if self.known.contains_key(&(node, path)) {
                 stack.pop();
                 continue;
             }
-            let children = self.children(node, &path);
+            let children = self.children(node, path);
             let pending = children.iter().filter(|child| !self.known.contains_key(child));
             let before = stack.len();
             stack.extend(pending.cloned());
@@ -279,7 +287,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let args: Vec<ExprId> = children.iter().map(|child| self.known[child]).collect();
-            let value = self.compute(node, &path, &args);
+            let value = self.compute(node, path, &args);
             self.known.insert((node, path), value);
             stack.pop();
         }
@@ -287,32 +295,32 @@ impl<'a> Walk<'a> {
     }
 
     /// What a node's value is computed from: for a member its arguments, for a view what it shows, for others nothing.
-    fn children(&self, node: NodeId, path: &Path) -> Vec<(NodeId, Path)> {
-        let link = |step| {
-            Some(Rc::new(Link {
-                step,
-                rest: path.clone(),
-            }))
-        };
-        match &self.graph.node(node).op {
+    fn children(&mut self, node: NodeId, path: Path) -> Vec<(NodeId, Path)> {
+        let graph = self.graph;
+        match &graph.node(node).op {
             ArrayOp::Map(_) if self.members.contains(&node) => {
                 // Broadcasting to this node's shape and from there to a consumer's is one step.
-                let path = match path.as_deref() {
-                    Some(Link {
-                        step: Step::Broadcast(_),
-                        ..
-                    }) => path.clone(),
-                    _ => link(Step::Broadcast(node)),
+                let path = match path.map(|id| self.paths[id as usize].0) {
+                    Some(Step::Broadcast(_)) => path,
+                    _ => self.path(Step::Broadcast(node), path),
                 };
-                let args = &self.graph.node(node).args;
-                args.iter().map(|&arg| (arg, path.clone())).collect()
+                graph.node(node).args.iter().map(|&arg| (arg, path)).collect()
             }
-            ArrayOp::View(_) => vec![(self.graph.node(node).args[0], link(Step::View(node)))],
+            ArrayOp::View(_) => vec![(graph.node(node).args[0], self.path(Step::View(node), path))],
             _ => Vec::new(),
         }
     }
 
-    fn compute(&mut self, node: NodeId, path: &Path, args: &[ExprId]) -> ExprId {
+    fn path(&mut self, step: Step, rest: Path) -> Path {
+        let next = self.paths.len() as u32;
+        let id = *self.path_ids.entry((step, rest)).or_insert(next);
+        if id == next {
+            self.paths.push((step, rest));
+        }
+        Some(id)
+    }
+
+    fn compute(&mut self, node: NodeId, path: Path, args: &[ExprId]) -> ExprId {
         if let Some((given, value)) = self.given
             && given == node
         {
@@ -336,12 +344,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn load(&mut self, node: NodeId, path: &Path) -> ExprId {
+    fn load(&mut self, node: NodeId, path: Path) -> ExprId {
         let mut steps = Vec::new();
-        let mut rest = path.as_deref();
-        while let Some(link) = rest {
-            steps.push(link.step);
-            rest = link.rest.as_deref();
+        let mut rest = path;
+        while let Some(id) = rest {
+            let (step, next) = self.paths[id as usize];
+            steps.push(step);
+            rest = next;
         }
         let name = &self.graph.node(node).name;
         let dtype = self.graph.node(node).dtype;
@@ -469,6 +478,32 @@ fn binary(op: Op, dtype: Dtype) -> Func {
     let y = b.param("b", Some(dtype));
     let result = b.node(op, &[x, y]);
     b.finish(&[result])
+}
+
+/// Whether a combiner is the same function with its two values exchanged, as far as its commutative ops show it.
+fn commutes(combine: &Func) -> bool {
+    // Both functions are built in one builder with sorted operands, so that equal values are equal nodes.
+    let mut b = Builder::typed(combine.name());
+    let params: Vec<ExprId> = combine.params().iter().map(|p| b.param(&p.name, p.dtype)).collect();
+    let mut results = |arguments: &[ExprId]| {
+        let mut values: Vec<ExprId> = Vec::with_capacity(combine.nodes().len());
+        for node in combine.nodes() {
+            let value = match node.op {
+                Op::Param(i) => arguments[i as usize],
+                op => {
+                    let mut operands: Vec<ExprId> = node.args.iter().map(|a| values[a.index()]).collect();
+                    if op.is_commutative() {
+                        operands[..2].sort_unstable();
+                    }
+                    b.node(op, &operands)
+                }
+            };
+            values.push(value);
+        }
+        combine.results().iter().map(|r| values[r.index()]).collect::<Vec<_>>()
+    };
+    let (first, second) = params.split_at(params.len() / 2);
+    results(&params) == results(&[second, first].concat())
 }
 
 /// Of two values with positions, the better one: a NaN before any number, then by `better`, then the lower position.

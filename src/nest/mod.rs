@@ -21,6 +21,9 @@
 //! i + h < k takes `combine(b[i], b[i + h])`. Then `b[0]` is the result, after `combine(init, b[0])` where the user gave an
 //! initial value. There is no identity element in this: lanes and blocks that hold nothing take no part.
 //!
+//! With one lane, both orders combine neighbours only, and so suit a combiner that does not commute; a user's combiner is
+//! given more lanes where its ops show that it does.
+//!
 //! Which of the two orders applies depends on the logical shape alone, never on strides (lanes where the last axis longer
 //! than 1 is reduced), except for combiners that give the same bits in any order (integers, min, max, any, all): for those
 //! the schedule follows memory.

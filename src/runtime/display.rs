@@ -186,7 +186,10 @@ impl FloatFormat {
             exponent: None,
         };
         if needs_exponent(dtype, &finite) {
-            let parts: Vec<Decimal> = finite.iter().map(|&v| Decimal::shortest(v).rounded(v, PRECISION)).collect();
+            let parts: Vec<Decimal> = finite
+                .iter()
+                .map(|&v| Decimal::shortest(v).rounded(v, PRECISION))
+                .collect();
             let fraction = parts.iter().map(|d| d.digits.len() - 1).max().unwrap_or(0);
             let digits = parts.iter().map(|d| d.exponent_digits()).max().unwrap_or(2);
             format.exponent = Some(Exponent { digits, fraction });
@@ -393,6 +396,9 @@ impl Decimal {
         let (first, rest) = self.digits.split_at(1);
         let point = if rest.is_empty() { lone_point } else { "." };
         let sign = if self.exponent < 0 { '-' } else { '+' };
-        format!("{first}{point}{rest}e{sign}{:0>exponent_digits$}", self.exponent.unsigned_abs())
+        format!(
+            "{first}{point}{rest}e{sign}{:0>exponent_digits$}",
+            self.exponent.unsigned_abs()
+        )
     }
 }

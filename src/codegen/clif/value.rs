@@ -226,7 +226,7 @@ impl Emitter<'_> {
         let registers = scalars
             .chunks(16 / width)
             .map(|chunk| {
-                let mut register = self.b.ins().scalar_to_vector(ty, chunk[0]);
+                let mut register = self.low_lane(ty, chunk[0]);
                 for (lane, &value) in chunk.iter().enumerate().skip(1) {
                     register = self.b.ins().insertlane(register, value, lane as u8);
                 }
@@ -235,6 +235,16 @@ impl Emitter<'_> {
             .collect();
         let lanes = Lanes::new(dtype, scalars.len(), width, registers);
         if dtype == Dtype::Bool { self.mask_from_bytes(lanes) } else { lanes }
+    }
+
+    /// A register with the scalar in lane 0. The back ends take scalars of 32 and 64 bits there.
+    fn low_lane(&mut self, ty: Type, value: Value) -> Value {
+        if ty.lane_bits() >= 32 {
+            return self.b.ins().scalar_to_vector(ty, value);
+        }
+        let wide = self.b.ins().uextend(types::I32, value);
+        let register = self.b.ins().scalar_to_vector(types::I32X4, wide);
+        self.retype(register, ty)
     }
 
     /// A mask from bytes of 0 and 1.

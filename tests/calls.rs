@@ -1,0 +1,141 @@
+//! Calls: outputs of any layout, calls in place, extreme shapes, and what is refused, by the exact text.
+
+mod support;
+
+use loopweave::prelude::*;
+use loopweave::runtime::view::{ArgMut, View};
+use ndarray::{Array1, Array2, ArrayD, Axis, IxDyn, array, s};
+use support::{Caches, Engines, Lay, Strided, map_graph};
+
+#[test]
+fn outputs_of_every_layout() {
+    let func = loopweave::ir::trace("f", |[x, y]| x * 2 + y).unwrap();
+    for dtype in [Dtype::I8, Dtype::F16, Dtype::I32, Dtype::F64] {
+        let types = [dtype.into(); 2];
+        let typed = loopweave::ir::specialise(&func, &types).unwrap();
+        for shape in [&[0][..], &[1], &[37], &[5, 7], &[2, 3, 4], &[70, 3], &[3, 0, 2]] {
+            let engines = Engines::new(&map_graph(&typed, &[shape.len(); 2]), &Caches::default());
+            let value = |position: usize| Scalar::from_f64(dtype, (position % 11) as f64 - 5.0);
+            let inputs = [Lay::Contiguous, Lay::Reversed].map(|lay| Strided::new(dtype, shape, lay, value));
+            let args = inputs.each_ref().map(Strided::arg);
+            let views: Vec<View<'_>> = args.iter().map(|a| a.view()).collect();
+            let expected: Vec<Scalar> = (0..shape.iter().product())
+                .map(|position: usize| Scalar::from_f64(dtype, value(position).as_f64() * 3.0))
+                .collect();
+            for lay in [Lay::Contiguous, Lay::Strided, Lay::Reversed, Lay::Transposed] {
+                let untouched = Scalar::from_f64(dtype, 77.0);
+                let mut out = Strided::new(dtype, shape, lay, |_| Scalar::from_bits(dtype, 0));
+                out.paint_gaps(untouched);
+                let gaps = out.memory().iter().filter(|&&v| v == untouched).count();
+                engines.speed().run_into(&views, &mut [out.arg_mut().view_mut()]).unwrap();
+                assert_eq!(out.scalars(), expected, "{dtype} {shape:?} {lay:?}");
+                let after = out.memory().iter().filter(|&&v| v == untouched).count();
+                assert_eq!(after, gaps, "{dtype} {shape:?} {lay:?}: elements between the output's own");
+            }
+        }
+    }
+}
+
+#[test]
+fn long_and_thin() {
+    for shape in [[1_000_000, 3], [3, 1_000_000]] {
+        let x = Array2::from_shape_fn(shape, |(i, j)| ((i * 3 + j) % 1000) as f32);
+        let y: Array2<f32> = jit::map(|x| x * 2 + 1).unwrap().call(&x).unwrap();
+        assert_eq!(y, x.mapv(|x| x * 2.0 + 1.0));
+        let row: Array2<f32> = jit::zip(|x, y| x - y).unwrap().call((&x, &x.slice(s![..1, ..]))).unwrap();
+        assert_eq!(row, &x - &x.slice(s![..1, ..]));
+        for axis in [0, 1] {
+            let max: Array1<f32> = jit::max().axis(axis as isize).call(&x).unwrap();
+            assert_eq!(max, x.fold_axis(Axis(axis), f32::MIN, |a, b| a.max(*b)));
+            let sum: Array1<f64> = jit::sum().of_func("f64(x)").unwrap().axis(axis as isize).call(&x).unwrap();
+            assert_eq!(sum, x.mapv(f64::from).sum_axis(Axis(axis)));
+            let arg: Array1<i64> = jit::argmax().axis(axis as isize).call(&x).unwrap();
+            let first = |lane: ndarray::ArrayView1<'_, f32>| {
+                let mut best = 0;
+                lane.iter().enumerate().for_each(|(i, v)| best = if *v > lane[best] { i } else { best });
+                best as i64
+            };
+            assert_eq!(arg, x.map_axis(Axis(axis), first));
+        }
+        let all: f64 = jit::sum().of_func("f64(x)").unwrap().call(&x).unwrap();
+        assert_eq!(all, x.mapv(f64::from).sum());
+    }
+}
+
+#[test]
+fn twelve_axes() {
+    let shape = [2, 1, 2, 1, 2, 2, 1, 2, 1, 2, 1, 3];
+    let x = ArrayD::from_shape_fn(IxDyn(&shape), |i| i.slice().iter().fold(0i64, |p, i| p * 3 + *i as i64));
+    let y: ArrayD<i64> = jit::zip(|x, y| x * y - 1).unwrap().call((&x, &x.t())).unwrap_or_else(|e| panic!("{e}"));
+    let t = x.t();
+    let expected = ndarray::Zip::from(x.broadcast(y.shape()).unwrap())
+        .and(t.broadcast(y.shape()).unwrap())
+        .map_collect(|a, b| a * b - 1);
+    assert_eq!(y, expected);
+    let total: i64 = jit::sum().call(&x).unwrap();
+    assert_eq!(total, x.sum());
+}
+
+#[test]
+fn in_place() {
+    let scale = jit::zip(|x, a| x * a).unwrap();
+    let original = Array2::from_shape_fn((40, 30), |(i, j)| (i * 30 + j) as i64);
+    let mut x = original.clone();
+    scale.call_in_place(&mut x, 3).unwrap();
+    assert_eq!(x, &original * 3);
+    let mut x = original.clone();
+    scale.call_in_place(&mut x.slice_mut(s![1..;2, ..;-3]), 3).unwrap();
+    let mut expected = original.clone();
+    expected.slice_mut(s![1..;2, ..;-3]).mapv_inplace(|v| v * 3);
+    assert_eq!(x, expected);
+    // The same array as both arguments' memory would be a borrow error; a row of another array is fine.
+    let row = Array1::from_elem(30, 2i64);
+    scale.call_in_place(&mut x, &row).unwrap();
+    assert_eq!(x, &expected * 2);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_by_name() {
+    let add = || jit::func("fn add(x, y) { x + y }").unwrap();
+    let (x, y) = (Array2::<f32>::zeros((3, 4)), Array2::<f32>::zeros((3, 5)));
+    let refused = |result: Result<ArrayD<f32>, Error>| result.unwrap_err().to_string();
+    assert_eq!(
+        refused(add().call((&x, &y))),
+        "`y` has shape [3, 5], which does not broadcast with `x` [3, 4] at axis 1"
+    );
+    assert_eq!(refused(add().call(&x)), "`add` takes 2 arguments, not 1");
+    assert_eq!(
+        refused(add().call((&x, &Array2::<f64>::zeros((3, 4))))),
+        "the result is f64, but f32 was asked for"
+    );
+    let into = |out: &mut dyn ArgMut| add().call_into((&x, &x), &mut *out).unwrap_err().to_string();
+    assert_eq!(
+        into(&mut Array2::<f32>::zeros((4, 4))),
+        "the output for `add` has shape [4, 4], but the result has [3, 4]"
+    );
+    assert_eq!(into(&mut Array2::<f64>::zeros((3, 4))), "the output for `add` is f64, but the result is f32");
+    let typed = jit::func("fn typed(x: f32) -> f32 { x }").unwrap();
+    assert_eq!(
+        typed.call::<ArrayD<f32>>(&array![1i32]).unwrap_err().to_string(),
+        "parameter `x` of `typed` is f32, but the argument is i32"
+    );
+    let mean: Result<f32, Error> = jit::mean().axis(2).call(&x);
+    assert_eq!(mean.unwrap_err().to_string(), "axis 2 is out of range for `x` with 2 axes");
+    let shift = jit::func("fn shift(x) { x << 1 }").unwrap().call::<ArrayD<f32>>(&x);
+    assert_eq!(shift.unwrap_err().to_string(), "`shift` of f32: `shl` takes integers, not f32");
+    let later = jit::map(|x| x.exp2()).unwrap().call::<ArrayD<f32>>(&x);
+    assert_eq!(later.unwrap_err().to_string(), "`exp2` is not yet supported");
+}
+
+#[test]
+fn overlaps_are_refused() {
+    let kernel = jit::kernel("kernel rev(x: f32[n]) -> f32[n] { x[::-1] + 1 }").unwrap();
+    let mut x = array![1.0f32, 2.0, 3.0];
+    let error = kernel.call_in_place(&mut x, ()).unwrap_err().to_string();
+    assert!(error.starts_with("the output for `"), "{error}");
+    assert!(error.contains("overlaps the input `x`"), "{error}");
+    assert_eq!(x, array![1.0, 2.0, 3.0], "nothing was written");
+    let sum = jit::sum().axis(0).keepdims(true);
+    let mut one = array![4.0f32];
+    assert!(sum.call_in_place(&mut one, ()).unwrap_err().to_string().contains("overlaps the input `x`"));
+}

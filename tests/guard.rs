@@ -1,0 +1,153 @@
+//! Kernels stay inside their arrays: every buffer ends at a page that must not be touched, or begins after one.
+//!
+//! A stray read or write kills this process, so passing is the proof. All dtypes, sizes around the vectors, and steps.
+
+#![allow(unsafe_code, reason = "lays arrays against protected pages")]
+
+use std::ops::Range;
+
+use half::{bf16, f16};
+use loopweave::ir::testing::Rng;
+use loopweave::ir::{Element, Scalar};
+use loopweave::jit::{self, Kernel};
+use ndarray::{ArrayView1, ArrayViewMut1, Axis, Slice};
+use region::{Allocation, Protection};
+
+/// Which end of the buffer lies against a protected page.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    First,
+    Last,
+}
+
+/// Memory between two pages that must not be touched.
+struct Guarded {
+    memory: Allocation,
+    usable: Range<usize>,
+}
+
+impl Guarded {
+    fn new(bytes: usize) -> Guarded {
+        let page = region::page::size();
+        let inner = bytes.max(1).next_multiple_of(page);
+        let memory = region::alloc(inner + 2 * page, Protection::READ_WRITE).unwrap();
+        let start: *const u8 = memory.as_ptr();
+        for guard in [0, page + inner] {
+            // SAFETY: the page belongs to `memory`, which outlives every view of it.
+            unsafe { region::protect(start.wrapping_add(guard), page, Protection::NONE).unwrap() };
+        }
+        Guarded {
+            memory,
+            usable: page..page + inner,
+        }
+    }
+
+    /// `len` elements at one end of the usable memory.
+    fn slice<T: Element>(&mut self, len: usize, end: End) -> &mut [T] {
+        let bytes = len * size_of::<T>();
+        let at = match end {
+            End::First => self.usable.start,
+            End::Last => self.usable.end - bytes,
+        };
+        assert!(bytes <= self.usable.len());
+        let pointer: *mut u8 = self.memory.as_mut_ptr();
+        // SAFETY: the bytes lie in usable memory, aligned since pages are, borrowed with `self`; fresh pages are zeros, which
+        // every element type has as a value.
+        unsafe { std::slice::from_raw_parts_mut(pointer.wrapping_add(at).cast(), len) }
+    }
+}
+
+/// Every `step`-th element of a slice: backwards for a negative step.
+fn stepped<T>(slice: &[T], step: isize) -> ArrayView1<'_, T> {
+    let mut view = ArrayView1::from(slice);
+    view.slice_axis_inplace(Axis(0), Slice::new(0, None, step));
+    view
+}
+
+fn stepped_mut<T>(slice: &mut [T], step: isize) -> ArrayViewMut1<'_, T> {
+    let mut view = ArrayViewMut1::from(slice);
+    view.slice_axis_inplace(Axis(0), Slice::new(0, None, step));
+    view
+}
+
+/// The elements that `count` steps of this size span, the last one being the end of the memory.
+fn span(count: usize, step: isize) -> usize {
+    count.saturating_sub(1) * step.unsigned_abs() + usize::from(count > 0)
+}
+
+fn check<T: Element>() {
+    let copy = jit::func("x").unwrap();
+    let select = jit::func("if x < y { x } else { y }").unwrap();
+    let (min, sum) = (jit::min(), jit::sum());
+    let mut buffers = [0; 3].map(|_| Guarded::new(4 * 71 * size_of::<T>()));
+    let [x, y, out] = &mut buffers;
+    let mut rng = Rng::new(1);
+    for end in [End::First, End::Last] {
+        for count in 0..=70 {
+            for (input_step, output_step) in [(1, 1), (2, 1), (1, 3), (-1, 1), (1, -1), (-2, 2)] {
+                let x = x.slice::<T>(span(count, input_step), end);
+                let y = y.slice::<T>(span(count, 1), end);
+                x.iter_mut().for_each(|v| *v = T::from_bits(rng.value(T::DTYPE).bits()));
+                y.iter_mut().for_each(|v| *v = T::from_bits(rng.value(T::DTYPE).bits()));
+                let out = out.slice::<T>(span(count, output_step), end);
+                let (x, y) = (stepped(x, input_step), stepped(y, 1));
+                assert_eq!(x.len(), count);
+                let mut out = stepped_mut(out, output_step);
+                copy.call_into(&x, &mut out).unwrap();
+                assert!(x.iter().zip(&out).all(|(x, out)| same(*x, *out)), "{} {end:?} {count}", T::DTYPE);
+                select.call_into((&x, &y), &mut out).unwrap();
+                if count > 0 && output_step == 1 {
+                    reduce(&min, &x);
+                    reduce(&sum, &x);
+                }
+            }
+        }
+    }
+}
+
+fn reduce<T: Element>(kernel: &Kernel, x: &ArrayView1<'_, T>) {
+    let result: loopweave::AnyArray = kernel.call(x).unwrap();
+    assert_eq!(result.shape(), [0usize; 0]);
+}
+
+fn same<T: Element>(x: T, y: T) -> bool {
+    Scalar::from_bits(T::DTYPE, x.to_bits()).is_same(Scalar::from_bits(T::DTYPE, y.to_bits()))
+}
+
+macro_rules! each_dtype {
+    ($($name:ident $t:ty;)*) => {$(
+        #[test]
+        fn $name() {
+            check::<$t>();
+        }
+    )*};
+}
+
+each_dtype! {
+    bools bool; i8s i8; i16s i16; i32s i32; i64s i64; u8s u8; u16s u16; u32s u32; u64s u64; f16s f16; bf16s bf16; f32s f32;
+    f64s f64;
+}
+
+/// Casts between widths load and store vectors of different lengths.
+#[test]
+fn casts_between_widths() {
+    fn between<A: Element, B: Element>() {
+        let cast = jit::func(&*format!("x as {}", B::DTYPE)).unwrap();
+        let mut buffers = [0; 2].map(|_| Guarded::new(8 * 71));
+        let [x, out] = &mut buffers;
+        for end in [End::First, End::Last] {
+            for count in 0..=70 {
+                let (x, out) = (x.slice::<A>(count, end), out.slice::<B>(count, end));
+                cast.call_into(&*x, &mut *out).unwrap();
+            }
+        }
+    }
+    between::<u8, f64>();
+    between::<f64, u8>();
+    between::<bool, u64>();
+    between::<i64, bool>();
+    between::<f16, f64>();
+    between::<f64, bf16>();
+    between::<i8, i16>();
+    between::<f32, i64>();
+}

@@ -1,0 +1,136 @@
+//! The same bits on any number of threads, and kernels shared between threads.
+
+use std::sync::Arc;
+use std::thread;
+
+use loopweave::AnyArray;
+use loopweave::ir::testing::Rng;
+use loopweave::jit::{self, Kernel};
+use ndarray::{Array1, Array2, ArrayD, IxDyn};
+
+const COUNTS: [usize; 5] = [1, 2, 3, 7, 16];
+
+/// Values whose sums round at every step, so that another order of addition shows.
+fn noise(shape: &[usize]) -> ArrayD<f32> {
+    let mut rng = Rng::new(shape.len() as u64);
+    ArrayD::from_shape_simple_fn(IxDyn(shape), || (rng.below(1 << 24) as f32 / 1e6).powi(5))
+}
+
+/// The bits of a kernel's result on each number of threads, which must be equal; and that more than one was used.
+fn same_bits(name: &str, kernel: &Kernel, args: &[&ArrayD<f32>]) {
+    let mut first: Option<Vec<loopweave::Scalar>> = None;
+    for count in COUNTS {
+        let kernel = kernel.threads(count).unwrap();
+        for repetition in 0..3 {
+            let result: AnyArray = match args {
+                [x] => kernel.call(*x),
+                [x, y] => kernel.call((*x, *y)),
+                _ => unreachable!("one argument or two"),
+            }
+            .unwrap();
+            let bits = result.scalars();
+            match &first {
+                None => first = Some(bits),
+                Some(first) => assert!(first == &bits, "{name}: {count} threads, repetition {repetition}"),
+            }
+        }
+        let parallel = kernel.report().to_string().contains("parallel");
+        assert!(count == 1 || parallel, "{name} is too small for {count} threads:\n{}", kernel.report());
+    }
+}
+
+#[test]
+fn maps() {
+    let square = jit::map(|x| (x * x + 1.0).sqrt()).unwrap();
+    let axpy = jit::zip(|x, y| 2.5 * x + y).unwrap();
+    let exp = jit::map(|x| (-x).exp()).unwrap();
+    let long = noise(&[1_000_003]);
+    let (wide, tall) = (noise(&[3, 400_001]), noise(&[400_001, 3]));
+    for x in [&long, &wide, &tall] {
+        same_bits("square", &square, &[x]);
+        same_bits("exp", &exp, &[x]);
+        same_bits("axpy", &axpy, &[x, x]);
+    }
+    let transposed = wide.t().to_owned();
+    same_bits("transposed axpy", &axpy, &[&transposed, &tall]);
+    same_bits("column", &axpy, &[&tall, &noise(&[3])]);
+}
+
+#[test]
+fn reductions() {
+    let sum = jit::sum();
+    for shape in [&[2_000_003][..], &[3, 700_001], &[700_001, 3], &[1500, 1500], &[20, 300, 400]] {
+        let x = noise(shape);
+        same_bits(&format!("sum of all of {shape:?}"), &sum, &[&x]);
+        for axis in 0..shape.len() as isize {
+            if shape.len() > 1 {
+                same_bits(&format!("sum of {shape:?} along {axis}"), &sum.axis(axis), &[&x]);
+            }
+        }
+    }
+    let x = noise(&[1000, 2000]);
+    same_bits("argmax", &jit::argmax().axis(-1), &[&x]);
+    same_bits("argmin of all", &jit::argmin(), &[&x]);
+    same_bits("mean of columns", &jit::mean().axis(0), &[&x]);
+    let product = jit::reduce(|a, b| a * b, 1.0).unwrap().of(|x| 1.0 + x / 1e10);
+    same_bits("product", &product, &[&x]);
+}
+
+#[test]
+fn one_kernel_called_from_four_threads() {
+    let kernel = jit::zip(|x, y| x * y + 1.0).unwrap();
+    thread::scope(|scope| {
+        for t in 0..4usize {
+            let kernel = &kernel;
+            scope.spawn(move || {
+                for round in 0..50 {
+                    // Shapes and layouts differ between threads, so some calls compile while others run.
+                    let shape = (1 + (t + round) % 5, 100 * (t + 1));
+                    let x = Array2::from_shape_fn(shape, |(i, j)| (i * 7 + j) as f32);
+                    let y = x.t().to_owned();
+                    let z: Array2<f32> = kernel.call((&x, &y.t())).unwrap();
+                    assert!(z.indexed_iter().all(|(at, &z)| z == x[at] * x[at] + 1.0));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn large_calls_from_four_threads_share_one_pool() {
+    let kernel = jit::sum().axis(-1).threads(3).unwrap();
+    let x = Array2::from_shape_fn((64, 20_000), |(i, j)| ((i + j) % 7) as f64);
+    let expected: Array1<f64> = kernel.call(&x).unwrap();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    let sums: Array1<f64> = kernel.call(&x).unwrap();
+                    assert_eq!(sums, expected);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_handle_may_be_dropped_while_others_run() {
+    let x = Arc::new(Array1::from_elem(300_000, 2.0f32));
+    for _ in 0..20 {
+        let kernel = jit::map(|x| x * x - 1.0).unwrap();
+        let _: Array1<f32> = kernel.call(&*x).unwrap();
+        let workers: Vec<_> = (0..3)
+            .map(|_| {
+                let (kernel, x) = (kernel.clone(), Arc::clone(&x));
+                thread::spawn(move || {
+                    for _ in 0..5 {
+                        let y: Array1<f32> = kernel.call(&*x).unwrap();
+                        assert!(y.iter().all(|&y| y == 3.0));
+                    }
+                })
+            })
+            .collect();
+        drop(kernel);
+        workers.into_iter().for_each(|w| w.join().unwrap());
+    }
+}
