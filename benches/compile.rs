@@ -1,0 +1,116 @@
+//! What compiling costs: `relu(a * b + c) * d - e` on f32, from text to native code, as a whole and stage by stage.
+//!
+//! `cargo bench --bench compile` first prints what the process's very first compilation takes, then measures the stages with
+//! statistics, and last compiles and drops 10,000 kernels and prints the resident memory on the way.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::Criterion;
+use loopweave::codegen::jit::JitCode;
+use loopweave::graph::Graph;
+use loopweave::graph::build::GraphBuilder;
+use loopweave::ir::simplify::{Fast, simplify};
+use loopweave::ir::{expand, specialise};
+use loopweave::jit::{self, IntoFunc};
+use loopweave::nest::lower::lower;
+use loopweave::pipeline::{Options, Program};
+use loopweave::shape::Layout;
+use loopweave::{Dtype, Func, fuse};
+
+const TEXT: &str = "let h = a * b + c; (if h > 0 { h } else { 0 }) * d - e";
+const DTYPES: [Dtype; 5] = [Dtype::F32; 5];
+/// Kernels compiled and dropped, and how often memory is looked at on the way.
+const CYCLES: usize = 10_000;
+const LOOKS: usize = 5;
+
+fn main() {
+    let start = Instant::now();
+    cold();
+    println!("first compilation in the process: {:?}", start.elapsed());
+    let mut criterion = Criterion::default()
+        .sample_size(20)
+        .nresamples(5_000)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(800))
+        .without_plots()
+        .configure_from_args();
+    stages(&mut criterion);
+    criterion.final_summary();
+    memory();
+}
+
+/// Text to native code, in the way users take.
+fn cold() {
+    let kernel = jit::func(TEXT).expect("the text above");
+    kernel.compile_for(&DTYPES, 1).expect("a supported function");
+}
+
+fn stages(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("compile");
+    let options = Options::native().expect("a supported host");
+    let func = TEXT.into_func().expect("the text above");
+    let typed = specialise(&func, &DTYPES.map(Into::into)).expect("a typed function");
+    let graph = graph(&func);
+    let plan = fuse::plan(&graph);
+    let program = Program::compile(graph.clone(), &options).expect("a supported program");
+    let layouts = vec![Layout::contiguous(&[1 << 20]).expect("a small array"); 5];
+    let scheduled = program.schedule(&layouts).expect("layouts that fit");
+
+    group.bench_function("parse", |b| b.iter(|| TEXT.into_func()));
+    group.bench_function("infer", |b| {
+        b.iter(|| specialise(&func, &DTYPES.map(Into::into)));
+    });
+    group.bench_function("simplify", |b| b.iter(|| simplify(&typed, Fast::NONE)));
+    group.bench_function("expand", |b| b.iter(|| expand::expand(&typed)));
+    group.bench_function("graph", |b| b.iter(|| self::graph(&func)));
+    group.bench_function("plan", |b| b.iter(|| fuse::plan(&graph)));
+    group.bench_function("lower", |b| b.iter(|| lower(&graph, &plan.groups[0], Fast::NONE)));
+    group.bench_function("schedule", |b| b.iter(|| program.schedule(&layouts)));
+    let nest = &scheduled[0].nest;
+    let compile = || JitCode::compile(nest, &options.target).expect("a supported nest");
+    for (name, stage) in [
+        ("emit", (|t| t.emit) as fn(loopweave::codegen::jit::CompileTimes) -> Duration),
+        ("cranelift", |t| t.compile),
+        ("load", |t| t.load),
+    ] {
+        group.bench_function(name, |b| {
+            b.iter_custom(|n| (0..n).map(|_| stage(compile().times())).sum());
+        });
+    }
+    group.bench_function("all stages, cold", |b| b.iter(cold));
+    let kernel = jit::func(TEXT).expect("the text above");
+    group.bench_function("all stages, cached", |b| {
+        b.iter(|| black_box(&kernel).compile_for(&DTYPES, 1));
+    });
+    group.finish();
+}
+
+fn graph(func: &Func) -> Graph {
+    let mut builder = GraphBuilder::new("chain");
+    let inputs: Vec<_> = func.params().iter().map(|p| builder.input(&p.name, Dtype::F32, 1)).collect();
+    let out = builder.map(func, &inputs).expect("a typed function");
+    builder.output("out", out);
+    builder.finish().expect("a whole graph")
+}
+
+fn memory() {
+    let mut line = format!("resident KiB over {CYCLES} compile-and-drop cycles:");
+    for _ in 0..LOOKS {
+        for _ in 0..CYCLES / LOOKS {
+            cold();
+        }
+        match resident() {
+            Some(kib) => line += &format!(" {kib}"),
+            None => line += " unknown",
+        }
+    }
+    println!("{line}");
+}
+
+/// The process's resident memory in KiB, where Linux tells it.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}

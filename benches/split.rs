@@ -1,0 +1,115 @@
+//! Where splitting a call among threads begins to pay: the measurements behind `runtime::parallel`'s cost model.
+//!
+//! `cargo bench --bench split` times `a + b` and `exp(x)` on f32 from 4k to 1M elements, on one thread and split into 2, 4
+//! and 8 parts on two threads whatever the model says, and beside each what the model estimates and decides. It begins with
+//! what waking the pool costs: an empty loop of two parts, back to back and after the pool fell asleep.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use loopweave::Dtype;
+use loopweave::codegen::jit::JitCode;
+use loopweave::graph::build::GraphBuilder;
+use loopweave::jit::IntoFunc;
+use loopweave::nest::AxisId;
+use loopweave::nest::schedule::Scheduled;
+use loopweave::pipeline::{Options, Program};
+use loopweave::runtime::launch::{Kernel, Launch, Region, byte_range};
+use loopweave::runtime::parallel::{SerialReason, Split, Threads, Work, for_each, split};
+use loopweave::runtime::view::{Arg, ArgMut};
+
+const ROUNDS: usize = 200;
+/// Longer than an idle worker of the pool looks for work before it sleeps.
+const ASLEEP: Duration = Duration::from_millis(2);
+
+fn main() {
+    let threads = Threads::count(2).expect("a second thread");
+    let busy = time(|| for_each(&threads, 2, |_| {}));
+    let asleep = median((0..ROUNDS).map(|_| {
+        std::thread::sleep(ASLEEP);
+        once(|| for_each(&threads, 2, |_| {}))
+    }));
+    println!("an empty loop of two parts: {busy:.0} ns back to back, {asleep:.0} ns after a pause\n");
+    println!("| kernel | elements | estimate ns | serial ns | 2 parts | 4 parts | 8 parts | 2 after a pause | the model |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    for text in ["a + b", "exp(a)"] {
+        for log2 in 12..=20 {
+            row(text, 1 << log2, &threads);
+        }
+    }
+}
+
+fn row(text: &str, n: usize, threads: &Threads) {
+    let func = text.into_func().expect("an expression");
+    let mut builder = GraphBuilder::new("kernel");
+    let inputs: Vec<_> = func.params().iter().map(|p| builder.input(&p.name, Dtype::F32, 1)).collect();
+    let out = builder.map(&func, &inputs).expect("a typed function");
+    builder.output("out", out);
+    let options = Options::native().expect("a supported host");
+    let program = Program::compile(builder.finish().expect("a whole graph"), &options).expect("a supported program");
+
+    let arrays: Vec<Vec<f32>> = inputs.iter().map(|_| vec![0.5; n]).collect();
+    let mut out = vec![0.0f32; n];
+    let views: Vec<_> = arrays.iter().map(Arg::view).collect();
+    let layouts: Vec<_> = views.iter().map(|v| v.layout().clone()).collect();
+    let scheduled = program.schedule(&layouts).expect("layouts that fit").remove(0);
+    let code = JitCode::compile(&scheduled.nest, &options.target).expect("a supported nest");
+    let kernel = Arc::new(Kernel {
+        nest: scheduled.nest.clone(),
+        code,
+    });
+    let mut out = out.view_mut();
+    let bytes: Vec<_> = layouts.iter().chain([out.layout()]).map(|l| byte_range(l, size_of::<f32>())).collect();
+    let mut regions: Vec<Region<'_>> = views.iter().map(Region::read).collect();
+    regions.push(Region::write(&mut out));
+    let launch = |split| Launch::new(Arc::clone(&kernel), &scheduled, split, &bytes).expect("a verified nest");
+
+    let serial = launch(Split::Serial {
+        reason: SerialReason::OneThread,
+    });
+    let serial_ns = time(|| serial.run(&regions, threads));
+    let parts = [2, 4, 8].map(|parts| launch(into_parts(n, parts)));
+    let [two, four, eight] = parts.each_ref().map(|launch| time(|| launch.run(&regions, threads)));
+    let paused = median((0..ROUNDS / 4).map(|_| {
+        std::thread::sleep(ASLEEP);
+        once(|| parts[0].run(&regions, threads))
+    }));
+    println!(
+        "| {text} | {n} | {:.0} | {serial_ns:.0} | {two:.0} | {four:.0} | {eight:.0} | {paused:.0} | {} |",
+        Work::of(&scheduled).estimate_ns(),
+        decision(&scheduled)
+    );
+}
+
+fn into_parts(n: usize, parts: usize) -> Split {
+    Split::Axis {
+        axis: AxisId(0),
+        grain: n / parts,
+    }
+}
+
+fn decision(scheduled: &Scheduled) -> String {
+    match split(scheduled, 2) {
+        Split::Serial { reason } => reason.code().to_owned(),
+        Split::Axis { grain, .. } => format!("grain {grain}"),
+        Split::Blocks { grain } => format!("{grain} blocks"),
+    }
+}
+
+/// The median time of a call, warm.
+fn time(mut f: impl FnMut()) -> f64 {
+    f();
+    median((0..ROUNDS).map(|_| once(&mut f)))
+}
+
+fn once(mut f: impl FnMut()) -> f64 {
+    let start = Instant::now();
+    f();
+    start.elapsed().as_nanos() as f64
+}
+
+fn median(times: impl Iterator<Item = f64>) -> f64 {
+    let mut times: Vec<f64> = times.collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
