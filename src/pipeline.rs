@@ -459,9 +459,9 @@ impl Program {
         &self,
         group: &Lowered,
         placement: &Placement,
-    ) -> Result<(Scheduled, SmallVec<[Range<isize>; 6]>), Error> {
+    ) -> Result<(Scheduled, ByteRanges), Error> {
         let mut layouts: SmallVec<[Layout; 6]> = SmallVec::new();
-        let mut views: SmallVec<[Range<isize>; 6]> = SmallVec::new();
+        let mut views = ByteRanges::new();
         for operand in &group.operands {
             let source = &placement.layouts[&operand.access.source];
             views.push(byte_range(source, operand.dtype.size()));
@@ -548,6 +548,9 @@ impl Program {
         pairs.filter(|&(i, o)| same(i, o)).collect()
     }
 }
+
+/// Per operand, the bytes of its array relative to the first element.
+type ByteRanges = SmallVec<[Range<isize>; 6]>;
 
 /// Where the arrays of a call are.
 struct Placement {

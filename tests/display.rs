@@ -161,7 +161,8 @@ fn numpy(lines: String) -> Option<Vec<String>> {
         eprintln!("skipped: no python3 with NumPy 2.3 or later");
         None
     };
-    let python = Command::new("python3")
+    let python = std::env::var("LOOPWEAVE_PYTHON").unwrap_or_else(|_| String::from("python3"));
+    let python = Command::new(python)
         .args(["-c", NUMPY])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

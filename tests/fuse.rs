@@ -318,7 +318,7 @@ fn views() {
             g.out(b);
             g.out(y)
         },
-        "y; a; b | a>b view-between",
+        "a; b; y | a>b view-between",
     );
     check(
         |g| {

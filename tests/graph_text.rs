@@ -92,9 +92,10 @@ fn kernels_become_graphs() {
         %2 = %0[0, newaxis, :]  f32[2 axes]  "slice"
         %3 = broadcast(%2, [n, m])  f32[2 axes]  "y"
         %4 = reshape(%3, [n, 2, -1])  f32[3 axes]  "reshape"
+        %5 = permute(%0, [0, 1])  f32[2 axes]  "x"
         output "t" = %1
         output "out1" = %4
-        output "x" = %0"#,
+        output "x" = %5"#,
     );
 }
 
