@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use support::{AxisLay, Caches, Engines, Strided, map_graph, run};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_functions_on_random_layouts(seed: u64, shape in shapes(), layouts: [u64; 3]) {
