@@ -5,6 +5,8 @@
 //!
 //! Invariant: both sides of a case compute the same function of the same arrays into outputs that exist already.
 
+#![allow(unreachable_pub, reason = "each bench uses its own part of the rows")]
+
 use loopweave::jit::{self, Kernel};
 use ndarray::{Array2, ArrayView2};
 
@@ -233,11 +235,7 @@ fn matrix_sum(kernel: &Kernel, n: usize, plain: fn(ArrayView2<'_, f32>, &mut [f3
 }
 
 /// The sum of a square matrix and what broadcasts to it.
-fn matrix_add(
-    n: usize,
-    y: Array2<f32>,
-    plain: fn(ArrayView2<'_, f32>, ArrayView2<'_, f32>, &mut Array2<f32>),
-) -> Case {
+fn matrix_add(n: usize, y: Array2<f32>, plain: fn(ArrayView2<'_, f32>, ArrayView2<'_, f32>, &mut Array2<f32>)) -> Case {
     let x = matrix_of(n.isqrt(), n.isqrt());
     let mut out = Array2::zeros(x.raw_dim());
     let kernel = jit::zip(|x, y| x + y).expect("a function of two arguments");
