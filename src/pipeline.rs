@@ -455,11 +455,7 @@ impl Program {
         })
     }
 
-    fn schedule_group(
-        &self,
-        group: &Lowered,
-        placement: &Placement,
-    ) -> Result<(Scheduled, ByteRanges), Error> {
+    fn schedule_group(&self, group: &Lowered, placement: &Placement) -> Result<(Scheduled, ByteRanges), Error> {
         let mut layouts: SmallVec<[Layout; 6]> = SmallVec::new();
         let mut views = ByteRanges::new();
         for operand in &group.operands {

@@ -27,10 +27,16 @@ fn outputs_of_every_layout() {
                 let mut out = Strided::new(dtype, shape, lay, |_| Scalar::from_bits(dtype, 0));
                 out.paint_gaps(untouched);
                 let gaps = out.memory().iter().filter(|&&v| v == untouched).count();
-                engines.speed().run_into(&views, &mut [out.arg_mut().view_mut()]).unwrap();
+                engines
+                    .speed()
+                    .run_into(&views, &mut [out.arg_mut().view_mut()])
+                    .unwrap();
                 assert_eq!(out.scalars(), expected, "{dtype} {shape:?} {lay:?}");
                 let after = out.memory().iter().filter(|&&v| v == untouched).count();
-                assert_eq!(after, gaps, "{dtype} {shape:?} {lay:?}: elements between the output's own");
+                assert_eq!(
+                    after, gaps,
+                    "{dtype} {shape:?} {lay:?}: elements between the output's own"
+                );
             }
         }
     }
@@ -42,17 +48,27 @@ fn long_and_thin() {
         let x = Array2::from_shape_fn(shape, |(i, j)| ((i * 3 + j) % 1000) as f32);
         let y: Array2<f32> = jit::map(|x| x * 2 + 1).unwrap().call(&x).unwrap();
         assert_eq!(y, x.mapv(|x| x * 2.0 + 1.0));
-        let row: Array2<f32> = jit::zip(|x, y| x - y).unwrap().call((&x, &x.slice(s![..1, ..]))).unwrap();
+        let row: Array2<f32> = jit::zip(|x, y| x - y)
+            .unwrap()
+            .call((&x, &x.slice(s![..1, ..])))
+            .unwrap();
         assert_eq!(row, &x - &x.slice(s![..1, ..]));
         for axis in [0, 1] {
             let max: Array1<f32> = jit::max().axis(axis as isize).call(&x).unwrap();
             assert_eq!(max, x.fold_axis(Axis(axis), f32::MIN, |a, b| a.max(*b)));
-            let sum: Array1<f64> = jit::sum().of_func("f64(x)").unwrap().axis(axis as isize).call(&x).unwrap();
+            let sum: Array1<f64> = jit::sum()
+                .of_func("f64(x)")
+                .unwrap()
+                .axis(axis as isize)
+                .call(&x)
+                .unwrap();
             assert_eq!(sum, x.mapv(f64::from).sum_axis(Axis(axis)));
             let arg: Array1<i64> = jit::argmax().axis(axis as isize).call(&x).unwrap();
             let first = |lane: ndarray::ArrayView1<'_, f32>| {
                 let mut best = 0;
-                lane.iter().enumerate().for_each(|(i, v)| best = if *v > lane[best] { i } else { best });
+                lane.iter()
+                    .enumerate()
+                    .for_each(|(i, v)| best = if *v > lane[best] { i } else { best });
                 best as i64
             };
             assert_eq!(arg, x.map_axis(Axis(axis), first));
@@ -66,7 +82,10 @@ fn long_and_thin() {
 fn twelve_axes() {
     let shape = [2, 1, 2, 1, 2, 3, 3, 2, 1, 2, 1, 2];
     let x = ArrayD::from_shape_fn(IxDyn(&shape), |i| (0..12).fold(0i64, |p, axis| p * 3 + i[axis] as i64));
-    let y: ArrayD<i64> = jit::zip(|x, y| x * y - 1).unwrap().call((&x, &x.t())).unwrap_or_else(|e| panic!("{e}"));
+    let y: ArrayD<i64> = jit::zip(|x, y| x * y - 1)
+        .unwrap()
+        .call((&x, &x.t()))
+        .unwrap_or_else(|e| panic!("{e}"));
     let t = x.t();
     let expected = ndarray::Zip::from(x.broadcast(y.shape()).unwrap())
         .and(t.broadcast(y.shape()).unwrap())
@@ -113,16 +132,25 @@ fn what_does_not_fit_is_refused_by_name() {
         into(&mut Array2::<f32>::zeros((4, 4))),
         "the output for `add` has shape [4, 4], but the result has [3, 4]"
     );
-    assert_eq!(into(&mut Array2::<f64>::zeros((3, 4))), "the output for `add` is f64, but the result is f32");
+    assert_eq!(
+        into(&mut Array2::<f64>::zeros((3, 4))),
+        "the output for `add` is f64, but the result is f32"
+    );
     let typed = jit::func("fn typed(x: f32) -> f32 { x }").unwrap();
     assert_eq!(
         typed.call::<ArrayD<f32>>(&array![1i32]).unwrap_err().to_string(),
         "parameter `x` of `typed` is f32, but the argument is i32"
     );
     let mean: Result<f32, Error> = jit::mean().axis(2).call(&x);
-    assert_eq!(mean.unwrap_err().to_string(), "axis 2 is out of range for `x` with 2 axes");
+    assert_eq!(
+        mean.unwrap_err().to_string(),
+        "axis 2 is out of range for `x` with 2 axes"
+    );
     let shift = jit::func("fn shift(x) { x << 1 }").unwrap().call::<ArrayD<f32>>(&x);
-    assert_eq!(shift.unwrap_err().to_string(), "`shift` of f32: `shl` does not take f32; expected integers");
+    assert_eq!(
+        shift.unwrap_err().to_string(),
+        "`shift` of f32: `shl` does not take f32; expected integers"
+    );
     let later = jit::map(|x| x.exp2()).unwrap().call::<ArrayD<f32>>(&x);
     assert_eq!(later.unwrap_err().to_string(), "`exp2` is not yet supported");
 }
@@ -137,5 +165,10 @@ fn overlaps_are_refused() {
     assert_eq!(x, array![1.0, 2.0, 3.0], "nothing was written");
     let sum = jit::sum().axis(0).keepdims(true);
     let mut one = array![4.0f32];
-    assert!(sum.call_in_place(&mut one, ()).unwrap_err().to_string().contains("overlaps the input `x`"));
+    assert!(
+        sum.call_in_place(&mut one, ())
+            .unwrap_err()
+            .to_string()
+            .contains("overlaps the input `x`")
+    );
 }

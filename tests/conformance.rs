@@ -70,7 +70,11 @@ fn bitcasts() {
             b.finish(&[y])
         })
         .collect();
-    assert_eq!(funcs.len(), 1 + 2 * 2 + 4 * 4 + 3 * 3 + 3 * 3, "bool, 8, 16, 32 and 64 bits");
+    assert_eq!(
+        funcs.len(),
+        1 + 2 * 2 + 4 * 4 + 3 * 3 + 3 * 3,
+        "bool, 8, 16, 32 and 64 bits"
+    );
     check_all(&funcs);
 }
 
@@ -106,7 +110,12 @@ fn check_all(funcs: &[Func]) {
         .filter(|func| catch_unwind(|| check(func)).is_err())
         .map(Func::name)
         .collect();
-    assert!(failed.is_empty(), "{} of {} failed: {failed:?}", failed.len(), funcs.len());
+    assert!(
+        failed.is_empty(),
+        "{} of {} failed: {failed:?}",
+        failed.len(),
+        funcs.len()
+    );
 }
 
 /// The op as a function of arrays of this dtype; `None` where it does not take it.
@@ -133,7 +142,11 @@ fn function(op: Op, dtype: Dtype) -> Option<Func> {
 fn check(func: &Func) {
     let expanded = expand(func).unwrap();
     let mut meaning = Evaluator::new(&expanded).unwrap();
-    let edges: Vec<Vec<Scalar>> = func.param_dtypes().iter().map(|&d| edges(d, func.params().len())).collect();
+    let edges: Vec<Vec<Scalar>> = func
+        .param_dtypes()
+        .iter()
+        .map(|&d| edges(d, func.params().len()))
+        .collect();
     // Operand 0 goes along the rows and operand 1 along the columns, so all their pairs meet.
     let columns = edges.get(1).map_or(5, Vec::len);
     let rows = edges[0].len();

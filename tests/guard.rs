@@ -94,7 +94,11 @@ fn check<T: Element>() {
                 assert_eq!(x.len(), count);
                 let mut out = stepped_mut(out, output_step);
                 copy.call_into(&x, &mut out).unwrap();
-                assert!(x.iter().zip(&out).all(|(x, out)| same(*x, *out)), "{} {end:?} {count}", T::DTYPE);
+                assert!(
+                    x.iter().zip(&out).all(|(x, out)| same(*x, *out)),
+                    "{} {end:?} {count}",
+                    T::DTYPE
+                );
                 select.call_into((&x, &y), &mut out).unwrap();
                 if count > 0 && output_step == 1 {
                     reduce(&min, &x);

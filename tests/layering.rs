@@ -37,7 +37,9 @@ fn no_module_imports_one_that_stands_after_it() {
 #[test]
 fn the_root_names_the_modules_in_their_order() {
     let root = include_str!("../src/lib.rs");
-    let named = root.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    let named = root
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
     let named: Vec<usize> = named.map(|name| place(name).unwrap()).collect();
     assert!(named.is_sorted(), "the `pub mod` lines of src/lib.rs");
 }
@@ -76,7 +78,12 @@ fn crate_paths(text: &str) -> Vec<String> {
 
 /// The names directly below `crate::`: one, or those of a braced list.
 fn first_names(path: &str) -> Vec<String> {
-    let name = |part: &str| part.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let name = |part: &str| {
+        part.trim()
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect::<String>()
+    };
     match path.strip_prefix('{') {
         Some(list) => list.split(',').map(name).filter(|n| !n.is_empty()).collect(),
         None => vec![name(path)],

@@ -28,7 +28,10 @@ fn stays_flat(warm: usize, cycles: usize, pages: usize) {
     let before = resident_pages();
     (0..cycles).for_each(cycle);
     let after = resident_pages();
-    assert!(after <= before + pages, "{before} pages before {cycles} cycles, {after} after");
+    assert!(
+        after <= before + pages,
+        "{before} pages before {cycles} cycles, {after} after"
+    );
 }
 
 /// Each cycle makes two kernels of at least one page of code each, so 300 that leaked would show as 600 pages.

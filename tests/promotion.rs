@@ -26,14 +26,22 @@ fn every_row_is_numpys_or_a_documented_difference() {
                 differences[i] += 1;
                 let expected = (DIFFERENCES[i].instead)(&answer);
                 if ours != expected {
-                    wrong.push(format!("{answer:?}: {ours:?}, not {expected:?} ({})", DIFFERENCES[i].why));
+                    wrong.push(format!(
+                        "{answer:?}: {ours:?}, not {expected:?} ({})",
+                        DIFFERENCES[i].why
+                    ));
                 }
             }
             None if ours == answer.numpy => {}
             None => wrong.push(format!("{answer:?}: {ours:?}")),
         }
     }
-    assert!(wrong.is_empty(), "{} differ from NumPy:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} differ from NumPy:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     for (difference, count) in DIFFERENCES.iter().zip(differences) {
         assert!(count > 0, "no row shows this difference any more: {}", difference.why);
     }
@@ -66,7 +74,10 @@ fn the_documentation_shows_the_table() {
         let cells = Dtype::ALL.iter().map(|&b| Dtype::promote(a, b).name());
         table += &row(&format!("**{a}**"), cells.collect());
     }
-    assert!(documented.contains(&table), "the documentation of `Dtype::promote` should hold\n{table}");
+    assert!(
+        documented.contains(&table),
+        "the documentation of `Dtype::promote` should hold\n{table}"
+    );
 }
 
 #[test]
@@ -75,7 +86,10 @@ fn the_table_is_what_numpy_says_today() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/promotion/generate.py");
     let has_numpy = Command::new(&python).args(["-c", "import numpy, ml_dtypes"]).output();
     if !has_numpy.is_ok_and(|output| output.status.success()) {
-        assert!(env::var_os("CI").is_none(), "`{python}` has no NumPy and ml_dtypes, which CI must have");
+        assert!(
+            env::var_os("CI").is_none(),
+            "`{python}` has no NumPy and ml_dtypes, which CI must have"
+        );
         println!("skipped: `{python}` has no NumPy and ml_dtypes");
         return;
     }
@@ -84,7 +98,12 @@ fn the_table_is_what_numpy_says_today() {
     for (live, committed) in live.lines().zip(TABLE.lines()) {
         assert_eq!(live, committed);
     }
-    assert_eq!(live.lines().count(), TABLE.lines().count(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        live.lines().count(),
+        TABLE.lines().count(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// Ops that NumPy has not, or not as one function.

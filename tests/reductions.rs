@@ -16,7 +16,9 @@ use loopweave::ir::{Builder, Dtype, Func, Kind, Literal, Op, Scalar};
 use support::{Caches, Engines, Lay, Strided, interpret};
 
 /// Around the lanes and blocks of the orders: 32 or 64 lanes, blocks of 256 and 4096.
-const SIZES: [usize; 18] = [0, 1, 2, 3, 31, 32, 33, 63, 64, 65, 127, 255, 257, 4095, 4096, 4097, 8193, 12289];
+const SIZES: [usize; 18] = [
+    0, 1, 2, 3, 31, 32, 33, 63, 64, 65, 127, 255, 257, 4095, 4096, 4097, 8193, 12289,
+];
 
 #[test]
 fn sum() {
@@ -105,8 +107,14 @@ fn nothing_is_refused_where_there_is_no_identity() {
         let graph = graph(named.into(), Dtype::F32, 2, &[-1], false);
         let error = bind(&graph, &[&[3, 0]]).unwrap_err();
         let name = named.name();
-        assert_eq!(error.to_string(), format!("`{name}` over axis 1 of `x` [3, 0] has no elements"));
-        assert!(bind(&graph, &[&[0, 0]]).is_ok(), "no result, so nothing is asked of an empty row");
+        assert_eq!(
+            error.to_string(),
+            format!("`{name}` over axis 1 of `x` [3, 0] has no elements")
+        );
+        assert!(
+            bind(&graph, &[&[0, 0]]).is_ok(),
+            "no result, so nothing is asked of an empty row"
+        );
     }
 }
 
@@ -116,9 +124,20 @@ fn no_axes_and_kept_axes() {
         let x = |position| Scalar::from(position as f32 - 3.0);
         let input = || [Strided::new(Dtype::F32, &[4, 3], Lay::Contiguous, x)];
         let elements = input()[0].scalars();
-        let each: Vec<Scalar> = elements.iter().map(|e| reference(named, Dtype::F32, &[*e]).unwrap()).collect();
-        check(&graph(named.into(), Dtype::F32, 2, &[], false), &input(), each, "no axes");
-        let rows: Vec<Scalar> = elements.chunks(3).map(|row| reference(named, Dtype::F32, row).unwrap()).collect();
+        let each: Vec<Scalar> = elements
+            .iter()
+            .map(|e| reference(named, Dtype::F32, &[*e]).unwrap())
+            .collect();
+        check(
+            &graph(named.into(), Dtype::F32, 2, &[], false),
+            &input(),
+            each,
+            "no axes",
+        );
+        let rows: Vec<Scalar> = elements
+            .chunks(3)
+            .map(|row| reference(named, Dtype::F32, row).unwrap())
+            .collect();
         let keepdims = graph(named.into(), Dtype::F32, 2, &[-1], true);
         assert_eq!(bind(&keepdims, &[&[4, 3]]).unwrap()[keepdims.outputs[0].1][..], [4, 1]);
         check(&keepdims, &input(), rows, "keepdims");
@@ -131,9 +150,12 @@ fn named(named: Named) {
         .into_iter()
         .filter(|&dtype| {
             let meaning = || {
-                meaning(named.into(), dtype, |rng| element(named, dtype, rng), |elements| {
-                    reference(named, dtype, elements)
-                });
+                meaning(
+                    named.into(),
+                    dtype,
+                    |rng| element(named, dtype, rng),
+                    |elements| reference(named, dtype, elements),
+                );
             };
             // Where no order rounds, all orders give what the reference gave.
             let rounds = dtype.is_float() && matches!(named, Named::Sum | Named::Prod | Named::Mean);
@@ -191,7 +213,10 @@ fn meaning(
         let mut rng = Rng::new(shape.iter().sum::<usize>() as u64);
         let values: Vec<Scalar> = (0..shape.iter().product()).map(|_| element(&mut rng)).collect();
         let input = [Strided::new(dtype, shape, lay, |position| values[position])];
-        let expected: Option<Vec<Scalar>> = groups(&input[0].scalars(), shape, axes).iter().map(|g| reference(g)).collect();
+        let expected: Option<Vec<Scalar>> = groups(&input[0].scalars(), shape, axes)
+            .iter()
+            .map(|g| reference(g))
+            .collect();
         if let Some(expected) = expected {
             engines.check(&input, &[expected], case);
         }
@@ -289,7 +314,11 @@ fn element(named: Named, dtype: Dtype, rng: &mut Rng) -> Scalar {
         _ => {
             // A NaN decides, so it is rare.
             let value = rng.value(dtype);
-            if value.is_nan() && !rng.one_in(20) { Scalar::from_bits(dtype, 0) } else { value }
+            if value.is_nan() && !rng.one_in(20) {
+                Scalar::from_bits(dtype, 0)
+            } else {
+                value
+            }
         }
     }
 }
@@ -312,7 +341,11 @@ fn reference(named: Named, dtype: Dtype, elements: &[Scalar]) -> Option<Scalar> 
     }
     let widened = |start: i128, fold: fn(i128, i128) -> i128| {
         let total = elements.iter().fold(start, |t, e| fold(t, e.as_i128()) as u64 as i128);
-        let wide = if dtype.kind() == Kind::Unsigned { Dtype::U64 } else { Dtype::I64 };
+        let wide = if dtype.kind() == Kind::Unsigned {
+            Dtype::U64
+        } else {
+            Dtype::I64
+        };
         Scalar::from_i128(wide, total)
     };
     let float_sum = || elements.iter().map(|e| e.as_f64()).reduce(|a, b| a + b).unwrap_or(0.0);

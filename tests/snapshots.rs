@@ -24,7 +24,11 @@ fn every_case_at_every_stage() {
         let mut stages = explain(path, &args, "x86-64", "func,graph,plan,nest");
         for stage in code.split(',') {
             let [first, second] = TARGETS.map(|target| explain(path, &args, target, stage));
-            let shown = if first == second { format!("as for {}\n", TARGETS[0]) } else { second };
+            let shown = if first == second {
+                format!("as for {}\n", TARGETS[0])
+            } else {
+                second
+            };
             stages += &format!("\n== {stage}, {} ==\n{first}", TARGETS[0]);
             stages += &format!("\n== {stage}, {} ==\n{shown}", TARGETS[1]);
         }
@@ -66,7 +70,10 @@ fn directive<'t>(text: &'t str, name: &str) -> Option<&'t str> {
 /// What the command prints for these stages.
 fn explain(path: &Path, args: &[&str], target: &str, stages: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loopweave"));
-    command.arg("explain").arg(path).args(["--target", target, "--emit", stages]);
+    command
+        .arg("explain")
+        .arg(path)
+        .args(["--target", target, "--emit", stages]);
     command.args(args.iter().flat_map(|arg| ["-a", arg]));
     let output = command.output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);

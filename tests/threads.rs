@@ -35,7 +35,11 @@ fn same_bits(name: &str, kernel: &Kernel, args: &[&ArrayD<f32>]) {
             }
         }
         let parallel = kernel.report().to_string().contains("parallel");
-        assert!(count == 1 || parallel, "{name} is too small for {count} threads:\n{}", kernel.report());
+        assert!(
+            count == 1 || parallel,
+            "{name} is too small for {count} threads:\n{}",
+            kernel.report()
+        );
     }
 }
 
@@ -59,7 +63,13 @@ fn maps() {
 #[test]
 fn reductions() {
     let sum = jit::sum();
-    for shape in [&[2_000_003][..], &[3, 700_001], &[700_001, 3], &[1500, 1500], &[20, 300, 400]] {
+    for shape in [
+        &[2_000_003][..],
+        &[3, 700_001],
+        &[700_001, 3],
+        &[1500, 1500],
+        &[20, 300, 400],
+    ] {
         let x = noise(shape);
         same_bits(&format!("sum of all of {shape:?}"), &sum, &[&x]);
         for axis in 0..shape.len() as isize {

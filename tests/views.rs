@@ -125,7 +125,8 @@ fn random_view(shape: &[usize], seed: u64) {
                 shown.extend([(None, vec![0]), (Some(axis), (0..extent).collect())]);
             }
             _ => {
-                let bound = |rng: &mut Rng| (!rng.one_in(3)).then(|| rng.below(3 * extent + 3) as i64 - extent as i64 - 1);
+                let bound =
+                    |rng: &mut Rng| (!rng.one_in(3)).then(|| rng.below(3 * extent + 3) as i64 - extent as i64 - 1);
                 let (start, stop) = (bound(&mut rng), bound(&mut rng));
                 let step = *rng.pick(&[1, 1, 2, 3, -1, -2, -3]);
                 slices.push(Slice::Range { start, stop, step });
@@ -154,7 +155,13 @@ fn random_view(shape: &[usize], seed: u64) {
     let input = Strided::general(
         Dtype::I32,
         shape,
-        &vec![AxisLay { step: 1, broadcast: false }; shape.len()],
+        &vec![
+            AxisLay {
+                step: 1,
+                broadcast: false
+            };
+            shape.len()
+        ],
         &permutation(&mut rng, shape.len()),
         |position| Scalar::from(position as i32),
     );

@@ -98,7 +98,13 @@ impl Strided {
     pub(crate) fn new(dtype: Dtype, shape: &[usize], lay: Lay, value: impl Fn(usize) -> Scalar) -> Strided {
         let rank = shape.len();
         let mut axes: Vec<usize> = (0..rank).collect();
-        let mut lays = vec![AxisLay { step: 1, broadcast: false }; rank];
+        let mut lays = vec![
+            AxisLay {
+                step: 1,
+                broadcast: false
+            };
+            rank
+        ];
         match lay {
             Lay::Contiguous => {}
             Lay::Strided => lays.iter_mut().for_each(|l| l.step = 3),
@@ -181,7 +187,12 @@ impl Strided {
         let size = self.dtype().size();
         let first = self.arg().view().pointer().addr();
         Buffer {
-            bytes: self.base.scalars().iter().flat_map(|s| s.bits().to_le_bytes()[..size].to_vec()).collect(),
+            bytes: self
+                .base
+                .scalars()
+                .iter()
+                .flat_map(|s| s.bits().to_le_bytes()[..size].to_vec())
+                .collect(),
             origin: first.saturating_sub(self.base.view().pointer().addr()),
         }
     }
@@ -199,7 +210,10 @@ impl Strided {
 
     fn arrange<'a, T>(&self, mut view: ArrayViewD<'a, T>) -> ArrayViewD<'a, T> {
         for (axis, &(start, step)) in self.slices.iter().enumerate() {
-            view.slice_axis_inplace(Axis(axis), Slice::new(start.min(view.len_of(Axis(axis)) as isize), None, step));
+            view.slice_axis_inplace(
+                Axis(axis),
+                Slice::new(start.min(view.len_of(Axis(axis)) as isize), None, step),
+            );
         }
         view.permuted_axes(&self.axes[..])
     }

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
-    AbiParam, Block, BlockArg, FuncRef, InstBuilder, MemFlagsData, Signature, StackSlotData, StackSlotKind, Type, Value,
-    types,
+    AbiParam, Block, BlockArg, FuncRef, InstBuilder, MemFlagsData, Signature, StackSlotData, StackSlotKind, Type,
+    Value, types,
 };
 use cranelift_frontend::FunctionBuilder;
 use cranelift_module::{FuncId, Linkage, Module};
@@ -135,7 +135,9 @@ impl<'a> Emitter<'a> {
     /// Goes to one of two blocks.
     pub(super) fn branch(&mut self, condition: Value, then: (Block, &[Value]), otherwise: (Block, &[Value])) {
         let (then_args, else_args) = (block_args(then.1), block_args(otherwise.1));
-        self.b.ins().brif(condition, then.0, &then_args, otherwise.0, &else_args);
+        self.b
+            .ins()
+            .brif(condition, then.0, &then_args, otherwise.0, &else_args);
     }
 
     /// `start < end` as signed numbers.
@@ -233,7 +235,12 @@ impl<'a> Emitter<'a> {
     }
 
     /// A call of a libm function on floats of one type.
-    pub(super) fn call_library(&mut self, name: &'static str, dtype: Dtype, args: &[Value]) -> Result<Value, CodegenError> {
+    pub(super) fn call_library(
+        &mut self,
+        name: &'static str,
+        dtype: Dtype,
+        args: &[Value],
+    ) -> Result<Value, CodegenError> {
         let func = match self.library.get(name) {
             Some(&func) => func,
             None => {

@@ -74,19 +74,16 @@ struct Emitted {
 /// # Errors
 /// A nest with ops that are not basic or types that are missing, which no lowering makes; a frame too large for a thread's
 /// stack; and whatever the code generator or the module refuses.
-pub fn define(
-    module: &mut dyn Module,
-    nest: &Nest,
-    target: &Target,
-    symbol: &str,
-) -> Result<KernelIds, CodegenError> {
+pub fn define(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> Result<KernelIds, CodegenError> {
     let start = Instant::now();
     let mut functions = emit(module, nest, target, symbol)?;
     let emit = start.elapsed();
     let mut size = 0;
     for Emitted { id, symbol, context } in &mut functions {
         module.define_function(*id, context).map_err(|e| failed(symbol, e))?;
-        size += context.compiled_code().map_or(0, |code| code.code_info().total_size as usize);
+        size += context
+            .compiled_code()
+            .map_or(0, |code| code.code_info().total_size as usize);
     }
     let id = |i: usize| functions.get(i).map(|f| f.id);
     Ok(KernelIds {
@@ -130,7 +127,9 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
             let pointers = e.pointers();
             let outer: Vec<usize> = nest.outer().map(|a| a.index()).collect();
             let outer: Vec<(usize, Value)> = outer.iter().map(|&axis| (axis, e.extent(axis))).collect();
-            e.outer_loops(&outer, &pointers, &mut |e, pointers| e.map_leaf(map, loads, stores, pointers))
+            e.outer_loops(&outer, &pointers, &mut |e, pointers| {
+                e.map_leaf(map, loads, stores, pointers)
+            })
         }
         Leaf::Reduce(reduce) => e.reduction(reduce),
     })?;
