@@ -18,7 +18,6 @@ use super::value::scalar_type;
 use crate::codegen::CodegenError;
 use crate::codegen::abi::{self, Abi};
 use crate::nest::Nest;
-use crate::target::Target;
 
 /// The type of pointers, extents and indices.
 pub(super) const WORD: Type = types::I64;
@@ -30,7 +29,6 @@ pub(super) type Carried = SmallVec<[Value; 8]>;
 pub(super) struct Emitter<'a> {
     pub(super) b: FunctionBuilder<'a>,
     pub(super) nest: &'a Nest,
-    pub(super) target: &'a Target,
     module: &'a mut dyn Module,
     abi: Abi,
     /// The pointer to the argument block.
@@ -38,14 +36,12 @@ pub(super) struct Emitter<'a> {
     library: HashMap<&'static str, FuncRef>,
 }
 
+/// Emits a leaf, given the pointers of all operands at the indices of the loops around it.
+type LeafEmitter<'l, 'a> = dyn FnMut(&mut Emitter<'a>, &[Value]) -> Result<(), CodegenError> + 'l;
+
 impl<'a> Emitter<'a> {
     /// An emitter at the beginning of a function that takes an argument block.
-    pub(super) fn new(
-        mut b: FunctionBuilder<'a>,
-        nest: &'a Nest,
-        target: &'a Target,
-        module: &'a mut dyn Module,
-    ) -> Emitter<'a> {
+    pub(super) fn new(mut b: FunctionBuilder<'a>, nest: &'a Nest, module: &'a mut dyn Module) -> Emitter<'a> {
         let entry = b.create_block();
         b.append_block_params_for_function_params(entry);
         b.switch_to_block(entry);
@@ -53,7 +49,6 @@ impl<'a> Emitter<'a> {
         Emitter {
             b,
             nest,
-            target,
             module,
             abi: Abi::of(nest),
             args,
@@ -209,7 +204,7 @@ impl<'a> Emitter<'a> {
         &mut self,
         axes: &[(usize, Value)],
         pointers: &[Value],
-        leaf: &mut dyn FnMut(&mut Self, &[Value]) -> Result<(), CodegenError>,
+        leaf: &mut LeafEmitter<'_, 'a>,
     ) -> Result<(), CodegenError> {
         let Some((&(axis, end), inner)) = axes.split_first() else {
             return leaf(self, pointers);

@@ -130,7 +130,7 @@ impl Emitter<'_> {
         self.jump(total, &values);
 
         self.b.switch_to_block(total);
-        let mut values = Self::as_scalars(r, &self.b.block_params(total).to_vec());
+        let mut values = Self::as_scalars(r, self.b.block_params(total));
         if let (true, Some(init)) = (r.reduce.apply_init, &r.reduce.init) {
             let init = self.initial(init, 1);
             values = self.combine(r, &init, &values)?;

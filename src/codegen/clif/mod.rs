@@ -74,9 +74,9 @@ struct Emitted {
 /// # Errors
 /// A nest with ops that are not basic or types that are missing, which no lowering makes; a frame too large for a thread's
 /// stack; and whatever the code generator or the module refuses.
-pub fn define(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> Result<KernelIds, CodegenError> {
+pub fn define(module: &mut dyn Module, nest: &Nest, symbol: &str) -> Result<KernelIds, CodegenError> {
     let start = Instant::now();
-    let mut functions = emit(module, nest, target, symbol)?;
+    let mut functions = emit(module, nest, symbol)?;
     let emit = start.elapsed();
     let mut size = 0;
     for Emitted { id, symbol, context } in &mut functions {
@@ -104,7 +104,7 @@ pub fn print(nest: &Nest, target: &Target, form: Form) -> Result<String, Codegen
     let builder = ObjectBuilder::new(isa, "print", default_libcall_names()).map_err(|e| failed("print", e))?;
     let mut module = ObjectModule::new(builder);
     let mut text = String::new();
-    for mut function in emit(&mut module, nest, target, "kernel")? {
+    for mut function in emit(&mut module, nest, "kernel")? {
         if form == Form::Ir {
             text += &format!("; {}\n{}\n", function.symbol, function.context.func);
             continue;
@@ -120,9 +120,9 @@ pub fn print(nest: &Nest, target: &Target, form: Form) -> Result<String, Codegen
 }
 
 /// Emits the functions of a nest: `main`, then those of a reduction.
-fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> Result<Vec<Emitted>, CodegenError> {
+fn emit(module: &mut dyn Module, nest: &Nest, symbol: &str) -> Result<Vec<Emitted>, CodegenError> {
     let nest = &lower_storage(nest)?;
-    let main = function(module, nest, target, symbol.to_owned(), |e| match &nest.leaf {
+    let main = function(module, nest, symbol.to_owned(), |e| match &nest.leaf {
         Leaf::Map { map, loads, stores } => {
             let pointers = e.pointers();
             let outer: Vec<usize> = nest.outer().map(|a| a.index()).collect();
@@ -138,7 +138,7 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
         let main = functions[0].id;
         for (name, mode) in [("blocks", abi::MODE_BLOCKS), ("finish", abi::MODE_FINISH)] {
             let symbol = format!("{symbol}_{name}");
-            functions.push(function(module, nest, target, symbol, |e| {
+            functions.push(function(module, nest, symbol, |e| {
                 e.call_in_mode(main, mode);
                 Ok(())
             })?);
@@ -170,7 +170,6 @@ fn lower_storage(nest: &Nest) -> Result<Nest, CodegenError> {
 fn function(
     module: &mut dyn Module,
     nest: &Nest,
-    target: &Target,
     symbol: String,
     emit: impl FnOnce(&mut Emitter<'_>) -> Result<(), CodegenError>,
 ) -> Result<Emitted, CodegenError> {
@@ -181,7 +180,7 @@ fn function(
         .map_err(|e| failed(&symbol, e))?;
     let mut frontend = FunctionBuilderContext::new();
     let builder = FunctionBuilder::new(&mut context.func, &mut frontend);
-    let mut emitter = Emitter::new(builder, nest, target, module);
+    let mut emitter = Emitter::new(builder, nest, module);
     emit(&mut emitter)?;
     emitter.finish();
     Ok(Emitted { id, symbol, context })
