@@ -118,11 +118,8 @@ fn layouts(operands: usize, first: Layout, output: Layout) -> Vec<Layout> {
 
 #[test]
 fn every_basic_op_in_every_layout() {
-    let sizes: Vec<Vec<usize>> = (0..=67)
-        .step_by(3)
-        .chain([1, 2, 4, 5, 16, 64, 1000])
-        .map(|n| vec![n])
-        .collect();
+    // Nothing, tails alone, whole vectors, and each beside the others; `guard.rs` has every size for loads and stores.
+    let sizes = [0, 1, 3, 5, 16, 33, 67, 200].map(|n| vec![n]);
     for (op, dtypes) in basic_ops() {
         let func = unary(op, &dtypes);
         for first in Layout::ALL {

@@ -93,7 +93,7 @@ fn check<T: Element>() {
                 let (x, y) = (stepped(x, input_step), stepped(y, 1));
                 assert_eq!(x.len(), count);
                 let mut out = stepped_mut(out, output_step);
-                copy.call_into(&x, &mut out).unwrap();
+                copy.call_into(x, &mut out).unwrap();
                 assert!(
                     x.iter().zip(&out).all(|(x, out)| same(*x, *out)),
                     "{} {end:?} {count}",

@@ -282,7 +282,8 @@ impl<'a> Walk<'a> {
             let children = self.children(node, path);
             let pending = children.iter().filter(|child| !self.known.contains_key(child));
             let before = stack.len();
-            stack.extend(pending.cloned());
+            // The last one pushed is the first one computed.
+            stack.extend(pending.rev().copied());
             if stack.len() > before {
                 continue;
             }
