@@ -363,13 +363,6 @@ impl<A: Arg, const N: usize> Args for [A; N] {
     }
 }
 
-/// Several views gathered at run time.
-impl Args for [View<'_>] {
-    fn views(&self) -> SmallVec<[View<'_>; 4]> {
-        self.iter().cloned().collect()
-    }
-}
-
 impl Args for () {
     fn views(&self) -> SmallVec<[View<'_>; 4]> {
         SmallVec::new()
