@@ -14,7 +14,7 @@ use loopweave_ir::{Dtype, Scalar};
 
 /// How an operand lies along the axes of its nest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
+pub(crate) enum Layout {
     Contiguous,
     Strided,
     Reversed,
@@ -23,9 +23,9 @@ pub enum Layout {
 }
 
 impl Layout {
-    pub const ALL: [Layout; 4] = [Layout::Contiguous, Layout::Strided, Layout::Reversed, Layout::Broadcast];
+    pub(crate) const ALL: [Layout; 4] = [Layout::Contiguous, Layout::Strided, Layout::Reversed, Layout::Broadcast];
 
-    pub fn stride(self) -> Stride {
+    pub(crate) fn stride(self) -> Stride {
         match self {
             Layout::Contiguous => Stride::Unit,
             Layout::Broadcast => Stride::Zero,
@@ -35,7 +35,7 @@ impl Layout {
 }
 
 /// An operand of a test's nest.
-pub fn operand(dtype: Dtype, role: Role, layout: Layout) -> Operand {
+pub(crate) fn operand(dtype: Dtype, role: Role, layout: Layout) -> Operand {
     Operand {
         name: String::from("x"),
         dtype,
@@ -45,7 +45,7 @@ pub fn operand(dtype: Dtype, role: Role, layout: Layout) -> Operand {
 }
 
 /// An axis of a test's nest.
-pub fn axis(role: AxisRole) -> Axis {
+pub(crate) fn axis(role: AxisRole) -> Axis {
     Axis {
         name: String::from("i"),
         role,
@@ -53,7 +53,7 @@ pub fn axis(role: AxisRole) -> Axis {
 }
 
 /// One operand's buffer and how the nest walks it. `axes` tells along which axes it has an extent.
-pub fn bind(dtype: Dtype, layout: Layout, extents: &[usize], axes: &[bool]) -> (Bound, usize) {
+pub(crate) fn bind(dtype: Dtype, layout: Layout, extents: &[usize], axes: &[bool]) -> (Bound, usize) {
     let size = dtype.size() as isize;
     let vector = extents.len() - 1;
     let mut strides = vec![0isize; extents.len()];
@@ -90,14 +90,14 @@ pub fn bind(dtype: Dtype, layout: Layout, extents: &[usize], axes: &[bool]) -> (
 }
 
 /// A buffer between two pages that no access may touch, flush with one of them.
-pub struct Guarded {
+pub(crate) struct Guarded {
     memory: region::Allocation,
     start: usize,
     len: usize,
 }
 
 impl Guarded {
-    pub fn new(bytes: &[u8], at_end: bool) -> Guarded {
+    pub(crate) fn new(bytes: &[u8], at_end: bool) -> Guarded {
         let page = region::page::size();
         let inside = bytes.len().next_multiple_of(page);
         let mut memory = region::alloc(inside + 2 * page, region::Protection::NONE).unwrap();
@@ -130,14 +130,14 @@ impl Guarded {
 
 /// Which functions compute a reduction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Via {
+pub(crate) enum Via {
     Main,
     /// `blocks` twice, then `finish`; for nests without outer axes.
     Parts,
 }
 
 /// The outputs of a nest by its machine code, from these buffers.
-pub fn run(nest: &Nest, code: &JitCode, binding: &Binding, buffers: &[Buffer], at_end: bool, via: Via) -> Vec<Vec<u8>> {
+pub(crate) fn run(nest: &Nest, code: &JitCode, binding: &Binding, buffers: &[Buffer], at_end: bool, via: Via) -> Vec<Vec<u8>> {
     let abi = Abi::of(nest);
     let mut guarded: Vec<Guarded> = buffers.iter().map(|b| Guarded::new(&b.bytes, at_end)).collect();
     let n = binding.reduced_len(nest);
@@ -183,7 +183,7 @@ pub fn run(nest: &Nest, code: &JitCode, binding: &Binding, buffers: &[Buffer], a
 }
 
 /// Compares the machine code of a nest with the interpreter on these buffers, element by element.
-pub fn compare(nest: &Nest, code: &JitCode, binding: &Binding, buffers: &[Buffer], via: &[Via], what: &str) {
+pub(crate) fn compare(nest: &Nest, code: &JitCode, binding: &Binding, buffers: &[Buffer], via: &[Via], what: &str) {
     let mut expected = buffers.to_vec();
     interp::run(nest, binding, &mut expected).unwrap();
     for &via in via {
@@ -212,7 +212,7 @@ fn scalar(dtype: Dtype, bytes: &[u8]) -> Scalar {
 }
 
 /// The bytes of `count` elements, as `value` gives them.
-pub fn fill(dtype: Dtype, bytes: usize, mut value: impl FnMut(usize) -> Scalar) -> Vec<u8> {
+pub(crate) fn fill(dtype: Dtype, bytes: usize, mut value: impl FnMut(usize) -> Scalar) -> Vec<u8> {
     (0..bytes / dtype.size())
         .flat_map(|i| value(i).bits().to_le_bytes()[..dtype.size()].to_vec())
         .collect()
