@@ -1,5 +1,7 @@
 //! Layouts, broadcasting, slicing, building and binding: tables against NumPy's rules.
 
+#![allow(clippy::type_complexity, reason = "the tables are read as rows")]
+
 use loopweave::graph::bind::{bind, layout};
 use loopweave::graph::build::{GraphBuilder, ReduceWith};
 use loopweave::graph::{Dim, Graph, GraphError, Named, NodeId, Reduction, Slice};

@@ -1,5 +1,6 @@
 //! Runs a nest both as machine code and by the interpreter, on buffers that end at pages no code may touch.
 
+#![allow(dead_code, reason = "each test binary uses its own part of the harness")]
 #![allow(unreachable_pub, reason = "each test binary uses its own part of the harness")]
 #![allow(
     unsafe_code,
@@ -137,7 +138,14 @@ pub(crate) enum Via {
 }
 
 /// The outputs of a nest by its machine code, from these buffers.
-pub(crate) fn run(nest: &Nest, code: &JitCode, binding: &Binding, buffers: &[Buffer], at_end: bool, via: Via) -> Vec<Vec<u8>> {
+pub(crate) fn run(
+    nest: &Nest,
+    code: &JitCode,
+    binding: &Binding,
+    buffers: &[Buffer],
+    at_end: bool,
+    via: Via,
+) -> Vec<Vec<u8>> {
     let abi = Abi::of(nest);
     let mut guarded: Vec<Guarded> = buffers.iter().map(|b| Guarded::new(&b.bytes, at_end)).collect();
     let n = binding.reduced_len(nest);
