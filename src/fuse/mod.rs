@@ -1,6 +1,6 @@
 //! The fusion plan: which nodes of a graph become one loop nest, and why.
 //!
-//! In: a typed [`Graph`]. Out: a [`Plan`]: groups in the order in which they run, and a [`Decision`] for each edge along
+//! In: a typed [`Graph`](crate::graph::Graph). Out: a [`Plan`]: groups in the order in which they run, and a [`Decision`] for each edge along
 //! which a merge was made or refused. The only module that fuses; it knows no target.
 //!
 //! Invariants: every node that is not an input, a constant or a view belongs to exactly one group (a map that was

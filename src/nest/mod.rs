@@ -12,8 +12,8 @@
 //! It is part of the nest, so that every target, vector width and thread count gives the same bits. The elements that go into
 //! one result stand in C order of the reduced axes, `e[0] … e[n-1]`; [`Order`] says how they are combined:
 //!
-//! - [`Order::Lanes`]: blocks of `block` elements. In a block of m elements, lane j (j < lanes) folds e[j], e[j + lanes],
-//!   e[j + 2·lanes] … from left to right; then, for h = lanes/2, lanes/4 … 1, each lane i < h with i + h < m takes
+//! - [`Order::Lanes`]: blocks of `block` elements. In a block of m elements, lane j (j < lanes) folds `e[j]`,
+//!   `e[j + lanes]`, `e[j + 2·lanes]` … from left to right; then, for h = lanes/2, lanes/4 … 1, each lane i < h with i + h < m takes
 //!   `combine(lane[i], lane[i + h])`. Lane 0 is the block's value.
 //! - [`Order::Chain`]: blocks of `block` elements, each folded from left to right.
 //!
