@@ -70,7 +70,10 @@ fn stages(criterion: &mut Criterion) {
     let nest = &scheduled[0].nest;
     let compile = || JitCode::compile(nest, &options.target).expect("a supported nest");
     for (name, stage) in [
-        ("emit", (|t| t.emit) as fn(loopweave::codegen::jit::CompileTimes) -> Duration),
+        (
+            "emit",
+            (|t| t.emit) as fn(loopweave::codegen::jit::CompileTimes) -> Duration,
+        ),
         ("cranelift", |t| t.compile),
         ("load", |t| t.load),
     ] {
@@ -88,7 +91,11 @@ fn stages(criterion: &mut Criterion) {
 
 fn graph(func: &Func) -> Graph {
     let mut builder = GraphBuilder::new("chain");
-    let inputs: Vec<_> = func.params().iter().map(|p| builder.input(&p.name, Dtype::F32, 1)).collect();
+    let inputs: Vec<_> = func
+        .params()
+        .iter()
+        .map(|p| builder.input(&p.name, Dtype::F32, 1))
+        .collect();
     let out = builder.map(func, &inputs).expect("a typed function");
     builder.output("out", out);
     builder.finish().expect("a whole graph")

@@ -30,7 +30,9 @@ fn main() {
         once(|| for_each(&threads, 2, |_| {}))
     }));
     println!("an empty loop of two parts: {busy:.0} ns back to back, {asleep:.0} ns after a pause\n");
-    println!("| kernel | elements | estimate ns | serial ns | 2 parts | 4 parts | 8 parts | 2 after a pause | the model |");
+    println!(
+        "| kernel | elements | estimate ns | serial ns | 2 parts | 4 parts | 8 parts | 2 after a pause | the model |"
+    );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for text in ["a + b", "exp(a)"] {
         for log2 in 12..=20 {
@@ -42,7 +44,11 @@ fn main() {
 fn row(text: &str, n: usize, threads: &Threads) {
     let func = text.into_func().expect("an expression");
     let mut builder = GraphBuilder::new("kernel");
-    let inputs: Vec<_> = func.params().iter().map(|p| builder.input(&p.name, Dtype::F32, 1)).collect();
+    let inputs: Vec<_> = func
+        .params()
+        .iter()
+        .map(|p| builder.input(&p.name, Dtype::F32, 1))
+        .collect();
     let out = builder.map(&func, &inputs).expect("a typed function");
     builder.output("out", out);
     let options = Options::native().expect("a supported host");
@@ -59,7 +65,11 @@ fn row(text: &str, n: usize, threads: &Threads) {
         code,
     });
     let mut out = out.view_mut();
-    let bytes: Vec<_> = layouts.iter().chain([out.layout()]).map(|l| byte_range(l, size_of::<f32>())).collect();
+    let bytes: Vec<_> = layouts
+        .iter()
+        .chain([out.layout()])
+        .map(|l| byte_range(l, size_of::<f32>()))
+        .collect();
     let mut regions: Vec<Region<'_>> = views.iter().map(Region::read).collect();
     regions.push(Region::write(&mut out));
     let launch = |split| Launch::new(Arc::clone(&kernel), &scheduled, split, &bytes).expect("a verified nest");
