@@ -11,9 +11,9 @@ use loopweave::jit::{self, Kernel};
 use ndarray::{Array2, ArrayView2};
 
 /// One kernel at one size.
-pub struct Case {
+pub(crate) struct Case {
     /// Bytes read and written, each array once.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
     /// On one thread and on two.
     ours: [Kernel; 2],
     run: Box<dyn FnMut(Side<'_>)>,
@@ -27,28 +27,28 @@ enum Side<'a> {
 
 impl Case {
     /// Our kernel, on one or two threads.
-    pub fn ours(&mut self, threads: usize) {
+    pub(crate) fn ours(&mut self, threads: usize) {
         (self.run)(Side::Ours(&self.ours[threads - 1]));
     }
 
     /// The plain loop.
-    pub fn plain(&mut self) {
+    pub(crate) fn plain(&mut self) {
         (self.run)(Side::Plain);
     }
 }
 
 /// A kernel's name and its cases.
-pub struct Row {
+pub(crate) struct Row {
     /// The name.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The case of a number of elements, which for matrices is a square.
-    pub case: fn(usize) -> Case,
+    pub(crate) case: fn(usize) -> Case,
     /// Whether the arrays are matrices, measured at 2048² alone.
-    pub matrix: bool,
+    pub(crate) matrix: bool,
 }
 
 /// Every row.
-pub const ROWS: [Row; 12] = [
+pub(crate) const ROWS: [Row; 12] = [
     vector("add", add),
     vector("axpy", axpy),
     vector("chain", chain),
@@ -64,12 +64,12 @@ pub const ROWS: [Row; 12] = [
 ];
 
 /// The sizes of vector rows, with the names the benchmarks give them.
-pub const SIZES: [(&str, usize); 4] = [("1k", 1 << 10), ("64k", 1 << 16), ("1M", 1 << 20), ("16M", 1 << 24)];
+pub(crate) const SIZES: [(&str, usize); 4] = [("1k", 1 << 10), ("64k", 1 << 16), ("1M", 1 << 20), ("16M", 1 << 24)];
 /// The size of matrix rows.
-pub const MATRIX: (&str, usize) = ("2048x2048", 2048 * 2048);
+pub(crate) const MATRIX: (&str, usize) = ("2048x2048", 2048 * 2048);
 
 /// The sizes of a row.
-pub fn sizes(row: &Row) -> &'static [(&'static str, usize)] {
+pub(crate) fn sizes(row: &Row) -> &'static [(&'static str, usize)] {
     if row.matrix { &[MATRIX] } else { &SIZES }
 }
 

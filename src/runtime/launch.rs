@@ -176,7 +176,7 @@ impl Launch {
     /// calling module, which binds again for every layout.
     pub fn run(&self, operands: &[Region<'_>], threads: &Threads) {
         assert_eq!(operands.len(), self.reach.len(), "one region per operand");
-        let mut words = self.template.clone();
+        let mut words = Words::from_slice(&self.template);
         for (i, region) in operands.iter().enumerate() {
             let reach = &self.reach[i];
             assert!(
@@ -200,7 +200,7 @@ impl Launch {
                 let (axis, extent) = (axis.index(), self.binding.extents[axis.index()]);
                 for_each(threads, extent.div_ceil(grain), |i| {
                     let start = i * grain;
-                    let mut words = words.clone();
+                    let mut words = Words::from_slice(&words);
                     self.narrow(&mut words, axis, start, grain.min(extent - start));
                     self.part(words);
                 });
@@ -233,7 +233,7 @@ impl Launch {
         let step = if axis + 2 >= axes { size } else { 1 };
         let extent = words[self.abi.extent(axis)] as usize;
         for start in (0..extent).step_by(step) {
-            let mut words = words.clone();
+            let mut words = Words::from_slice(&words);
             self.narrow(&mut words, axis, start, step.min(extent - start));
             if axis + 1 < axes {
                 self.tiles(&words, axis + 1, size);
@@ -261,7 +261,7 @@ impl Launch {
         let rounds: usize = outer.iter().map(|&a| self.binding.extents[a]).product();
         with_scratch(self.scratch_bytes(self.binding.extents[vector]), |scratch| {
             for round in 0..rounds {
-                let mut words = words.clone();
+                let mut words = Words::from_slice(&words);
                 words[Abi::SCRATCH] = scratch.expose_provenance() as u64;
                 let mut rest = round;
                 for &axis in outer.iter().rev() {
@@ -270,7 +270,7 @@ impl Launch {
                     rest /= extent;
                 }
                 for_each(threads, count.div_ceil(grain), |i| {
-                    let mut words = words.clone();
+                    let mut words = Words::from_slice(&words);
                     words[Abi::FIRST_BLOCK] = (i * grain) as u64;
                     words[Abi::LAST_BLOCK] = ((i + 1) * grain).min(count) as u64;
                     // SAFETY: as in `part`; the parts write disjoint blocks of scratch, and read the operands.
