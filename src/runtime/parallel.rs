@@ -4,11 +4,11 @@
 //!
 //! # The cost model
 //!
-//! The estimate of a call on one thread is `max(bytes / 16 GB/s, flops / 8 G/s)`: the bandwidth of one core out of cache,
-//! and 128-bit arithmetic at two to four lanes with some stalls. Waking a sleeping pool costs 5 to 20 µs, so a call is split
-//! only where the estimate is above [`SPLIT_NS`], and into parts of at least [`PART_NS`]. Both constants were found by timing
-//! `add` and `exp` on 16k to 256k elements with the split forced on and off (`cargo bench --bench kernels -- split`); being
-//! off by a factor of two costs a few percent near the threshold and nothing elsewhere.
+//! The estimate of a call on one thread is `max(bytes / 48 GB/s, flops / 32 G/s)`: the rate of a core between its second-level
+//! cache (86 GB/s) and memory (10 to 20), and that of 128-bit arithmetic. Handing parts to a pool and waiting for them costs
+//! 12 µs, 23 µs where it sleeps, so a call is split only where the estimate is above [`SPLIT_NS`], and into parts of at least
+//! [`PART_NS`]. `cargo bench --bench split` measures all of these: it times `a + b` and `exp(x)` with the split forced on and
+//! off, beside what the model says.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,9 +20,9 @@ use crate::nest::schedule::Scheduled;
 use crate::nest::{AxisId, AxisRole, Leaf, Order, Role};
 
 /// Calls estimated below this stay on the caller's thread.
-pub const SPLIT_NS: f64 = 25_000.0;
+pub const SPLIT_NS: f64 = 40_000.0;
 /// No part is estimated below this.
-pub const PART_NS: f64 = 10_000.0;
+pub const PART_NS: f64 = 15_000.0;
 /// Parts per thread, so that a thread that is held up leaves its share to the others.
 const PARTS_PER_THREAD: usize = 4;
 /// A part along the vector axis covers a multiple of this many elements: whole cache lines of every dtype.
@@ -173,7 +173,7 @@ impl Work {
     /// The estimated time on one thread, in nanoseconds.
     pub fn estimate_ns(self) -> f64 {
         let bytes = (self.bytes_read + self.bytes_written) as f64;
-        (bytes / 16.0).max(self.flops as f64 / 8.0)
+        (bytes / 48.0).max(self.flops as f64 / 32.0)
     }
 }
 
