@@ -327,7 +327,7 @@ fn views() {
             g.out(v);
             g.out(x)
         },
-        "x; transpose |",
+        "transpose; x |",
     );
     check(
         |g| {
