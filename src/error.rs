@@ -4,7 +4,7 @@ use loopweave_ir::build::TraceError;
 use loopweave_ir::expand::ExpandError;
 use loopweave_ir::interp::EvalError;
 use loopweave_ir::text::Diagnostics;
-use loopweave_ir::{Dtype, Type, TypeError};
+use loopweave_ir::{Dtype, Literal, Type, TypeError};
 
 use crate::codegen::CodegenError;
 use crate::graph::GraphError;
@@ -109,6 +109,16 @@ pub enum CallError {
         found: Dtype,
         /// What the program takes.
         expected: Dtype,
+    },
+    /// A bare integer that does not fit the type it meets.
+    #[error("`{input}` is {literal}, which does not fit {dtype}")]
+    ScalarRange {
+        /// The argument.
+        input: String,
+        /// Its value.
+        literal: Literal,
+        /// The type of what it meets.
+        dtype: Dtype,
     },
     /// An output of another dtype than the result.
     #[error("the output for `{output}` is {found}, but the result is {expected}")]

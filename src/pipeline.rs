@@ -14,22 +14,22 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use loopweave_ir::Dtype;
 use loopweave_ir::simplify::Fast;
+use loopweave_ir::{Dtype, Op};
 use smallvec::SmallVec;
 
 use crate::codegen::jit::JitCode;
 use crate::error::{CallError, Error};
 use crate::fuse::{self, Plan};
 use crate::graph::bind::{self, Shapes};
-use crate::graph::{Graph, NodeId};
+use crate::graph::{ArrayOp, Graph, NodeId};
 use crate::nest::lower::{Lowered, lower};
 use crate::nest::schedule::{Scheduled, schedule};
 use crate::nest::verify;
 use crate::nest::{AxisRole, Leaf, Nest, Role, Stride, Vector};
 use crate::report::Report;
 use crate::report::gather::{Bound, Step, Subject};
-use crate::runtime::array::AnyArray;
+use crate::runtime::array::{AnyArray, fits_memory};
 use crate::runtime::launch::{Arena, Kernel, Launch, Region, byte_range};
 use crate::runtime::parallel::{Split, Threads, split};
 use crate::runtime::view::{ArgMut, View, ViewMut};
@@ -71,6 +71,8 @@ pub struct Program {
     kernels: Arc<KernelCache>,
     /// The bindings of recent calls, the last one first.
     recent: Mutex<Vec<Arc<Prepared>>>,
+    /// Integer types that bare scalars are taken to, by input: their values must fit.
+    weak: Vec<(usize, Dtype)>,
     arenas: Mutex<Vec<Arena>>,
 }
 
@@ -140,6 +142,7 @@ impl Program {
     /// An op that is not yet supported.
     pub fn compile_shared(graph: Graph, options: &Options, kernels: Arc<KernelCache>) -> Result<Program, Error> {
         let plan = fuse::plan(&graph);
+        let weak = weak_types(&graph);
         let groups = plan
             .groups
             .iter()
@@ -152,6 +155,7 @@ impl Program {
             groups,
             kernels,
             recent: Mutex::default(),
+            weak,
             arenas: Mutex::default(),
         })
     }
@@ -336,6 +340,15 @@ impl Program {
                 });
             }
         }
+        for &(input, dtype) in &self.weak {
+            if let Some(literal) = inputs[input].weak_value().filter(|l| l.to_scalar(dtype).is_none()) {
+                return Err(CallError::ScalarRange {
+                    input: self.graph.node(self.graph.inputs[input]).name.clone(),
+                    literal,
+                    dtype,
+                });
+            }
+        }
         let Some(outputs) = outputs else { return Ok(()) };
         if outputs.len() != self.graph.outputs.len() {
             return Err(CallError::OutputCount {
@@ -515,6 +528,12 @@ impl Program {
                 placement.arena_bytes = start.saturating_add(bytes).next_multiple_of(64);
                 placement.places.insert(root, Place::Arena(start..start + bytes));
                 placement.layouts.insert(root, layout);
+                if !fits_memory(placement.arena_bytes) {
+                    return Err(Error::Call(CallError::TooLarge {
+                        output: self.graph.node(root).name.clone(),
+                        shape: placement.shapes[root].to_vec(),
+                    }));
+                }
             }
         }
         Ok(placement)
@@ -554,6 +573,32 @@ struct Placement {
     layouts: HashMap<NodeId, Layout>,
     places: HashMap<NodeId, Place>,
     arena_bytes: usize,
+}
+
+/// The integer types that maps take each `i64` input to. Only a bare scalar's value is checked against them: an array's
+/// elements are cast because the program says so.
+fn weak_types(graph: &Graph) -> Vec<(usize, Dtype)> {
+    let mut types = Vec::new();
+    for (input, id) in graph
+        .inputs
+        .iter()
+        .enumerate()
+        .filter(|(_, id)| graph.node(**id).dtype == Dtype::I64)
+    {
+        for node in &graph.nodes {
+            let ArrayOp::Map(func) = &node.op else { continue };
+            for cast in func.nodes() {
+                let (Op::Cast(dtype), Some(&of)) = (cast.op, cast.args.first()) else {
+                    continue;
+                };
+                let is_input = matches!(func.node(of).op, Op::Param(p) if node.args[p as usize] == *id);
+                if is_input && dtype.is_int() && !types.contains(&(input, dtype)) {
+                    types.push((input, dtype));
+                }
+            }
+        }
+    }
+    types
 }
 
 impl Prepared {

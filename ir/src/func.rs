@@ -269,6 +269,15 @@ impl Builder {
         let from = self.dtype(value);
         if from == dtype {
             value
+        } else if dtype.is_storage_only()
+            && from != Dtype::Bool
+            && !from.is_storage_only()
+            && from.size() > 2
+            && from != Dtype::F32
+        {
+            let wide = self.cast(value, Dtype::F64);
+            let odd = self.round_to_odd(wide);
+            self.node(Op::Cast(dtype), &[odd])
         } else if (dtype.is_storage_only() || from.is_storage_only()) && from.compute() != dtype.compute() {
             let middle = self.cast(value, Dtype::F32);
             self.cast(middle, dtype)
@@ -278,6 +287,22 @@ impl Builder {
         } else {
             self.node(Op::Cast(dtype), &[value])
         }
+    }
+
+    /// An `f64` as the `f32` beside it whose last bit is odd, or as itself where it is one: what a further rounding needs to
+    /// come out as if it were the only one (S. Boldo and G. Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
+    fn round_to_odd(&mut self, x: ExprId) -> ExprId {
+        let near = self.node(Op::Cast(Dtype::F32), &[x]);
+        let back = self.node(Op::Cast(Dtype::F64), &[near]);
+        let inexact = self.node(Op::Ne, &[back, x]);
+        let (far, here) = (self.node(Op::Abs, &[back]), self.node(Op::Abs, &[x]));
+        let away = self.node(Op::Gt, &[far, here]);
+        let bits = self.node(Op::Bitcast(Dtype::U32), &[near]);
+        let step = self.node(Op::Cast(Dtype::U32), &[away]);
+        let toward_zero = self.node(Op::Sub, &[bits, step]);
+        let sticky = self.node(Op::Cast(Dtype::U32), &[inexact]);
+        let odd = self.node(Op::Or, &[toward_zero, sticky]);
+        self.node(Op::Bitcast(Dtype::F32), &[odd])
     }
 
     /// The dtype of a node of a typed function under construction.

@@ -99,7 +99,7 @@ pub enum TypeErrorKind {
         expected: &'static str,
     },
     /// A literal that its type cannot hold.
-    #[error("the literal {} does not fit {dtype}", DisplayLiteral(.literal))]
+    #[error("the literal {literal} does not fit {dtype}")]
     Literal {
         /// The literal.
         literal: Literal,
@@ -114,18 +114,6 @@ pub enum TypeErrorKind {
         /// The type asked for.
         to: Dtype,
     },
-}
-
-struct DisplayLiteral<'a>(&'a Literal);
-
-impl fmt::Display for DisplayLiteral<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self.0 {
-            Literal::Bool(b) => b.fmt(f),
-            Literal::Int(i) => i.fmt(f),
-            Literal::Float(bits) => write!(f, "{:?}", f64::from_bits(bits)),
-        }
-    }
 }
 
 /// The typed function that `func` is for arguments of these types; a typed `func` is returned as it is.

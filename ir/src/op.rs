@@ -18,6 +18,8 @@
 //! Invariant: adding an op is adding a row here; every `match` over [`Op`] in the workspace is exhaustive, so the compiler
 //! then names each place that must say what the op means.
 
+use std::fmt;
+
 use crate::dtype::{Dtype, Scalar, Weak};
 
 /// How the dtypes of an op's operands decide the type it computes in and the type of its result.
@@ -123,6 +125,16 @@ impl Literal {
                 (dtype.is_float() || value.as_i128() == i).then_some(value)
             }
             (Literal::Float(bits), _) => dtype.is_float().then(|| Scalar::from_f64(dtype, f64::from_bits(bits))),
+        }
+    }
+}
+
+impl fmt::Display for Literal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Literal::Bool(value) => value.fmt(f),
+            Literal::Int(value) => value.fmt(f),
+            Literal::Float(bits) => write!(f, "{:?}", f64::from_bits(bits)),
         }
     }
 }

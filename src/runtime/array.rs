@@ -34,7 +34,7 @@ macro_rules! any_array {
             pub fn zeros(dtype: Dtype, shape: &[usize]) -> Option<AnyArray> {
                 // ndarray counts a shape's elements without its axes of extent 0, and panics where that overflows.
                 let len = shape.iter().filter(|&&e| e > 0).try_fold(dtype.size(), |n, &e| n.checked_mul(e))?;
-                if len > isize::MAX as usize {
+                if len > isize::MAX as usize || !(shape.contains(&0) || fits_memory(len)) {
                     return None;
                 }
                 Some(match dtype {
@@ -126,6 +126,12 @@ macro_rules! any_array {
 any_array! {
     Bool bool; I8 i8; I16 i16; I32 i32; I64 i64; U8 u8; U16 u16; U32 u32; U64 u64;
     F16 half::f16; Bf16 half::bf16; F32 f32; F64 f64;
+}
+
+/// Whether the system would give this many bytes. Allocation aborts the process where it would not, so large ones are tried.
+pub(crate) fn fits_memory(bytes: usize) -> bool {
+    const LARGE: usize = 64 << 20;
+    bytes < LARGE || Vec::<u8>::new().try_reserve_exact(bytes).is_ok()
 }
 
 /// `ArrayD` has a method `view` of its own; these reach the trait's.

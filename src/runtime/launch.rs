@@ -233,7 +233,7 @@ impl Launch {
         let step = if axis + 2 >= axes { size } else { 1 };
         let extent = words[self.abi.extent(axis)] as usize;
         for start in (0..extent).step_by(step) {
-            let mut words = Words::from_slice(&words);
+            let mut words = Words::from_slice(words);
             self.narrow(&mut words, axis, start, step.min(extent - start));
             if axis + 1 < axes {
                 self.tiles(&words, axis + 1, size);

@@ -69,15 +69,19 @@ impl View<'_> {
         }
     }
 
+    /// The value of a bare Rust scalar, as a literal; `None` for any other view.
+    pub fn weak_value(&self) -> Option<Literal> {
+        match (self.ty, self.source) {
+            (Type::Weak(Weak::Bool), Source::Scalar(bits)) => Some(Literal::Bool(bits != 0)),
+            (Type::Weak(Weak::Int), Source::Scalar(bits)) => Some(Literal::Int((bits as i64).into())),
+            (Type::Weak(Weak::Float), Source::Scalar(bits)) => Some(Literal::Float(bits)),
+            _ => None,
+        }
+    }
+
     /// Takes a bare Rust scalar to a dtype it fits; any other view stays as it is.
     pub fn convert_weak(&mut self, dtype: Dtype) {
-        let literal = match (self.ty, self.source) {
-            (Type::Weak(Weak::Bool), Source::Scalar(bits)) => Literal::Bool(bits != 0),
-            (Type::Weak(Weak::Int), Source::Scalar(bits)) => Literal::Int((bits as i64).into()),
-            (Type::Weak(Weak::Float), Source::Scalar(bits)) => Literal::Float(bits),
-            _ => return,
-        };
-        if let Some(value) = literal.to_scalar(dtype) {
+        if let Some(value) = self.weak_value().and_then(|literal| literal.to_scalar(dtype)) {
             self.source = Source::Scalar(value.bits());
             self.ty = Type::Strong(dtype);
         }
