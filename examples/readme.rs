@@ -8,7 +8,7 @@ fn main() -> Result<(), Error> {
     let y: Array1<f32> = gelu.call(&array![-1.0f32, 0.0, 1.0])?;
     println!("{y}");
 
-    let hypot = jit::zip(|x, y| (x * x + y * y).sqrt())?;   // traced once, compiled at the first call for each layout
+    let hypot = jit::zip(|x, y| (x * x + y * y).sqrt())?; // traced once, compiled at the first call for each layout
     let d: Array2<f64> = hypot.call((&array![[3.0], [6.0]], &array![4.0, 8.0]))?; // broadcasts as NumPy does
     assert_eq!(d[[0, 0]], 5.0);
 

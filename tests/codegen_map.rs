@@ -65,12 +65,18 @@ fn vector(func: &Func, unroll: u32) -> Vector {
     let dtypes = func.param_dtypes().into_iter().chain(func.result_dtypes());
     let sizes: Vec<usize> = dtypes.map(|d| d.size()).collect();
     let lanes = (16 / sizes.iter().min().unwrap()).min(64 / sizes.iter().max().unwrap());
-    Vector { lanes: lanes as u32, unroll }
+    Vector {
+        lanes: lanes as u32,
+        unroll,
+    }
 }
 
 fn unary(op: Op, dtypes: &[Dtype]) -> Func {
     let mut b = Builder::typed(op.name());
-    let params: Vec<_> = (0..).zip(dtypes).map(|(i, &d)| b.param(format!("x{i}"), Some(d))).collect();
+    let params: Vec<_> = (0..)
+        .zip(dtypes)
+        .map(|(i, &d)| b.param(format!("x{i}"), Some(d)))
+        .collect();
     let result = b.node(op, &params);
     b.finish(&[result])
 }
@@ -112,11 +118,19 @@ fn layouts(operands: usize, first: Layout, output: Layout) -> Vec<Layout> {
 
 #[test]
 fn every_basic_op_in_every_layout() {
-    let sizes: Vec<Vec<usize>> = (0..=67).step_by(3).chain([1, 2, 4, 5, 16, 64, 1000]).map(|n| vec![n]).collect();
+    let sizes: Vec<Vec<usize>> = (0..=67)
+        .step_by(3)
+        .chain([1, 2, 4, 5, 16, 64, 1000])
+        .map(|n| vec![n])
+        .collect();
     for (op, dtypes) in basic_ops() {
         let func = unary(op, &dtypes);
         for first in Layout::ALL {
-            let output = if first == Layout::Reversed { Layout::Strided } else { Layout::Contiguous };
+            let output = if first == Layout::Reversed {
+                Layout::Strided
+            } else {
+                Layout::Contiguous
+            };
             let layouts = layouts(dtypes.len() + 1, first, output);
             let nest = map_nest(&func, &layouts, 1, vector(&func, 2));
             check(&nest, &layouts, &sizes, &format!("{op:?} {dtypes:?} {first:?}"));
@@ -132,7 +146,10 @@ fn edge_values_meet_each_other() {
         let values: Vec<_> = dtypes.iter().map(|&d| edge_values(d)).collect();
         let n = values.iter().map(Vec::len).product::<usize>().min(20_000);
         let nest = map_nest(&func, &vec![Layout::Contiguous; dtypes.len() + 1], 1, vector(&func, 1));
-        let scalar = Nest { vector: Vector { lanes: 1, unroll: 1 }, ..nest.clone() };
+        let scalar = Nest {
+            vector: Vector { lanes: 1, unroll: 1 },
+            ..nest.clone()
+        };
         for nest in [nest, scalar] {
             let code = JitCode::compile(&nest, &Target::native().unwrap()).unwrap();
             let mut repeat = 1;
@@ -143,13 +160,23 @@ fn edge_values_meet_each_other() {
                 repeat *= values.len();
             }
             let out = func.result_dtypes()[0];
-            buffers.push(Buffer { bytes: vec![0; n * out.size()], origin: 0 });
+            buffers.push(Buffer {
+                bytes: vec![0; n * out.size()],
+                origin: 0,
+            });
             let bound = |d: &Dtype| bind(*d, Layout::Contiguous, &[n], &[true]).0;
             let binding = Binding {
                 extents: [n].into_iter().collect(),
                 operands: dtypes.iter().chain([&out]).map(bound).collect(),
             };
-            compare(&nest, &code, &binding, &buffers, &[Via::Main], &format!("{op:?} {dtypes:?}"));
+            compare(
+                &nest,
+                &code,
+                &binding,
+                &buffers,
+                &[Via::Main],
+                &format!("{op:?} {dtypes:?}"),
+            );
         }
     }
 }
@@ -205,7 +232,14 @@ fn mixed() -> Vec<Func> {
 
 #[test]
 fn mixed_widths_in_every_vector_shape() {
-    let shapes: Vec<Vec<usize>> = vec![vec![2, 0, 5], vec![0, 3, 4], vec![2, 3, 0], vec![1, 1, 1], vec![2, 3, 37], vec![3, 1, 67]];
+    let shapes: Vec<Vec<usize>> = vec![
+        vec![2, 0, 5],
+        vec![0, 3, 4],
+        vec![2, 3, 0],
+        vec![1, 1, 1],
+        vec![2, 3, 37],
+        vec![3, 1, 67],
+    ];
     for func in mixed() {
         let (inputs, outputs) = (func.params().len(), func.results().len());
         for first in Layout::ALL {
@@ -220,7 +254,12 @@ fn mixed_widths_in_every_vector_shape() {
                         })
                         .collect();
                     let nest = map_nest(&func, &layouts, 3, Vector { lanes, unroll });
-                    check(&nest, &layouts, &shapes, &format!("{} {lanes}x{unroll} {first:?}", func.name()));
+                    check(
+                        &nest,
+                        &layouts,
+                        &shapes,
+                        &format!("{} {lanes}x{unroll} {first:?}", func.name()),
+                    );
                 }
             }
         }

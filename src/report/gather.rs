@@ -11,8 +11,8 @@ use loopweave_ir::text::print_func;
 use loopweave_ir::{Func, expand};
 
 use super::{
-    Access, Accuracy, Code, Decision, Function, Group, Kind, Loop, Memory, Op, Operand, Options, Parallel, Report, Role,
-    Schedule, Stage, Stride, Unit, VERSION, Vector,
+    Access, Accuracy, Code, Decision, Function, Group, Kind, Loop, Memory, Op, Operand, Options, Parallel, Report,
+    Role, Schedule, Stage, Stride, Unit, VERSION, Vector,
 };
 use crate::codegen::jit::JitCode;
 use crate::fuse::{self, GroupKind, Plan, Reason, Rule, Verdict};
@@ -62,14 +62,20 @@ impl Report {
         Report {
             version: VERSION,
             program: graph.name.clone(),
-            stage: if bound.is_some() { Stage::Scheduled } else { Stage::Planned },
+            stage: if bound.is_some() {
+                Stage::Scheduled
+            } else {
+                Stage::Planned
+            },
             options: Some(Options {
                 target: subject.target.to_owned(),
                 threads: subject.threads,
                 fast: subject.fast.to_string(),
             }),
             ops: graph.iter().map(|(id, _)| op(graph, shapes, id)).collect(),
-            groups: groups.map(|(i, (planned, lowered))| group(subject, planned, lowered, step(i))).collect(),
+            groups: groups
+                .map(|(i, (planned, lowered))| group(subject, planned, lowered, step(i)))
+                .collect(),
             decisions: plan.decisions.iter().map(|d| decision(graph, shapes, d)).collect(),
             memory: bound.map(|bound| memory(graph, bound)),
             prepare_ns: bound.and_then(|b| b.compile_time).map(nanoseconds),
@@ -291,7 +297,11 @@ fn reason_in_words(reason: Reason) -> &'static str {
 
 fn memory(graph: &Graph, bound: &Bound<'_>) -> Memory {
     let outputs = graph.outputs.iter().map(|(_, id)| id);
-    let arrays = graph.inputs.iter().chain(outputs).map(|&id| array_bytes(graph, bound.shapes, id));
+    let arrays = graph
+        .inputs
+        .iter()
+        .chain(outputs)
+        .map(|&id| array_bytes(graph, bound.shapes, id));
     Memory {
         intermediate_bytes: bound.arena_bytes,
         peak_bytes: arrays.fold(bound.arena_bytes, usize::saturating_add),
@@ -300,7 +310,9 @@ fn memory(graph: &Graph, bound: &Bound<'_>) -> Memory {
 
 fn array_bytes(graph: &Graph, shapes: &Shapes, id: NodeId) -> usize {
     let extents = shapes[id].iter();
-    extents.fold(graph.node(id).dtype.size(), |bytes, &extent| bytes.saturating_mul(extent))
+    extents.fold(graph.node(id).dtype.size(), |bytes, &extent| {
+        bytes.saturating_mul(extent)
+    })
 }
 
 fn nanoseconds(time: Duration) -> u64 {

@@ -76,7 +76,11 @@ pub(crate) fn bind(dtype: Dtype, layout: Layout, extents: &[usize], axes: &[bool
     let reach: isize = (0..extents.len())
         .map(|i| strides[i].abs() * (extents[i] as isize - 1).max(0))
         .sum();
-    let bytes = if extents.iter().zip(axes).any(|(&e, &on)| on && e == 0) { 0 } else { reach + size };
+    let bytes = if extents.iter().zip(axes).any(|(&e, &on)| on && e == 0) {
+        0
+    } else {
+        reach + size
+    };
     let bound = Bound {
         offset,
         strides: strides.into_iter().collect(),
@@ -132,7 +136,14 @@ pub(crate) enum Via {
 }
 
 /// The outputs of a nest by its machine code, from these buffers.
-pub(crate) fn run(nest: &Nest, code: &JitCode, binding: &Binding, buffers: &[Buffer], at_end: bool, via: Via) -> Vec<Vec<u8>> {
+pub(crate) fn run(
+    nest: &Nest,
+    code: &JitCode,
+    binding: &Binding,
+    buffers: &[Buffer],
+    at_end: bool,
+    via: Via,
+) -> Vec<Vec<u8>> {
     let abi = Abi::of(nest);
     let mut guarded: Vec<Guarded> = buffers.iter().map(|b| Guarded::new(&b.bytes, at_end)).collect();
     let n = binding.reduced_len(nest);
@@ -147,7 +158,9 @@ pub(crate) fn run(nest: &Nest, code: &JitCode, binding: &Binding, buffers: &[Buf
             args[abi.extent(axis)] = extent as u64;
         }
         for (i, (bound, buffer)) in binding.operands.iter().zip(buffers).enumerate() {
-            args[abi.pointer(i)] = guarded[i].address().wrapping_add_signed(buffer.origin as i64 + bound.offset as i64);
+            args[abi.pointer(i)] = guarded[i]
+                .address()
+                .wrapping_add_signed(buffer.origin as i64 + bound.offset as i64);
             for (axis, &stride) in bound.strides.iter().enumerate() {
                 args[abi.stride(i, axis)] = stride as u64;
             }

@@ -119,14 +119,20 @@ impl Emitter<'_> {
                 (None, Op::Param(p)) => param(self, p as usize)?,
                 (None, op @ Op::Index) => index.cloned().ok_or(CodegenError::NotBasic { op })?,
                 (None, op) => {
-                    let args: SmallVec<[&Lanes; 3]> = node.args.iter().filter_map(|a| values[a.index()].as_ref()).collect();
-                    let constants: SmallVec<[Option<Scalar>; 3]> = node.args.iter().map(|&a| body.constant(a)).collect();
+                    let args: SmallVec<[&Lanes; 3]> =
+                        node.args.iter().filter_map(|a| values[a.index()].as_ref()).collect();
+                    let constants: SmallVec<[Option<Scalar>; 3]> =
+                        node.args.iter().map(|&a| body.constant(a)).collect();
                     self.op(op, func.dtype(id), &args, &constants)?
                 }
             };
             values[id.index()] = Some(value);
         }
-        Ok(func.results().iter().filter_map(|r| values[r.index()].clone()).collect())
+        Ok(func
+            .results()
+            .iter()
+            .filter_map(|r| values[r.index()].clone())
+            .collect())
     }
 
     /// The scalar of a node that is the same for the whole axis.

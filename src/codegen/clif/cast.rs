@@ -29,7 +29,9 @@ impl Emitter<'_> {
             (_, Kind::Bool) => self.is_not_zero(value),
             (Kind::Float, Kind::Float) if from == Dtype::F32 => lanes(self.promote(&value.registers, count)),
             (Kind::Float, Kind::Float) => lanes(self.demote(&value.registers)),
-            (Kind::Signed | Kind::Unsigned, Kind::Signed | Kind::Unsigned) => lanes(self.resize_lanes(value, to.size())),
+            (Kind::Signed | Kind::Unsigned, Kind::Signed | Kind::Unsigned) => {
+                lanes(self.resize_lanes(value, to.size()))
+            }
             (Kind::Float, _) if to.size() == 8 || (from == Dtype::F64 && to == Dtype::U32) => {
                 return self.each_lane(loopweave_ir::Op::Cast(to), to, &[value]);
             }
@@ -156,7 +158,9 @@ impl Emitter<'_> {
                         self.b.ins().snarrow(wide, zero)
                     })
                     .collect();
-                let &[low, high] = halves.as_slice() else { return halves[0] };
+                let &[low, high] = halves.as_slice() else {
+                    return halves[0];
+                };
                 let low = self.retype(low, types::I8X16);
                 let high = self.retype(high, types::I8X16);
                 let both = self.shuffle_words(low, high, [0, 1, 4, 5]);

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
-    AbiParam, Block, BlockArg, FuncRef, InstBuilder, MemFlagsData, Signature, StackSlotData, StackSlotKind, Type, Value,
-    types,
+    AbiParam, Block, BlockArg, FuncRef, InstBuilder, MemFlagsData, Signature, StackSlotData, StackSlotKind, Type,
+    Value, types,
 };
 use cranelift_frontend::FunctionBuilder;
 use cranelift_module::{FuncId, Linkage, Module};
@@ -18,7 +18,6 @@ use super::value::scalar_type;
 use crate::codegen::CodegenError;
 use crate::codegen::abi::{self, Abi};
 use crate::nest::Nest;
-use crate::target::Target;
 
 /// The type of pointers, extents and indices.
 pub(super) const WORD: Type = types::I64;
@@ -30,7 +29,6 @@ pub(super) type Carried = SmallVec<[Value; 8]>;
 pub(super) struct Emitter<'a> {
     pub(super) b: FunctionBuilder<'a>,
     pub(super) nest: &'a Nest,
-    pub(super) target: &'a Target,
     module: &'a mut dyn Module,
     abi: Abi,
     /// The pointer to the argument block.
@@ -40,12 +38,7 @@ pub(super) struct Emitter<'a> {
 
 impl<'a> Emitter<'a> {
     /// An emitter at the beginning of a function that takes an argument block.
-    pub(super) fn new(
-        mut b: FunctionBuilder<'a>,
-        nest: &'a Nest,
-        target: &'a Target,
-        module: &'a mut dyn Module,
-    ) -> Emitter<'a> {
+    pub(super) fn new(mut b: FunctionBuilder<'a>, nest: &'a Nest, module: &'a mut dyn Module) -> Emitter<'a> {
         let entry = b.create_block();
         b.append_block_params_for_function_params(entry);
         b.switch_to_block(entry);
@@ -53,7 +46,6 @@ impl<'a> Emitter<'a> {
         Emitter {
             b,
             nest,
-            target,
             module,
             abi: Abi::of(nest),
             args,
@@ -135,7 +127,9 @@ impl<'a> Emitter<'a> {
     /// Goes to one of two blocks.
     pub(super) fn branch(&mut self, condition: Value, then: (Block, &[Value]), otherwise: (Block, &[Value])) {
         let (then_args, else_args) = (block_args(then.1), block_args(otherwise.1));
-        self.b.ins().brif(condition, then.0, &then_args, otherwise.0, &else_args);
+        self.b
+            .ins()
+            .brif(condition, then.0, &then_args, otherwise.0, &else_args);
     }
 
     /// `start < end` as signed numbers.
@@ -233,7 +227,12 @@ impl<'a> Emitter<'a> {
     }
 
     /// A call of a libm function on floats of one type.
-    pub(super) fn call_library(&mut self, name: &'static str, dtype: Dtype, args: &[Value]) -> Result<Value, CodegenError> {
+    pub(super) fn call_library(
+        &mut self,
+        name: &'static str,
+        dtype: Dtype,
+        args: &[Value],
+    ) -> Result<Value, CodegenError> {
         let func = match self.library.get(name) {
             Some(&func) => func,
             None => {

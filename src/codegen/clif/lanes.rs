@@ -155,7 +155,16 @@ impl Emitter<'_> {
         }
         let finish = &r.reduce.finish;
         let body = self.body(finish, |p| Some(args[p]), None)?;
-        let results = self.eval(&body, 1, |_, _| Err(CodegenError::Untyped { func: finish.name().to_owned() }), None)?;
+        let results = self.eval(
+            &body,
+            1,
+            |_, _| {
+                Err(CodegenError::Untyped {
+                    func: finish.name().to_owned(),
+                })
+            },
+            None,
+        )?;
         for (id, value) in r.reduce.stores.iter().zip(&results) {
             self.store_scalar(value.first(), pointers[id.index()]);
         }
@@ -334,7 +343,12 @@ impl Emitter<'_> {
     }
 
     /// The value of a block of `m` elements, at least one, in scalar registers.
-    fn fold_block(&mut self, fold: &Fold<'_, '_>, elements: &Elements<'_>, m: Value) -> Result<Vec<Value>, CodegenError> {
+    fn fold_block(
+        &mut self,
+        fold: &Fold<'_, '_>,
+        elements: &Elements<'_>,
+        m: Value,
+    ) -> Result<Vec<Value>, CodegenError> {
         let tree = self.tree_blocks(fold);
         let (long, short, vectors, scalars) = (self.block([]), self.block([]), self.block([]), self.block([]));
         let all = self.word(fold.virtual_lanes as i64);
@@ -365,7 +379,9 @@ impl Emitter<'_> {
     /// The lanes of a block with at least one element for each.
     fn fold_rows(&mut self, fold: &Fold<'_, '_>, elements: &Elements<'_>, m: Value) -> Result<(), CodegenError> {
         let (all, lanes) = (fold.virtual_lanes as i64, fold.lanes);
-        let vectors = (self.nest.vector.unroll as usize).clamp(1, fold.virtual_lanes / lanes);
+        // A power of two, so that passes of so many vectors come out even.
+        let vectors = 1 << self.nest.vector.unroll.max(1).ilog2();
+        let vectors = (fold.virtual_lanes / lanes).min(vectors);
         let whole = self.b.ins().band_imm_s(m, -all);
         let (zero, end) = (self.word(0), self.word(all));
         self.for_range(zero, end, (vectors * lanes) as i64, &[], |e, lane, _| {
@@ -449,7 +465,10 @@ impl Emitter<'_> {
         let above = self.b.ins().isub(m, valid);
         self.for_range(zero, above, lanes as i64, &[], |e, lane, _| {
             let other = e.b.ins().iadd(lane, valid);
-            let (a, b) = (e.load_all(&fold.slots, lane, 0, lanes), e.load_all(&fold.slots, other, 0, lanes));
+            let (a, b) = (
+                e.load_all(&fold.slots, lane, 0, lanes),
+                e.load_all(&fold.slots, other, 0, lanes),
+            );
             let values = e.combine(fold.r, &a, &b)?;
             let left = e.b.ins().isub(above, lane);
             let values: Vec<Lanes> = if lanes == 1 {
@@ -498,7 +517,11 @@ impl Emitter<'_> {
             let next = e.b.ins().ushr_imm_u(h, 1);
             Ok((e.b.ins().ineg(next), Carried::new()))
         })?;
-        let values: Vec<Value> = self.load_all(&fold.slots, zero, 0, 1).iter().map(Lanes::first).collect();
+        let values: Vec<Value> = self
+            .load_all(&fold.slots, zero, 0, 1)
+            .iter()
+            .map(Lanes::first)
+            .collect();
         self.jump(tree.done, &values);
         Ok(())
     }
@@ -521,15 +544,29 @@ impl Emitter<'_> {
     fn lanes_below(&mut self, limit: Value, count: usize) -> Lanes {
         let width = mask_width(count);
         let ty = int_vector(width);
-        let narrow = if width == 8 { limit } else { self.b.ins().ireduce(int_type(width), limit) };
+        let narrow = if width == 8 {
+            limit
+        } else {
+            self.b.ins().ireduce(int_type(width), limit)
+        };
         let limit = self.b.ins().splat(ty, narrow);
         let lanes = self.vector_const(ty, width, |lane| lane as u64);
         let below = self.b.ins().icmp(IntCC::SignedLessThan, lanes, limit);
-        Lanes::new(Dtype::Bool, count, width, Registers::from_elem(below, registers(count, width)))
+        Lanes::new(
+            Dtype::Bool,
+            count,
+            width,
+            Registers::from_elem(below, registers(count, width)),
+        )
     }
 
     fn tree_blocks(&mut self, fold: &Fold<'_, '_>) -> Tree {
-        let types: Vec<Type> = fold.r.accumulators.iter().flat_map(|&d| carried_types(d, fold.lanes)).collect();
+        let types: Vec<Type> = fold
+            .r
+            .accumulators
+            .iter()
+            .flat_map(|&d| carried_types(d, fold.lanes))
+            .collect();
         let levels = (0..=fold.tree_width.ilog2())
             .map(|level| {
                 let all = (0..1 << level).flat_map(|_| types.iter().copied());
@@ -573,7 +610,10 @@ impl Emitter<'_> {
             if level == 0 {
                 self.jump(load, &[]);
             } else {
-                let here = self.b.ins().icmp_imm_s(IntCC::Equal, valid, (fold.lanes << level) as i64);
+                let here = self
+                    .b
+                    .ins()
+                    .icmp_imm_s(IntCC::Equal, valid, (fold.lanes << level) as i64);
                 self.branch(here, (load, &[]), (next, &[]));
             }
             self.b.switch_to_block(load);
@@ -656,7 +696,10 @@ impl Emitter<'_> {
 /// The function that gives its parameters.
 fn identity(dtypes: &[Dtype]) -> Func {
     let mut b = Builder::typed("identity");
-    let params: Vec<_> = (0..).zip(dtypes).map(|(i, &d)| b.param(format!("x{i}"), Some(d))).collect();
+    let params: Vec<_> = (0..)
+        .zip(dtypes)
+        .map(|(i, &d)| b.param(format!("x{i}"), Some(d)))
+        .collect();
     b.finish(&params)
 }
 
@@ -676,7 +719,11 @@ fn from_registers(dtypes: &[Dtype], count: usize, values: &[Value]) -> Vec<Lanes
     let mut lanes = Vec::new();
     while values.len() > 0 {
         for &dtype in dtypes {
-            let width = if dtype == Dtype::Bool { mask_width(count) } else { dtype.size() };
+            let width = if dtype == Dtype::Bool {
+                mask_width(count)
+            } else {
+                dtype.size()
+            };
             let own: Registers = values.by_ref().take(registers(count, width)).collect();
             lanes.push(Lanes::new(dtype, count, width, own));
         }

@@ -91,7 +91,11 @@ impl Emitter<'_> {
         let loaded: Registers = match count * width {
             bytes @ (8 | 4) => {
                 // A load into the low part of a register, which clears the rest.
-                let (part, whole) = if bytes == 8 { (types::F64, types::F64X2) } else { (types::F32, types::F32X4) };
+                let (part, whole) = if bytes == 8 {
+                    (types::F64, types::F64X2)
+                } else {
+                    (types::F32, types::F32X4)
+                };
                 let low = self.b.ins().load(part, flags(), address, offset);
                 let register = self.b.ins().scalar_to_vector(whole, low);
                 Registers::from_elem(self.retype(register, ty), 1)
@@ -107,7 +111,11 @@ impl Emitter<'_> {
                 .collect(),
         };
         let lanes = Lanes::new(dtype, count, width, loaded);
-        if dtype == Dtype::Bool { self.mask_from_bytes(lanes) } else { lanes }
+        if dtype == Dtype::Bool {
+            self.mask_from_bytes(lanes)
+        } else {
+            lanes
+        }
     }
 
     /// Stores the lanes of a value from index `i + ahead` on.
@@ -126,7 +134,11 @@ impl Emitter<'_> {
             self.b.ins().store(flags(), value.first(), address, offset);
             return;
         }
-        let stored = if value.dtype == Dtype::Bool { self.bytes_from_mask(value) } else { value.registers.clone() };
+        let stored = if value.dtype == Dtype::Bool {
+            self.bytes_from_mask(value)
+        } else {
+            value.registers.clone()
+        };
         let part = match value.count * width {
             8 => Some((types::F64X2, 0)),
             4 => Some((types::F32X4, 0)),
@@ -154,7 +166,11 @@ impl Emitter<'_> {
     /// The address of index `i` among neighbours, in the form that folds into an addressing mode.
     pub(super) fn unit_address(&mut self, access: &Access, i: Value) -> Value {
         let shift = access.dtype.size().trailing_zeros() as i64;
-        let offset = if shift == 0 { i } else { self.b.ins().ishl_imm_u(i, shift) };
+        let offset = if shift == 0 {
+            i
+        } else {
+            self.b.ins().ishl_imm_u(i, shift)
+        };
         self.b.ins().iadd(access.pointer, offset)
     }
 
@@ -163,7 +179,11 @@ impl Emitter<'_> {
         let Some(step) = access.step else {
             return Registers::new();
         };
-        let first = if ahead == 0 { i } else { self.b.ins().iadd_imm_s(i, ahead as i64) };
+        let first = if ahead == 0 {
+            i
+        } else {
+            self.b.ins().iadd_imm_s(i, ahead as i64)
+        };
         let offset = self.b.ins().imul(first, step);
         let mut address = self.b.ins().iadd(access.pointer, offset);
         let mut addresses = Registers::from_elem(address, 1);

@@ -74,19 +74,16 @@ struct Emitted {
 /// # Errors
 /// A nest with ops that are not basic or types that are missing, which no lowering makes; a frame too large for a thread's
 /// stack; and whatever the code generator or the module refuses.
-pub fn define(
-    module: &mut dyn Module,
-    nest: &Nest,
-    target: &Target,
-    symbol: &str,
-) -> Result<KernelIds, CodegenError> {
+pub fn define(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> Result<KernelIds, CodegenError> {
     let start = Instant::now();
     let mut functions = emit(module, nest, target, symbol)?;
     let emit = start.elapsed();
     let mut size = 0;
     for Emitted { id, symbol, context } in &mut functions {
         module.define_function(*id, context).map_err(|e| failed(symbol, e))?;
-        size += context.compiled_code().map_or(0, |code| code.code_info().total_size as usize);
+        size += context
+            .compiled_code()
+            .map_or(0, |code| code.code_info().total_size as usize);
     }
     let id = |i: usize| functions.get(i).map(|f| f.id);
     Ok(KernelIds {
@@ -124,13 +121,15 @@ pub fn print(nest: &Nest, target: &Target, form: Form) -> Result<String, Codegen
 
 /// Emits the functions of a nest: `main`, then those of a reduction.
 fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> Result<Vec<Emitted>, CodegenError> {
-    let nest = &lower_storage(nest)?;
-    let main = function(module, nest, target, symbol.to_owned(), |e| match &nest.leaf {
+    let nest = &lower(nest, target)?;
+    let main = function(module, nest, symbol.to_owned(), |e| match &nest.leaf {
         Leaf::Map { map, loads, stores } => {
             let pointers = e.pointers();
             let outer: Vec<usize> = nest.outer().map(|a| a.index()).collect();
             let outer: Vec<(usize, Value)> = outer.iter().map(|&axis| (axis, e.extent(axis))).collect();
-            e.outer_loops(&outer, &pointers, &mut |e, pointers| e.map_leaf(map, loads, stores, pointers))
+            e.outer_loops(&outer, &pointers, &mut |e, pointers| {
+                e.map_leaf(map, loads, stores, pointers)
+            })
         }
         Leaf::Reduce(reduce) => e.reduction(reduce),
     })?;
@@ -139,7 +138,7 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
         let main = functions[0].id;
         for (name, mode) in [("blocks", abi::MODE_BLOCKS), ("finish", abi::MODE_FINISH)] {
             let symbol = format!("{symbol}_{name}");
-            functions.push(function(module, nest, target, symbol, |e| {
+            functions.push(function(module, nest, symbol, |e| {
                 e.call_in_mode(main, mode);
                 Ok(())
             })?);
@@ -148,9 +147,13 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
     Ok(functions)
 }
 
-/// The nest with conversions of storage floats written as bit operations, which every target has.
-fn lower_storage(nest: &Nest) -> Result<Nest, CodegenError> {
+/// The nest with conversions of storage floats written as bit operations, which every target has, and with scalar code
+/// where the target has no vectors.
+fn lower(nest: &Nest, target: &Target) -> Result<Nest, CodegenError> {
     let mut nest = nest.clone();
+    if target.vector_bytes() == 0 {
+        nest.vector.lanes = 1;
+    }
     let functions: Vec<&mut Func> = match &mut nest.leaf {
         Leaf::Map { map, .. } => vec![map],
         Leaf::Reduce(r) => vec![&mut r.map, &mut r.combine, &mut r.finish],
@@ -171,7 +174,6 @@ fn lower_storage(nest: &Nest) -> Result<Nest, CodegenError> {
 fn function(
     module: &mut dyn Module,
     nest: &Nest,
-    target: &Target,
     symbol: String,
     emit: impl FnOnce(&mut Emitter<'_>) -> Result<(), CodegenError>,
 ) -> Result<Emitted, CodegenError> {
@@ -182,7 +184,7 @@ fn function(
         .map_err(|e| failed(&symbol, e))?;
     let mut frontend = FunctionBuilderContext::new();
     let builder = FunctionBuilder::new(&mut context.func, &mut frontend);
-    let mut emitter = Emitter::new(builder, nest, target, module);
+    let mut emitter = Emitter::new(builder, nest, module);
     emit(&mut emitter)?;
     emitter.finish();
     Ok(Emitted { id, symbol, context })

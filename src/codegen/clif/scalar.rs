@@ -155,7 +155,11 @@ impl Emitter<'_> {
             let zero = self.b.ins().iconst(ty, 0);
             self.b.ins().select(is_zero, zero, value)
         };
-        if ty == narrow { value } else { self.b.ins().ireduce(narrow, value) }
+        if ty == narrow {
+            value
+        } else {
+            self.b.ins().ireduce(narrow, value)
+        }
     }
 
     fn scalar_bitcast(&mut self, value: Value, to: Dtype) -> Value {

@@ -155,7 +155,11 @@ impl Emitter<'_> {
             Dtype::Bool => (mask_width(count), if value.as_bool() { u64::MAX } else { 0 }),
             dtype => (dtype.size(), value.bits()),
         };
-        let ty = if dtype == Dtype::Bool { int_vector(width) } else { vector_type(dtype) };
+        let ty = if dtype == Dtype::Bool {
+            int_vector(width)
+        } else {
+            vector_type(dtype)
+        };
         let register = self.vector_const(ty, width, |_| lane);
         Lanes::new(dtype, count, width, smallvec![register; registers(count, width)])
     }
@@ -178,7 +182,11 @@ impl Emitter<'_> {
         let (width, register) = if dtype == Dtype::Bool {
             // 0 or 1 becomes 0 or −1 at the mask's width.
             let width = mask_width(count);
-            let wide = if width == 1 { value } else { self.b.ins().uextend(int_type(width), value) };
+            let wide = if width == 1 {
+                value
+            } else {
+                self.b.ins().uextend(int_type(width), value)
+            };
             let mask = self.b.ins().ineg(wide);
             (width, self.b.ins().splat(int_vector(width), mask))
         } else {
@@ -234,7 +242,11 @@ impl Emitter<'_> {
             })
             .collect();
         let lanes = Lanes::new(dtype, scalars.len(), width, registers);
-        if dtype == Dtype::Bool { self.mask_from_bytes(lanes) } else { lanes }
+        if dtype == Dtype::Bool {
+            self.mask_from_bytes(lanes)
+        } else {
+            lanes
+        }
     }
 
     /// A register with the scalar in lane 0. The back ends take scalars of 32 and 64 bits there.
