@@ -119,8 +119,8 @@ fn layouts(operands: usize, first: Layout, output: Layout) -> Vec<Layout> {
 #[test]
 fn every_basic_op_in_every_layout() {
     let sizes: Vec<Vec<usize>> = (0..=67)
-        .step_by(3)
-        .chain([1, 2, 4, 5, 16, 64, 1000])
+        .step_by(7)
+        .chain([1, 3, 4, 16, 33, 64, 1000])
         .map(|n| vec![n])
         .collect();
     for (op, dtypes) in basic_ops() {

@@ -2,7 +2,8 @@
 //!
 //! In: a nest and a target. Out: the functions of its kernel, defined in a module: [`define`]; or their text: [`print`].
 //!
-//! [`emit`] has the loops around a leaf, [`map`] and [`reduce`] the leaves, [`body`] the evaluation of a function on lanes,
+//! [`emit`] has the loops around a leaf, [`map`] and [`reduce`] the leaves (the latter with [`lanes`] and [`chain`] for its
+//! two orders), [`body`] the evaluation of a function on lanes,
 //! [`op`], [`cast`] and [`scalar`] the ops, [`memory`] loads and stores.
 
 mod emit;
@@ -13,6 +14,9 @@ mod reduce;
 
 mod chain;
 mod lanes;
+
+mod elements;
+mod tree;
 
 mod body;
 
