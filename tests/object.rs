@@ -1,135 +1,233 @@
-//! Kernels in an object file, linked by the system's C compiler: the same bits as in memory.
-//!
-//! Needs `cc`. Without it the test says that it is skipped, and fails where `CI` is set.
+//! Object files: a linked kernel gives the bits that the same kernel gives in memory, and every target takes every op.
 
-use std::fmt::Write;
+mod harness;
+
 use std::process::Command;
 
-use loopweave::codegen::abi::{Abi, scratch_bytes};
+use harness::{Layout, Via, axis, bind, operand, run};
+use loopweave::codegen::abi::Abi;
+use loopweave::codegen::jit::JitCode;
 use loopweave::codegen::object::emit_object;
-use loopweave::graph::build::GraphBuilder;
-use loopweave::graph::{Graph, Named};
-use loopweave::ir::{Type, trace};
-use loopweave::nest::Role;
-use loopweave::nest::schedule::Scheduled;
-use loopweave::pipeline::{Options, Program};
-use loopweave::prelude::*;
-use loopweave::runtime::view::Arg;
-use loopweave::shape::Layout;
+use loopweave::nest::interp::Buffer;
+use loopweave::nest::{AxisRole, Binding, Leaf, Nest, OperandId, Order, Reduce, Role, Vector};
+use loopweave::target::{NAMES, Target};
+use loopweave_ir::testing::operand_dtypes;
+use loopweave_ir::{Builder, Dtype, Func, Op, Scalar, Stage};
 
-/// Long enough for several blocks of a reduction and a tail.
-const N: usize = 10_037;
+const N: usize = 5003;
 
-fn input(i: usize) -> f32 {
-    (i as f32 * 0.37).sin() * 3.0
-}
-
-fn silu() -> Graph {
-    let mut g = GraphBuilder::new("silu");
-    let x = g.input("x", Type::Strong(F32), 1);
-    let y = g
-        .map(&trace("silu", |[x]| x / (1.0 + (-x).exp())).unwrap(), &[x])
-        .unwrap();
-    g.output("y", y);
-    g.finish().unwrap()
-}
-
-/// Sums, whose float order is fixed, and remainders, which call the C library.
-fn remainder_sum() -> Graph {
-    let mut g = GraphBuilder::new("remainder_sum");
-    let x = g.input("x", Type::Strong(F32), 1);
-    let y = g.map(&trace("rem", |[x]| x % 0.3).unwrap(), &[x]).unwrap();
-    let s = g.reduce(Named::Sum, y, None, false).unwrap();
-    g.output("s", s);
-    g.finish().unwrap()
-}
-
-/// A C function that fills the argument block of a kernel and prints the bits of its results.
-fn caller(symbol: &str, scheduled: &Scheduled, results: usize) -> String {
-    let (nest, binding) = (&scheduled.nest, &scheduled.binding);
-    let abi = Abi::of(nest);
-    let vector = binding.extents[nest.vector_axis().index()];
-    let scratch = scratch_bytes(nest, binding.reduced_len(nest), vector).max(64);
-    let mut c = format!("extern void {symbol}(uint64_t *);\nstatic void call_{symbol}(void) {{\n");
-    writeln!(c, "  static _Alignas(64) uint8_t scratch[{scratch}];").unwrap();
-    writeln!(c, "  static uint32_t out[{results}];").unwrap();
-    writeln!(
-        c,
-        "  static uint64_t w[{}];\n  w[{}] = (uint64_t)scratch;",
-        abi.len(),
-        Abi::SCRATCH
-    )
-    .unwrap();
-    for (axis, extent) in binding.extents.iter().enumerate() {
-        writeln!(c, "  w[{}] = {extent};", abi.extent(axis)).unwrap();
+fn map(func: Func, lanes: u32) -> Nest {
+    let inputs = func.param_dtypes();
+    let outputs = func.result_dtypes();
+    let ids = |range: std::ops::Range<usize>| range.map(|i| OperandId(i as u32)).collect();
+    let count = inputs.len();
+    Nest {
+        name: func.name().to_owned(),
+        operands: (inputs.iter().map(|&d| operand(d, Role::Input, Layout::Contiguous)))
+            .chain(outputs.iter().map(|&d| operand(d, Role::Output, Layout::Contiguous)))
+            .collect(),
+        axes: vec![axis(AxisRole::Kept)],
+        leaf: Leaf::Map {
+            map: func,
+            loads: ids(0..count),
+            stores: ids(count..count + outputs.len()),
+        },
+        vector: Vector { lanes, unroll: 2 },
     }
-    for (operand, bound) in binding.operands.iter().enumerate() {
-        let array = match nest.operands[operand].role {
-            Role::Input => "x",
-            Role::Output => "out",
-        };
-        writeln!(c, "  w[{}] = (uint64_t){array};", abi.pointer(operand)).unwrap();
-        for (axis, stride) in bound.strides.iter().enumerate() {
-            writeln!(c, "  w[{}] = (uint64_t)(int64_t){stride};", abi.stride(operand, axis)).unwrap();
-        }
+}
+
+/// x % 3 of floats, which calls libm.
+fn remainder() -> Nest {
+    let mut b = Builder::typed("remainder");
+    let x = b.param("x", Some(Dtype::F32));
+    let three = b.float(Dtype::F32, 3.0);
+    let r = b.node(Op::Rem, &[x, three]);
+    map(b.finish(&[r]), 4)
+}
+
+fn sum(order: Order) -> Nest {
+    let mut b = Builder::typed("map");
+    let x = b.param("x", Some(Dtype::F32));
+    let map = b.finish(&[x]);
+    let mut b = Builder::typed("add");
+    let (x, y) = (b.param("x", Some(Dtype::F32)), b.param("y", Some(Dtype::F32)));
+    let add = b.node(Op::Add, &[x, y]);
+    let combine = b.finish(&[add]);
+    let mut b = Builder::typed("finish");
+    let x = b.param("x", Some(Dtype::F32));
+    b.param("n", Some(Dtype::I64));
+    let finish = b.finish(&[x]);
+    let chain = matches!(order, Order::Chain { .. });
+    let (axes, layout) = match chain {
+        true => (vec![AxisRole::Reduced, AxisRole::Kept], Layout::Contiguous),
+        false => (vec![AxisRole::Reduced], Layout::Broadcast),
+    };
+    Nest {
+        name: String::from("sum"),
+        operands: vec![
+            operand(Dtype::F32, Role::Input, Layout::Contiguous),
+            operand(Dtype::F32, Role::Output, layout),
+        ],
+        axes: axes.into_iter().map(axis).collect(),
+        leaf: Leaf::Reduce(Reduce {
+            map,
+            loads: vec![OperandId(0)],
+            combine,
+            init: Some(vec![Scalar::from(0.0f32)]),
+            apply_init: false,
+            finish,
+            finish_loads: vec![],
+            stores: vec![OperandId(1)],
+            order,
+        }),
+        vector: Vector { lanes: 4, unroll: 8 },
     }
-    writeln!(
-        c,
-        "  {symbol}(w);\n  for (int i = 0; i < {results}; i++) printf(\"%08x\\n\", out[i]);\n}}"
+}
+
+/// The value of element i in both programs.
+fn element(i: usize) -> f32 {
+    (i as i32 * 37 % 1009 - 500) as f32 / 7.0
+}
+
+fn main_in_c(remainder: &Nest, sum: &Nest) -> String {
+    let (r, s) = (Abi::of(remainder), Abi::of(sum));
+    format!(
+        r#"
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+void remainder3(uint64_t *args);
+void sum(uint64_t *args);
+static float x[{N}], y[{N}], total;
+static uint64_t scratch[64] __attribute__((aligned(64)));
+int main(void) {{
+    for (int i = 0; i < {N}; i++) x[i] = (float)(i * 37 % 1009 - 500) / 7.0f;
+    uint64_t a[{rn}] = {{0}}, b[{sn}] = {{0}};
+    a[{re}] = {N}; a[{rp0}] = (uint64_t)x; a[{rp1}] = (uint64_t)y; a[{rs0}] = 4; a[{rs1}] = 4;
+    remainder3(a);
+    b[0] = (uint64_t)scratch; b[{se}] = {N}; b[{sp0}] = (uint64_t)x; b[{sp1}] = (uint64_t)&total; b[{ss0}] = 4;
+    sum(b);
+    uint32_t bits;
+    for (int i = 0; i < {N}; i++) {{ memcpy(&bits, &y[i], 4); printf("%08x\n", bits); }}
+    memcpy(&bits, &total, 4); printf("%08x\n", bits);
+    return 0;
+}}
+"#,
+        rn = r.len(),
+        re = r.extent(0),
+        rp0 = r.pointer(0),
+        rp1 = r.pointer(1),
+        rs0 = r.stride(0, 0),
+        rs1 = r.stride(1, 0),
+        sn = s.len(),
+        se = s.extent(0),
+        sp0 = s.pointer(0),
+        sp1 = s.pointer(1),
+        ss0 = s.stride(0, 0),
     )
-    .unwrap();
-    c
+}
+
+fn words(bytes: &[u8]) -> Vec<String> {
+    let word = |c: &[u8]| format!("{:08x}", u32::from_le_bytes([c[0], c[1], c[2], c[3]]));
+    bytes.chunks(4).map(word).collect()
+}
+
+/// The output of a nest of one input row, by the JIT.
+fn by_jit(nest: &Nest, target: &Target, outputs: usize) -> Vec<String> {
+    let code = JitCode::compile(nest, target).unwrap();
+    let input = (0..N).flat_map(|i| element(i).to_le_bytes()).collect();
+    let mut result = bind(Dtype::F32, Layout::Contiguous, &[outputs], &[true]).0;
+    if outputs == 1 {
+        result.strides[0] = 0;
+    }
+    let binding = Binding {
+        extents: [N].into_iter().collect(),
+        operands: [bind(Dtype::F32, Layout::Contiguous, &[N], &[true]).0, result]
+            .into_iter()
+            .collect(),
+    };
+    let buffers = [
+        Buffer {
+            bytes: input,
+            origin: 0,
+        },
+        Buffer {
+            bytes: vec![0; 4 * outputs],
+            origin: 0,
+        },
+    ];
+    words(&run(nest, &code, &binding, &buffers, true, Via::Main)[1])
 }
 
 #[test]
-fn linked_objects_give_the_bits_of_the_jit() {
+fn a_linked_kernel_gives_the_bits_of_the_jit() {
     if Command::new("cc").arg("--version").output().is_err() {
-        assert!(std::env::var_os("CI").is_none(), "CI needs a C compiler");
-        eprintln!("skipped: no cc");
+        assert!(std::env::var_os("CI").is_none(), "`cc` is needed to link");
+        eprintln!("skipped: there is no `cc` to link with");
         return;
     }
-    let options = Options::native().unwrap();
-    let x: Vec<f32> = (0..N).map(input).collect();
-    let mut expected = String::new();
-    let mut nests = Vec::new();
-    for graph in [silu(), remainder_sum()] {
-        let program = Program::compile(graph, &options).unwrap();
-        for value in program.run(&[x.view()]).unwrap()[0].scalars() {
-            writeln!(expected, "{:08x}", value.bits()).unwrap();
-        }
-        nests.extend(program.schedule(&[Layout::contiguous(&[N]).unwrap()]).unwrap());
-    }
-
-    let symbols = ["silu_kernel", "remainder_kernel"];
-    let kernels: Vec<_> = symbols.into_iter().zip(nests.iter().map(|s| &s.nest)).collect();
-    let object = emit_object(&kernels, &options.target).unwrap();
-
-    let bits: Vec<String> = x.iter().map(|v| format!("{:#x}", v.to_bits())).collect();
-    let mut c = format!(
-        "#include <stdint.h>\n#include <stdio.h>\nstatic uint32_t x[] = {{{}}};\n",
-        bits.join(",")
-    );
-    c += &caller(symbols[0], &nests[0], N);
-    c += &caller(symbols[1], &nests[1], 1);
-    writeln!(
-        c,
-        "int main(void) {{ call_{}(); call_{}(); return 0; }}",
-        symbols[0], symbols[1]
-    )
-    .unwrap();
-
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
+    let target = Target::native().unwrap();
+    let (remainder, sum) = (remainder(), sum(Order::Lanes { lanes: 64, block: 4096 }));
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let object = emit_object(&[("remainder3", &remainder), ("sum", &sum)], &target).unwrap();
     std::fs::write(path("kernels.o"), object).unwrap();
-    std::fs::write(path("main.c"), c).unwrap();
-    let linked = Command::new("cc")
-        .args(["-O1", "-o"])
-        .args([path("program"), path("main.c"), path("kernels.o")])
+    std::fs::write(path("main.c"), main_in_c(&remainder, &sum)).unwrap();
+    let link = Command::new("cc")
+        .args([path("main.c"), path("kernels.o")])
+        .arg("-o")
+        .arg(path("main"))
         .arg("-lm")
         .output()
         .unwrap();
-    assert!(linked.status.success(), "{}", String::from_utf8_lossy(&linked.stderr));
-    let ran = Command::new(path("program")).output().unwrap();
-    assert!(ran.status.success());
-    assert_eq!(String::from_utf8(ran.stdout).unwrap(), expected);
+    assert!(link.status.success(), "{}", String::from_utf8_lossy(&link.stderr));
+    let output = Command::new(path("main")).output().unwrap();
+    assert!(output.status.success());
+    let mut expected = by_jit(&remainder, &target, N);
+    expected.extend(by_jit(&sum, &target, 1));
+    let found: Vec<String> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn every_target_takes_every_op() {
+    let mut nests = vec![
+        sum(Order::Lanes { lanes: 64, block: 4096 }),
+        sum(Order::Chain { block: 4096 }),
+    ];
+    let mut cases: Vec<(Op, Vec<Dtype>)> = Vec::new();
+    for dtype in Dtype::ALL {
+        cases.extend(Op::ALL.iter().map(|&op| (op, operand_dtypes(op, dtype))));
+        cases.extend(
+            Dtype::ALL
+                .iter()
+                .flat_map(|&to| [(Op::Cast(to), vec![dtype]), (Op::Bitcast(to), vec![dtype])]),
+        );
+    }
+    for (op, dtypes) in cases {
+        let computed = dtypes[dtypes.len().min(2) - 1];
+        if op.result_dtype(&dtypes).is_none() || op.stage_for(computed) != Stage::Basic {
+            continue;
+        }
+        let mut b = Builder::typed(op.name());
+        let params: Vec<_> = (0..)
+            .zip(&dtypes)
+            .map(|(i, &d)| b.param(format!("x{i}"), Some(d)))
+            .collect();
+        let result = b.node(op, &params);
+        let func = b.finish(&[result]);
+        for lanes in [1, 2, 16] {
+            nests.push(map(func.clone(), lanes));
+        }
+    }
+    let symbols: Vec<String> = (0..nests.len()).map(|i| format!("k{i}")).collect();
+    let kernels: Vec<(&str, &Nest)> = symbols.iter().map(String::as_str).zip(&nests).collect();
+    for name in NAMES {
+        let object = emit_object(&kernels, &Target::parse(name).unwrap()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(object.len() > 100 * kernels.len(), "{name}");
+    }
 }

@@ -1,7 +1,6 @@
 //! Runs a nest both as machine code and by the interpreter, on buffers that end at pages no code may touch.
 
-#![allow(dead_code, reason = "each test binary uses its own part of the harness")]
-#![allow(unreachable_pub, reason = "each test binary uses its own part of the harness")]
+#![allow(dead_code, reason = "each test crate uses its own part")]
 #![allow(
     unsafe_code,
     reason = "generated code is called on pointers into buffers made for it"

@@ -25,6 +25,9 @@ pub(super) const WORD: Type = types::I64;
 /// Values that a loop carries around.
 pub(super) type Carried = SmallVec<[Value; 8]>;
 
+/// What stands inside of loops: given the pointers of all operands.
+type Leaf<'l, E> = dyn FnMut(&mut E, &[Value]) -> Result<(), CodegenError> + 'l;
+
 /// A function under construction.
 pub(super) struct Emitter<'a> {
     pub(super) b: FunctionBuilder<'a>,
@@ -204,7 +207,7 @@ impl<'a> Emitter<'a> {
         &mut self,
         axes: &[(usize, Value)],
         pointers: &[Value],
-        leaf: &mut LeafEmitter<'_, 'a>,
+        leaf: &mut Leaf<'_, Self>,
     ) -> Result<(), CodegenError> {
         let Some((&(axis, end), inner)) = axes.split_first() else {
             return leaf(self, pointers);

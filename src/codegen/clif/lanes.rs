@@ -14,14 +14,15 @@
 //! beyond the lanes in use; what is there is computed with, to no effect.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{Block, InstBuilder, Type, Value, types};
-use loopweave_ir::{Builder, Dtype, Func, Op};
+use cranelift_codegen::ir::{InstBuilder, Value};
+use loopweave_ir::Dtype;
 
-use super::body::Body;
-use super::emit::{Carried, Emitter};
+use super::elements::{Elements, identity};
+use super::emit::{Carried, Emitter, WORD};
 use super::memory::Access;
-use super::reduce::Reduction;
-use super::value::{Lanes, Registers, int_type, int_vector, mask_width, registers, scalar_type, vector_type};
+use super::reduce::{Reduction, from_registers};
+use super::tree::Tree;
+use super::value::{Lanes, Registers, int_type, int_vector, mask_width, registers};
 use crate::codegen::CodegenError;
 
 /// Room at both ends of the array of lanes: a vector of any dtype.
@@ -33,32 +34,16 @@ const STACK_LIMIT: usize = 1 << 20;
 /// Operations up to which the tree over lanes is written out rather than looped.
 const TREE_LENGTH: usize = 64;
 
-/// The elements of a block: from operands through the map, or from a buffer of what the map gave.
-struct Elements<'f> {
-    body: Body<'f>,
-    loads: Vec<Access>,
-    /// The position of the first one along the reduced axes.
-    origin: Value,
-}
-
-/// The tree over lanes, with an entrance for each number of vectors.
-struct Tree {
-    /// Entered with 2ⁱ vectors of each accumulator.
-    levels: Vec<Block>,
-    /// Entered with the value of the block, in scalar registers.
-    done: Block,
-}
-
 /// What the steps of one block share.
-struct Fold<'r, 'f> {
-    r: &'r Reduction<'f>,
+pub(super) struct Fold<'r, 'f> {
+    pub(super) r: &'r Reduction<'f>,
     /// Lanes of the order, and of a vector.
-    virtual_lanes: usize,
-    lanes: usize,
+    pub(super) virtual_lanes: usize,
+    pub(super) lanes: usize,
     /// The array of lanes.
-    slots: Vec<Access>,
+    pub(super) slots: Vec<Access>,
     /// Vectors that the tree takes in registers.
-    tree_width: usize,
+    pub(super) tree_width: usize,
 }
 
 impl Emitter<'_> {
@@ -214,134 +199,6 @@ impl Emitter<'_> {
         Ok(r.accumulators.iter().map(|d| self.stack(block * d.size())).collect())
     }
 
-    /// The elements of a block along a single reduced axis.
-    fn direct_elements<'f>(
-        &mut self,
-        r: &Reduction<'f>,
-        pointers: &[Value],
-        origin: Value,
-    ) -> Result<Elements<'f>, CodegenError> {
-        let pointers = self.moved(r, pointers, &[(r.axes[0], origin)]);
-        let loads = self.accesses(&r.reduce.loads, &pointers, r.axes[0]);
-        let body = self.row_body(&r.reduce.map, &loads)?;
-        Ok(Elements { body, loads, origin })
-    }
-
-    /// The pointers moved by an index along some axes.
-    pub(super) fn moved(&mut self, r: &Reduction<'_>, pointers: &[Value], by: &[(usize, Value)]) -> Carried {
-        let mut moved: Carried = pointers.iter().copied().collect();
-        for id in &r.reduce.loads {
-            let mut pointer = pointers[id.index()];
-            for &(axis, index) in by {
-                let stride = self.stride(id.index(), axis);
-                let offset = self.b.ins().imul(index, stride);
-                pointer = self.b.ins().iadd(pointer, offset);
-            }
-            moved[id.index()] = pointer;
-        }
-        moved
-    }
-
-    /// The index along each reduced axis but the last of the run that a flat position of runs names.
-    pub(super) fn decompose(&mut self, axes: &[usize], mut position: Value) -> Vec<(usize, Value)> {
-        let mut indices = Vec::new();
-        for (i, &axis) in axes.iter().enumerate().rev() {
-            if i == 0 {
-                indices.push((axis, position));
-            } else {
-                let extent = self.extent(axis);
-                indices.push((axis, self.b.ins().urem(position, extent)));
-                position = self.b.ins().udiv(position, extent);
-            }
-        }
-        indices
-    }
-
-    /// The elements of a block over several reduced axes: mapped run by run into a buffer.
-    fn packed_elements<'f>(
-        &mut self,
-        r: &Reduction<'_>,
-        buffers: &[Value],
-        identity: &'f Func,
-        pointers: &[Value],
-        origin: Value,
-        m: Value,
-    ) -> Result<Elements<'f>, CodegenError> {
-        let arrays = self.arrays(r, buffers);
-        let (&last, outer) = r.axes.split_last().unwrap_or((&0, &[]));
-        let zero = self.word(0);
-        self.loop_while(zero, m, &[], |e, at, _| {
-            let extent = e.extent(last);
-            let position = e.b.ins().iadd(origin, at);
-            let (run, index) = (e.b.ins().udiv(position, extent), e.b.ins().urem(position, extent));
-            let (rest, left) = (e.b.ins().isub(extent, index), e.b.ins().isub(m, at));
-            let length = e.b.ins().smin(rest, left);
-            let mut by = e.decompose(outer, run);
-            by.push((last, index));
-            let pointers = e.moved(r, pointers, &by);
-            let loads = e.accesses(&r.reduce.loads, &pointers, last);
-            let body = e.row_body(&r.reduce.map, &loads)?;
-            let elements = Elements {
-                body,
-                loads,
-                origin: position,
-            };
-            let zero = e.word(0);
-            e.vector_loops(zero, length, |e, i, count| {
-                let values = e.elements(&elements, i, 0, count)?;
-                let to = e.b.ins().iadd(at, i);
-                e.store_all(&arrays, to, 0, &values);
-                Ok(())
-            })?;
-            Ok((e.b.ins().iadd(at, length), Carried::new()))
-        })?;
-        Ok(Elements {
-            body: self.body(identity, |_| None, None)?,
-            loads: arrays,
-            origin,
-        })
-    }
-
-    /// Loops over `start .. end`, vector by vector, then element by element.
-    pub(super) fn vector_loops(
-        &mut self,
-        start: Value,
-        end: Value,
-        mut body: impl FnMut(&mut Self, Value, usize) -> Result<(), CodegenError>,
-    ) -> Result<(), CodegenError> {
-        let lanes = self.nest.vector.lanes as usize;
-        let mut counts = vec![lanes, 1];
-        counts.dedup();
-        let mut at = start;
-        for count in counts {
-            let last = self.b.ins().iadd_imm_s(end, 1 - count as i64);
-            (at, _) = self.for_range(at, last, count as i64, &[], |e, i, _| {
-                body(e, i, count)?;
-                Ok(Carried::new())
-            })?;
-        }
-        Ok(())
-    }
-
-    /// The mapped elements `i + ahead …` of a block.
-    fn elements(
-        &mut self,
-        elements: &Elements<'_>,
-        i: Value,
-        ahead: usize,
-        count: usize,
-    ) -> Result<Vec<Lanes>, CodegenError> {
-        let uses_index = elements.body.func.nodes().iter().any(|n| n.op == Op::Index);
-        let index = uses_index.then(|| {
-            let position = self.b.ins().iadd(elements.origin, i);
-            let position = self.b.ins().iadd_imm_s(position, ahead as i64);
-            self.positions(position, count)
-        });
-        let load = |e: &mut Self, p: usize| Ok(e.load(&elements.loads[p], i, ahead, count));
-        let values = self.eval(&elements.body, count, load, index.as_ref())?;
-        Ok(values.iter().map(|v| self.carried_form(v)).collect())
-    }
-
     /// The value of a block of `m` elements, at least one, in scalar registers.
     fn fold_block(
         &mut self,
@@ -351,13 +208,14 @@ impl Emitter<'_> {
     ) -> Result<Vec<Value>, CodegenError> {
         let tree = self.tree_blocks(fold);
         let (long, short, vectors, scalars) = (self.block([]), self.block([]), self.block([]), self.block([]));
+        let entry = self.block([WORD]);
         let all = self.word(fold.virtual_lanes as i64);
         let is_short = self.less(m, all);
         self.branch(is_short, (short, &[]), (long, &[]));
 
         self.b.switch_to_block(long);
         self.fold_rows(fold, elements, m)?;
-        self.enter_tree(fold, &tree, all)?;
+        self.jump(entry, &[all]);
 
         self.b.switch_to_block(short);
         let lanes = self.word(fold.lanes as i64);
@@ -366,6 +224,10 @@ impl Emitter<'_> {
 
         self.b.switch_to_block(vectors);
         let valid = self.fold_vectors(fold, elements, m)?;
+        self.jump(entry, &[valid]);
+
+        self.b.switch_to_block(entry);
+        let valid = self.b.block_params(entry)[0];
         self.enter_tree(fold, &tree, valid)?;
 
         self.b.switch_to_block(scalars);
@@ -379,7 +241,9 @@ impl Emitter<'_> {
     /// The lanes of a block with at least one element for each.
     fn fold_rows(&mut self, fold: &Fold<'_, '_>, elements: &Elements<'_>, m: Value) -> Result<(), CodegenError> {
         let (all, lanes) = (fold.virtual_lanes as i64, fold.lanes);
-        let vectors = (self.nest.vector.unroll as usize).clamp(1, fold.virtual_lanes / lanes);
+        // A power of two, so that passes of so many vectors come out even.
+        let vectors = 1 << self.nest.vector.unroll.max(1).ilog2();
+        let vectors = (fold.virtual_lanes / lanes).min(vectors);
         let whole = self.b.ins().band_imm_s(m, -all);
         let (zero, end) = (self.word(0), self.word(all));
         self.for_range(zero, end, (vectors * lanes) as i64, &[], |e, lane, _| {
@@ -557,174 +421,4 @@ impl Emitter<'_> {
             Registers::from_elem(below, registers(count, width)),
         )
     }
-
-    fn tree_blocks(&mut self, fold: &Fold<'_, '_>) -> Tree {
-        let types: Vec<Type> = fold
-            .r
-            .accumulators
-            .iter()
-            .flat_map(|&d| carried_types(d, fold.lanes))
-            .collect();
-        let levels = (0..=fold.tree_width.ilog2())
-            .map(|level| {
-                let all = (0..1 << level).flat_map(|_| types.iter().copied());
-                self.block(all)
-            })
-            .collect();
-        Tree {
-            levels,
-            done: self.block(Self::scalar_types(fold.r)),
-        }
-    }
-
-    /// Goes from `valid` lanes in their array, a power of two of vectors, to the level of the tree for so many.
-    fn enter_tree(&mut self, fold: &Fold<'_, '_>, tree: &Tree, valid: Value) -> Result<(), CodegenError> {
-        let widest = self.word((fold.tree_width * fold.lanes) as i64);
-        let mut valid = valid;
-        if fold.tree_width * fold.lanes < fold.virtual_lanes {
-            // Too many vectors for the registers, or for the length of the code: halve them in memory first. The loop
-            // counts −valid upwards.
-            let (start, stop) = (self.b.ins().ineg(valid), self.b.ins().ineg(widest));
-            let (at, _) = self.loop_while(start, stop, &[], |e, at, _| {
-                let valid = e.b.ins().ineg(at);
-                let half = e.b.ins().ushr_imm_u(valid, 1);
-                let zero = e.word(0);
-                e.for_range(zero, half, fold.lanes as i64, &[], |e, lane, _| {
-                    let other = e.b.ins().iadd(lane, half);
-                    let a = e.load_all(&fold.slots, lane, 0, fold.lanes);
-                    let b = e.load_all(&fold.slots, other, 0, fold.lanes);
-                    let values = e.combine(fold.r, &a, &b)?;
-                    e.store_all(&fold.slots, lane, 0, &values);
-                    Ok(Carried::new())
-                })?;
-                Ok((e.b.ins().ineg(half), Carried::new()))
-            })?;
-            valid = self.b.ins().ineg(at);
-        }
-        let zero = self.word(0);
-        for (level, &block) in tree.levels.iter().enumerate().rev() {
-            let load = self.block([]);
-            let next = self.block([]);
-            if level == 0 {
-                self.jump(load, &[]);
-            } else {
-                let here = self
-                    .b
-                    .ins()
-                    .icmp_imm_s(IntCC::Equal, valid, (fold.lanes << level) as i64);
-                self.branch(here, (load, &[]), (next, &[]));
-            }
-            self.b.switch_to_block(load);
-            let mut args = Vec::new();
-            for v in 0..1 << level {
-                let values = self.load_all(&fold.slots, zero, v * fold.lanes, fold.lanes);
-                args.extend(values.iter().flat_map(|a| a.registers.iter().copied()));
-            }
-            self.jump(block, &args);
-            if level > 0 {
-                self.b.switch_to_block(next);
-            }
-        }
-        Ok(())
-    }
-
-    /// The levels of the tree: each combines the upper half of its vectors into the lower; the last one does so with the
-    /// lanes of one vector.
-    fn emit_tree(&mut self, fold: &Fold<'_, '_>, tree: &Tree) -> Result<(), CodegenError> {
-        let k = fold.r.accumulators.len();
-        for (level, &block) in tree.levels.iter().enumerate().rev() {
-            self.b.switch_to_block(block);
-            let params = self.b.block_params(block).to_vec();
-            let values = from_registers(&fold.r.accumulators, fold.lanes, &params);
-            if level == 0 {
-                let values = self.fold_lanes(fold.r, values)?;
-                self.jump(tree.done, &values);
-                continue;
-            }
-            let half = k << (level - 1);
-            let mut args = Vec::new();
-            for (a, b) in values[..half].chunks(k).zip(values[half..].chunks(k)) {
-                let combined = self.combine(fold.r, a, b)?;
-                args.extend(combined.iter().flat_map(|a| a.registers.iter().copied()));
-            }
-            self.jump(tree.levels[level - 1], &args);
-        }
-        Ok(())
-    }
-
-    /// The tree over the lanes of one vector.
-    fn fold_lanes(&mut self, r: &Reduction<'_>, mut values: Vec<Lanes>) -> Result<Vec<Value>, CodegenError> {
-        while values[0].count > 1 {
-            let (low, high): (Vec<Lanes>, Vec<Lanes>) = values.iter().map(|v| self.halves(v)).unzip();
-            values = self.combine(r, &low, &high)?;
-        }
-        Ok(values.iter().map(Lanes::first).collect())
-    }
-
-    /// The lower and the upper half of the lanes of a value.
-    fn halves(&mut self, value: &Lanes) -> (Lanes, Lanes) {
-        let half = value.count / 2;
-        if half == 1 {
-            let (low, high) = (self.extract(value, 0), self.extract(value, 1));
-            return (Lanes::scalar(value.dtype, low), Lanes::scalar(value.dtype, high));
-        }
-        let part = |registers| Lanes::new(value.dtype, half, value.width, registers);
-        if value.registers.len() > 1 {
-            let (low, high) = value.registers.split_at(value.registers.len() / 2);
-            return (part(Registers::from_slice(low)), part(Registers::from_slice(high)));
-        }
-        let ty = value.register_type();
-        let register = value.first();
-        let high = match half * value.width {
-            bytes @ (8 | 4) => {
-                let words = if bytes == 8 { [2, 3, 2, 3] } else { [1, 1, 1, 1] };
-                let register = self.retype(register, types::I8X16);
-                self.shuffle_words(register, register, words)
-            }
-            bytes => {
-                let register = self.retype(register, types::I64X2);
-                self.b.ins().ushr_imm_u(register, 8 * bytes as i64)
-            }
-        };
-        let high = self.retype(high, ty);
-        (part(value.registers.clone()), part(Registers::from_elem(high, 1)))
-    }
-}
-
-/// The function that gives its parameters.
-fn identity(dtypes: &[Dtype]) -> Func {
-    let mut b = Builder::typed("identity");
-    let params: Vec<_> = (0..)
-        .zip(dtypes)
-        .map(|(i, &d)| b.param(format!("x{i}"), Some(d)))
-        .collect();
-    b.finish(&params)
-}
-
-/// The types of the registers of a value in the form that loops carry.
-fn carried_types(dtype: Dtype, count: usize) -> impl Iterator<Item = Type> {
-    let (ty, n) = match dtype {
-        _ if count == 1 => (scalar_type(dtype), 1),
-        Dtype::Bool => (int_vector(mask_width(count)), registers(count, mask_width(count))),
-        _ => (vector_type(dtype), registers(count, dtype.size())),
-    };
-    std::iter::repeat_n(ty, n)
-}
-
-/// Sets of values of these types, one after the other, from the registers that carry them.
-fn from_registers(dtypes: &[Dtype], count: usize, values: &[Value]) -> Vec<Lanes> {
-    let mut values = values.iter().copied();
-    let mut lanes = Vec::new();
-    while values.len() > 0 {
-        for &dtype in dtypes {
-            let width = if dtype == Dtype::Bool {
-                mask_width(count)
-            } else {
-                dtype.size()
-            };
-            let own: Registers = values.by_ref().take(registers(count, width)).collect();
-            lanes.push(Lanes::new(dtype, count, width, own));
-        }
-    }
-    lanes
 }

@@ -2,7 +2,8 @@
 //!
 //! In: a nest and a target. Out: the functions of its kernel, defined in a module: [`define`]; or their text: [`print()`].
 //!
-//! [`mod@emit`] has the loops around a leaf, [`map`] and [`reduce`] the leaves, [`body`] the evaluation of a function on lanes,
+//! [`emit`] has the loops around a leaf, [`map`] and [`reduce`] the leaves (the latter with [`lanes`] and [`chain`] for its
+//! two orders), [`body`] the evaluation of a function on lanes,
 //! [`op`], [`cast`] and [`scalar`] the ops, [`memory`] loads and stores.
 
 mod emit;
@@ -13,6 +14,9 @@ mod reduce;
 
 mod chain;
 mod lanes;
+
+mod elements;
+mod tree;
 
 mod body;
 
@@ -74,7 +78,7 @@ struct Emitted {
 /// # Errors
 /// A nest with ops that are not basic or types that are missing, which no lowering makes; a frame too large for a thread's
 /// stack; and whatever the code generator or the module refuses.
-pub fn define(module: &mut dyn Module, nest: &Nest, symbol: &str) -> Result<KernelIds, CodegenError> {
+pub fn define(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> Result<KernelIds, CodegenError> {
     let start = Instant::now();
     let mut functions = emit(module, nest, symbol)?;
     let emit = start.elapsed();
@@ -120,8 +124,8 @@ pub fn print(nest: &Nest, target: &Target, form: Form) -> Result<String, Codegen
 }
 
 /// Emits the functions of a nest: `main`, then those of a reduction.
-fn emit(module: &mut dyn Module, nest: &Nest, symbol: &str) -> Result<Vec<Emitted>, CodegenError> {
-    let nest = &lower_storage(nest)?;
+fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> Result<Vec<Emitted>, CodegenError> {
+    let nest = &lower(nest, target)?;
     let main = function(module, nest, symbol.to_owned(), |e| match &nest.leaf {
         Leaf::Map { map, loads, stores } => {
             let pointers = e.pointers();
@@ -147,9 +151,13 @@ fn emit(module: &mut dyn Module, nest: &Nest, symbol: &str) -> Result<Vec<Emitte
     Ok(functions)
 }
 
-/// The nest with conversions of storage floats written as bit operations, which every target has.
-fn lower_storage(nest: &Nest) -> Result<Nest, CodegenError> {
+/// The nest with conversions of storage floats written as bit operations, which every target has, and with scalar code
+/// where the target has no vectors.
+fn lower(nest: &Nest, target: &Target) -> Result<Nest, CodegenError> {
     let mut nest = nest.clone();
+    if target.vector_bytes() == 0 {
+        nest.vector.lanes = 1;
+    }
     let functions: Vec<&mut Func> = match &mut nest.leaf {
         Leaf::Map { map, .. } => vec![map],
         Leaf::Reduce(r) => vec![&mut r.map, &mut r.combine, &mut r.finish],

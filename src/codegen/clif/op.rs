@@ -139,6 +139,11 @@ impl Emitter<'_> {
     }
 
     fn float_op(&mut self, op: Op, result: Dtype, args: &[&Lanes]) -> Result<Lanes, CodegenError> {
+        if let (Op::Gt | Op::Ge, &[x, y]) = (op, args) {
+            // As `<`, which back ends know to be a minimum or a maximum when a select of its operands follows.
+            let mirrored = if op == Op::Gt { Op::Lt } else { Op::Le };
+            return self.float_op(mirrored, result, &[y, x]);
+        }
         if let Some(compare) = float_compare(op) {
             return Ok(self.each_register(Dtype::Bool, args, |e, v| e.b.ins().fcmp(compare, v[0], v[1])));
         }
@@ -296,9 +301,8 @@ impl Emitter<'_> {
             let beyond = e.b.ins().fcmp(compare, v[0], v[1]);
             if clears {
                 // +0 has no bit set, so to select it is to clear bits.
-                let value = e.retype(v[0], int_vector(x.width));
-                let kept = e.b.ins().band_not(value, beyond);
-                return e.retype(kept, ty);
+                let beyond = e.retype(beyond, ty);
+                return e.b.ins().band_not(v[0], beyond);
             }
             let beyond = e.retype(beyond, ty);
             e.b.ins().bitselect(beyond, v[1], v[0])

@@ -13,7 +13,7 @@ use loopweave_ir::{Dtype, Scalar};
 use super::body::Body;
 use super::emit::{Carried, Emitter};
 use super::memory::Access;
-use super::value::{Lanes, mask_width, scalar_type};
+use super::value::{Lanes, Registers, int_vector, mask_width, registers, scalar_type, vector_type};
 use crate::codegen::CodegenError;
 use crate::codegen::abi::{self, Abi};
 use crate::nest::{Order, Reduce};
@@ -208,4 +208,32 @@ impl Emitter<'_> {
             .map(|(&dtype, &value)| Lanes::scalar(dtype, value))
             .collect()
     }
+}
+
+/// The types of the registers of a value in the form that loops carry.
+pub(super) fn carried_types(dtype: Dtype, count: usize) -> impl Iterator<Item = Type> {
+    let (ty, n) = match dtype {
+        _ if count == 1 => (scalar_type(dtype), 1),
+        Dtype::Bool => (int_vector(mask_width(count)), registers(count, mask_width(count))),
+        _ => (vector_type(dtype), registers(count, dtype.size())),
+    };
+    std::iter::repeat_n(ty, n)
+}
+
+/// Sets of values of these types, one after the other, from the registers that carry them.
+pub(super) fn from_registers(dtypes: &[Dtype], count: usize, values: &[Value]) -> Vec<Lanes> {
+    let mut values = values.iter().copied();
+    let mut lanes = Vec::new();
+    while values.len() > 0 {
+        for &dtype in dtypes {
+            let width = if dtype == Dtype::Bool {
+                mask_width(count)
+            } else {
+                dtype.size()
+            };
+            let own: Registers = values.by_ref().take(registers(count, width)).collect();
+            lanes.push(Lanes::new(dtype, count, width, own));
+        }
+    }
+    lanes
 }
