@@ -73,7 +73,7 @@ impl JitCode {
         builder.symbol_lookup_fn(Box::new(library_function));
         let mut owner = Unfinished(Some(JITModule::new(builder)));
         let module = owner.0.as_mut().expect("taken only at the end");
-        let ids = clif::define(module, nest, "kernel")?;
+        let ids = clif::define(module, nest, target, "kernel")?;
         let defined = Instant::now();
         module.finalize_definitions().map_err(|e| CodegenError::Module {
             symbol: nest.name.clone(),

@@ -24,7 +24,7 @@ pub fn emit_object(kernels: &[(&str, &Nest)], target: &Target) -> Result<Vec<u8>
     })?;
     let mut module = ObjectModule::new(builder);
     for (symbol, nest) in kernels {
-        clif::define(&mut module, nest, symbol)?;
+        clif::define(&mut module, nest, target, symbol)?;
     }
     module.finish().emit().map_err(|e| CodegenError::Object(e.to_string()))
 }

@@ -39,9 +39,6 @@ pub(super) struct Emitter<'a> {
     library: HashMap<&'static str, FuncRef>,
 }
 
-/// Emits a leaf, given the pointers of all operands at the indices of the loops around it.
-type LeafEmitter<'l, 'a> = dyn FnMut(&mut Emitter<'a>, &[Value]) -> Result<(), CodegenError> + 'l;
-
 impl<'a> Emitter<'a> {
     /// An emitter at the beginning of a function that takes an argument block.
     pub(super) fn new(mut b: FunctionBuilder<'a>, nest: &'a Nest, module: &'a mut dyn Module) -> Emitter<'a> {

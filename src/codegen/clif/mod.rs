@@ -1,6 +1,6 @@
 //! The reference emitter: nests as Cranelift IR with vectors of 128 bits, for every target.
 //!
-//! In: a nest and a target. Out: the functions of its kernel, defined in a module: [`define`]; or their text: [`print()`].
+//! In: a nest and a target. Out: the functions of its kernel, defined in a module: [`define`]; or their text: [`print`].
 //!
 //! [`emit`] has the loops around a leaf, [`map`] and [`reduce`] the leaves (the latter with [`lanes`] and [`chain`] for its
 //! two orders), [`body`] the evaluation of a function on lanes,
@@ -57,7 +57,7 @@ pub struct KernelIds {
     pub emit: Duration,
 }
 
-/// What [`print()`] shows.
+/// What [`print`] shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Cranelift IR, as emitted.
@@ -80,7 +80,7 @@ struct Emitted {
 /// stack; and whatever the code generator or the module refuses.
 pub fn define(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> Result<KernelIds, CodegenError> {
     let start = Instant::now();
-    let mut functions = emit(module, nest, symbol)?;
+    let mut functions = emit(module, nest, target, symbol)?;
     let emit = start.elapsed();
     let mut size = 0;
     for Emitted { id, symbol, context } in &mut functions {
@@ -108,7 +108,7 @@ pub fn print(nest: &Nest, target: &Target, form: Form) -> Result<String, Codegen
     let builder = ObjectBuilder::new(isa, "print", default_libcall_names()).map_err(|e| failed("print", e))?;
     let mut module = ObjectModule::new(builder);
     let mut text = String::new();
-    for mut function in emit(&mut module, nest, "kernel")? {
+    for mut function in emit(&mut module, nest, target, "kernel")? {
         if form == Form::Ir {
             text += &format!("; {}\n{}\n", function.symbol, function.context.func);
             continue;
