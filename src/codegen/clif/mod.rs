@@ -1,8 +1,8 @@
 //! The reference emitter: nests as Cranelift IR with vectors of 128 bits, for every target.
 //!
-//! In: a nest and a target. Out: the functions of its kernel, defined in a module: [`define`]; or their text: [`print`].
+//! In: a nest and a target. Out: the functions of its kernel, defined in a module: [`define`]; or their text: [`print()`].
 //!
-//! [`emit`] has the loops around a leaf, [`map`] and [`reduce`] the leaves (the latter with [`lanes`] and [`chain`] for its
+//! [`mod@emit`] has the loops around a leaf, [`map`] and [`reduce`] the leaves (the latter with [`lanes`] and [`chain`] for its
 //! two orders), [`body`] the evaluation of a function on lanes,
 //! [`op`], [`cast`] and [`scalar`] the ops, [`memory`] loads and stores.
 
@@ -57,7 +57,7 @@ pub struct KernelIds {
     pub emit: Duration,
 }
 
-/// What [`print`] shows.
+/// What [`print()`] shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Cranelift IR, as emitted.
