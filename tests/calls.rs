@@ -172,3 +172,40 @@ fn overlaps_are_refused() {
             .contains("overlaps the input `x`")
     );
 }
+
+#[test]
+fn a_bare_integer_must_fit_what_it_meets() {
+    let eq = jit::zip(|x, y| x.eq(y)).unwrap();
+    let error = eq.call::<AnyArray>((&[44u8, 1], 300)).unwrap_err().to_string();
+    assert_eq!(error, "`y` is 300, which does not fit u8");
+    let add = jit::zip(|x, y| x + y).unwrap();
+    assert!(add.call::<AnyArray>((&[3i8], 300)).is_err());
+    assert!(add.call::<AnyArray>((&[3i8], 100)).is_ok());
+}
+
+#[test]
+fn narrowing_to_half_rounds_once() {
+    let half = jit::map(|x| x.cast(F16).cast(F64)).unwrap();
+    let x = [
+        1.0 + 2f64.powi(-11) + 2f64.powi(-40),
+        65519.999999999,
+        f64::INFINITY,
+        -0.0,
+    ];
+    let y: ndarray::Array1<f64> = half.call(&x).unwrap();
+    assert_eq!(
+        y.as_slice().unwrap(),
+        [1.0 + 2f64.powi(-10), 65504.0, f64::INFINITY, -0.0]
+    );
+}
+
+#[test]
+fn a_result_too_large_for_memory_is_an_error() {
+    let add = jit::zip(|x, y| x + y).unwrap();
+    let (column, row) = (
+        ndarray::Array2::<u8>::zeros((40_000_000, 1)),
+        ndarray::Array2::<u8>::zeros((1, 40_000_000)),
+    );
+    let error = add.call::<AnyArray>((&column, &row)).unwrap_err().to_string();
+    assert!(error.contains("too large for memory"), "{error}");
+}
