@@ -192,7 +192,7 @@ fn narrowing_to_half_rounds_once() {
         f64::INFINITY,
         -0.0,
     ];
-    let y: ndarray::Array1<f64> = half.call(&x).unwrap();
+    let y: ndarray::Array1<f64> = half.call(x).unwrap();
     assert_eq!(
         y.as_slice().unwrap(),
         [1.0 + 2f64.powi(-10), 65504.0, f64::INFINITY, -0.0]
