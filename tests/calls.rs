@@ -186,7 +186,7 @@ fn a_bare_integer_must_fit_what_it_meets() {
 #[test]
 fn narrowing_to_half_rounds_once() {
     let half = jit::map(|x| x.cast(F16).cast(F64)).unwrap();
-    let x = [
+    let x = &[
         1.0 + 2f64.powi(-11) + 2f64.powi(-40),
         65519.999999999,
         f64::INFINITY,
