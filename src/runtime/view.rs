@@ -89,7 +89,7 @@ impl View<'_> {
 
     /// The addresses that the view's elements take; empty for an empty view.
     pub fn addresses(&self) -> Range<usize> {
-        addresses(self.pointer(), self.dtype(), &self.layout)
+        self.layout.byte_range(self.pointer().addr(), self.dtype().size())
     }
 }
 
@@ -126,18 +126,7 @@ impl<'a> ViewMut<'a> {
 
     /// The addresses that the view's elements take; empty for an empty view.
     pub fn addresses(&self) -> Range<usize> {
-        addresses(self.pointer, self.dtype, &self.layout)
-    }
-}
-
-fn addresses(pointer: *const u8, dtype: Dtype, layout: &Layout) -> Range<usize> {
-    let size = dtype.size() as isize;
-    match layout.range() {
-        None => 0..0,
-        Some((low, high)) => {
-            let start = pointer.addr() as isize;
-            (start + low * size) as usize..(start + (high + 1) * size) as usize
-        }
+        self.layout.byte_range(self.pointer.addr(), self.dtype.size())
     }
 }
 
