@@ -476,8 +476,8 @@ impl Program {
             views.push(byte_range(source, operand.dtype.size()));
             layouts.push(operand.access.layout(&self.graph, &placement.shapes, source)?);
         }
-        let shape = &placement.shapes[group.domain];
-        let scheduled = schedule(group, shape, &layouts, &self.options.target);
+        let shape = group.domain.shape(&self.graph, &placement.shapes);
+        let scheduled = schedule(group, &shape, &layouts, &self.options.target);
         debug_assert_eq!(verify::verify(&scheduled.nest), Ok(()), "{}", scheduled.nest);
         Ok((scheduled, views))
     }

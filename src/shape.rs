@@ -343,6 +343,13 @@ impl Layout {
         Ok(view)
     }
 
+    /// The view with one more axis, of extent 1, before the axis at this position.
+    pub fn insert_axis(mut self, position: usize) -> Layout {
+        self.shape.insert(position, 1);
+        self.strides.insert(position, 0);
+        self
+    }
+
     /// The view with extents of 1, and missing leading axes, grown to `shape` by strides of 0.
     ///
     /// # Errors

@@ -166,6 +166,12 @@ impl Target {
         self.machine.vector_bytes
     }
 
+    /// Vector registers that code can use.
+    pub fn vector_registers(&self) -> usize {
+        // Encodings without AVX-512 name 16.
+        if self.is_x86_64() { 16 } else { 32 }
+    }
+
     /// The sizes of the caches: those of this machine, or for a foreign target of a common one.
     pub fn caches(&self) -> Caches {
         self.machine.caches

@@ -113,6 +113,7 @@ fn plan(graph: &Graph, plan: &Plan) -> String {
         let kind = match group.kind {
             GroupKind::Map => "map",
             GroupKind::Reduce(_) => "reduce",
+            GroupKind::MatMul(_) => "matmul",
         };
         let (members, roots) = (names(&group.members), names(&group.roots));
         let _ = writeln!(text, "group {i} {}: {kind} of {members}, storing {roots}", group.name);

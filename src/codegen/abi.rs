@@ -32,6 +32,11 @@
 //! otherwise 1: B × V values, block-major, as an array that starts at the next multiple of 64 bytes after that of c − 1.
 //! Several calls of `blocks` may run at once on one table, each on its own blocks; whatever else a function needs (lanes,
 //! packed elements) is in its own stack frame.
+//!
+//! # Scratch of a matrix product
+//!
+//! As [`MatMul::scratch`](crate::nest::MatMul::scratch) lays it out: packed blocks of the factors, and accumulators between
+//! blocks of the contracted axis.
 
 use crate::nest::{Leaf, Nest, Order};
 
@@ -96,18 +101,23 @@ impl Abi {
     }
 }
 
-/// Bytes of scratch that a reduction of `n` elements with `v` results along the vector axis needs; 0 for a map.
-pub fn scratch_bytes(nest: &Nest, n: usize, v: usize) -> usize {
+/// Bytes of scratch that `main` needs for these extents of the nest's axes; 0 for a map.
+pub fn scratch_bytes(nest: &Nest, extents: &[usize]) -> usize {
     match &nest.leaf {
         Leaf::Map { .. } => 0,
         Leaf::Reduce(reduce) => {
+            let n: usize = nest.reduced().map(|axis| extents[axis.index()]).product();
             let blocks = n.div_ceil(reduce.order.block() as usize).max(1);
             let row = match reduce.order {
                 Order::Lanes { .. } => 1,
-                Order::Chain { .. } => v,
+                Order::Chain { .. } => extents[nest.vector_axis().index()],
             };
             let array = |size: usize| (blocks * row * size).next_multiple_of(64);
             reduce.accumulators().iter().map(|d| array(d.size())).sum()
         }
+        Leaf::MatMul(product) => match *extents {
+            [.., rows, k, columns] => product.scratch(rows, k, columns).end,
+            _ => 0,
+        },
     }
 }

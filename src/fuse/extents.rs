@@ -58,6 +58,17 @@ fn node_extents(id: NodeId, node: &Node, known: &[Vec<Extent>]) -> Vec<Extent> {
             };
             arg(0).iter().enumerate().filter_map(kept).collect()
         }
+        ArrayOp::MatMul => {
+            let (left, right) = (arg(0), arg(1));
+            let rows = left.len().checked_sub(2).map(|axis| left[axis].clone());
+            let columns = (right.len() > 1).then(|| right[right.len() - 1].clone());
+            let lead = |extents: &Vec<Extent>| extents[..extents.len().saturating_sub(2)].to_vec();
+            let batch = node.rank - rows.is_some() as usize - columns.is_some() as usize;
+            let leads = [lead(left), lead(right)];
+            let batch =
+                (0..batch).map(|axis| broadcast(&[&leads[0], &leads[1]], batch, axis).unwrap_or(Extent::Of(id, axis)));
+            batch.chain(rows).chain(columns).collect()
+        }
         ArrayOp::View(View::Permute(axes)) => axes.iter().map(|&axis| arg(0)[axis].clone()).collect(),
         ArrayOp::View(View::Broadcast(dims)) => dims.iter().enumerate().map(|(i, d)| declared(i, Some(d))).collect(),
         ArrayOp::View(View::Reshape(dims)) => dims.iter().enumerate().map(|(i, d)| declared(i, d.as_ref())).collect(),

@@ -58,6 +58,8 @@ pub enum GroupKind {
     Map,
     /// A reduction (the one member that is one), with elementwise nodes before it and, over its result, after it.
     Reduce(NodeId),
+    /// A matrix product (the one member that is one), with elementwise nodes before it and, over its result, after it.
+    MatMul(NodeId),
 }
 
 /// One merge or refusal.
@@ -89,6 +91,8 @@ pub enum Rule {
     MapIntoReduce,
     /// An elementwise consumer of a reduction's result, computed where the result is stored.
     MapAfterReduce,
+    /// An elementwise consumer of a matrix product, computed where the product is stored.
+    MapAfterMatMul,
 }
 
 /// The reasons that keep two nodes apart.
@@ -104,6 +108,8 @@ pub enum Reason {
     ReduceOfReduce,
     /// The consumer already stands in the nest of another reduction.
     SecondReduction,
+    /// The consumer is a matrix product, which reads its factors many times.
+    ReadManyTimes,
     /// A view between the two that cannot be turned into addresses of the producer's operands.
     ViewBetween,
 }
@@ -115,6 +121,7 @@ impl Rule {
             Rule::MapIntoMap => "map-into-map",
             Rule::MapIntoReduce => "map-into-reduce",
             Rule::MapAfterReduce => "map-after-reduce",
+            Rule::MapAfterMatMul => "map-after-matmul",
         }
     }
 }
@@ -128,6 +135,7 @@ impl Reason {
             Reason::ShapeMismatch => "shape-mismatch",
             Reason::ReduceOfReduce => "reduce-of-reduce",
             Reason::SecondReduction => "second-reduction",
+            Reason::ReadManyTimes => "read-many-times",
             Reason::ViewBetween => "view-between",
         }
     }

@@ -81,7 +81,7 @@ impl Planner<'_> {
         self.drafts.push(Draft {
             members: vec![id],
             root: id,
-            reduce: matches!(node.op, ArrayOp::Reduce { .. }).then_some(id),
+            reduce: matches!(node.op, ArrayOp::Reduce { .. } | ArrayOp::MatMul).then_some(id),
         });
         self.draft_of[id.index()] = Some(draft);
         if !computed {
@@ -117,6 +117,7 @@ impl Planner<'_> {
         let after_reduce = self.draft(producer).reduce.is_some();
         let reading = self.reading(producer, consumer)?;
         match &self.graph.node(consumer).op {
+            ArrayOp::MatMul => Err(Reason::ReadManyTimes),
             ArrayOp::Reduce { .. } if after_reduce => Err(Reason::ReduceOfReduce),
             ArrayOp::Reduce { .. } => self.through(reading).map(|_| Rule::MapIntoReduce),
             _ if after_reduce => self.after_reduce(reading, producer, consumer),
@@ -151,7 +152,10 @@ impl Planner<'_> {
         if self.extents[consumer.index()] != self.extents[producer.index()] {
             return Err(Reason::ShapeMismatch);
         }
-        Ok(Rule::MapAfterReduce)
+        Ok(match self.draft(producer).reduce.map(|id| &self.graph.node(id).op) {
+            Some(ArrayOp::MatMul) => Rule::MapAfterMatMul,
+            _ => Rule::MapAfterReduce,
+        })
     }
 
     /// The argument through which the consumer reads the producer, if it reads all elements in one way.
@@ -212,24 +216,49 @@ impl Planner<'_> {
         draft.reduce = draft.reduce.or(reduce);
     }
 
-    fn finish(self) -> Plan {
+    /// The extents of a group's iteration space.
+    fn space(&self, draft: &Draft, kind: GroupKind) -> Vec<Extent> {
+        let extents = |id: NodeId| self.extents[id.index()].clone();
+        match kind {
+            GroupKind::Map => extents(draft.root),
+            GroupKind::Reduce(id) => extents(self.graph.node(id).args[0]),
+            // The contracted axis stands before the product's columns.
+            GroupKind::MatMul(id) => {
+                let [left, right] = [0, 1].map(|i| self.graph.node(id).args[i]);
+                let mut space = extents(id);
+                let columns = (self.graph.node(right).rank > 1) as usize;
+                space.insert(
+                    space.len() - columns,
+                    extents(left)[self.graph.node(left).rank - 1].clone(),
+                );
+                space
+            }
+        }
+    }
+
+    fn finish(mut self) -> Plan {
         let graph = self.graph;
         // Drafts stand in the order of their roots.
-        let groups = self.drafts.into_iter().filter(|draft| !draft.members.is_empty());
+        let drafts = std::mem::take(&mut self.drafts);
+        let groups = drafts.into_iter().filter(|draft| !draft.members.is_empty());
         let groups = groups.map(|mut draft| {
             draft.members.sort_unstable();
             let output = graph.outputs.iter().find(|(_, id)| *id == draft.root);
             let name = output.map_or(&graph.node(draft.root).name, |(name, _)| name);
-            let domain = draft.reduce.map_or(draft.root, |reduce| graph.node(reduce).args[0]);
-            let axes = self.extents[domain.index()].iter().map(|extent| match extent {
-                Extent::Named(name) => Some(name.clone()),
+            let kind = match draft.reduce {
+                None => GroupKind::Map,
+                Some(id) if graph.node(id).op == ArrayOp::MatMul => GroupKind::MatMul(id),
+                Some(id) => GroupKind::Reduce(id),
+            };
+            let axes = self.space(&draft, kind).into_iter().map(|extent| match extent {
+                Extent::Named(name) => Some(name),
                 Extent::Fixed(_) | Extent::Of(..) => None,
             });
             Group {
                 name: name.clone(),
                 members: draft.members,
                 roots: vec![draft.root],
-                kind: draft.reduce.map_or(GroupKind::Map, GroupKind::Reduce),
+                kind,
                 axes: axes.collect(),
             }
         });
@@ -266,7 +295,7 @@ fn readers(graph: &Graph) -> Vec<Readers> {
 
 /// Whether a nest must compute the node.
 fn is_computed(op: &ArrayOp) -> bool {
-    matches!(op, ArrayOp::Map(_) | ArrayOp::Reduce { .. })
+    matches!(op, ArrayOp::Map(_) | ArrayOp::Reduce { .. } | ArrayOp::MatMul)
 }
 
 /// The node whose elements this one shows: itself, or what a chain of views starts from.

@@ -100,6 +100,24 @@ pub enum BindError {
         /// What is wrong.
         error: Box<ShapeError>,
     },
+    /// A matrix product of arrays whose contracted axes differ.
+    #[error(
+        "`{left}` has shape {left_shape:?} and `{right}` {right_shape:?}: axis {left_axis} of `{left}` and axis {right_axis} of `{right}` must have the same extent for a matrix product"
+    )]
+    Contraction {
+        /// The first factor's name.
+        left: String,
+        /// Its extents.
+        left_shape: Vec<usize>,
+        /// Its contracted axis.
+        left_axis: usize,
+        /// The second factor's name.
+        right: String,
+        /// Its extents.
+        right_shape: Vec<usize>,
+        /// Its contracted axis.
+        right_axis: usize,
+    },
     /// A reduction of nothing that has no value for nothing.
     #[error("`{reduction}` over {} of `{array}` {shape:?} has no elements", Axes(.axes))]
     Empty {
@@ -278,6 +296,7 @@ impl<'g> Bind<'g> {
                 axes,
                 keepdims,
             } => self.reduce(node.args[0], reduction, axes, *keepdims)?,
+            ArrayOp::MatMul => self.matmul(node.args[0], node.args[1])?,
             ArrayOp::View(view) => self.view(node.args[0], view)?,
         };
         // A view is named by what it views: its own name says nothing to the user.
@@ -332,6 +351,28 @@ impl<'g> Bind<'g> {
                 shape: from.to_vec(),
             });
         }
+        Ok(shape)
+    }
+
+    fn matmul(&self, left: NodeId, right: NodeId) -> Result<Dims<usize>, BindError> {
+        let (a, b) = (&self.shapes[left.index()][..], &self.shapes[right.index()][..]);
+        let name = |id: NodeId| self.graph.node(id).name.as_str();
+        let (left_axis, right_axis) = (a.len() - 1, b.len().saturating_sub(2));
+        if a[left_axis] != b[right_axis] {
+            return Err(BindError::Contraction {
+                left: name(left).to_owned(),
+                left_shape: a.to_vec(),
+                left_axis,
+                right: name(right).to_owned(),
+                right_shape: b.to_vec(),
+                right_axis,
+            });
+        }
+        let (left_lead, right_lead) = (&a[..a.len().saturating_sub(2)], &b[..b.len().saturating_sub(2)]);
+        let mut shape =
+            broadcast_shapes(&[(name(left), left_lead), (name(right), right_lead)]).map_err(BindError::Broadcast)?;
+        shape.extend(a.len().checked_sub(2).map(|axis| a[axis]));
+        shape.extend((b.len() > 1).then(|| b[b.len() - 1]));
         Ok(shape)
     }
 

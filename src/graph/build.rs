@@ -191,6 +191,39 @@ impl GraphBuilder {
         Ok(self.push(op, &[node], Type::Strong(dtype), rank, name))
     }
 
+    /// The matrix product, by the rules of NumPy's `@`: the last axis of `left` and the last but one of `right` are
+    /// contracted (of one with a single axis, that one), the axes before them broadcast. The dtypes promote; integers keep
+    /// theirs and wrap. Extents are compared at the call.
+    ///
+    /// ```
+    /// use loopweave::graph::build::GraphBuilder;
+    /// use loopweave::ir::Dtype;
+    /// let mut g = GraphBuilder::new("dense");
+    /// let (x, w) = (g.input("x", Dtype::F32, 2), g.input("w", Dtype::F32, 2));
+    /// let y = g.matmul(x, w)?;
+    /// g.output("y", y);
+    /// assert_eq!(g.finish()?.nodes[2].rank, 2);
+    /// # Ok::<(), loopweave::graph::GraphError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An array without axes, and dtypes that have no common one.
+    pub fn matmul(&mut self, left: NodeId, right: NodeId) -> Result<NodeId, GraphError> {
+        self.check(&[left, right])?;
+        for factor in [left, right] {
+            if self.rank(factor) == 0 {
+                let array = self.name(factor).to_owned();
+                return Err(GraphError::MatMulScalar { array });
+            }
+        }
+        let dtype = Dtype::promote(self.dtype(left), self.dtype(right));
+        let (a, b) = (self.rank(left), self.rank(right));
+        let batch = a.max(b).saturating_sub(2);
+        let rank = batch + (a > 1) as usize + (b > 1) as usize;
+        let ty = Type::Strong(dtype);
+        Ok(self.push(ArrayOp::MatMul, &[left, right], ty, rank, String::from("matmul")))
+    }
+
     /// The view whose axis i is axis `axes[i]` of the node, negative ones counted from the end.
     ///
     /// # Errors

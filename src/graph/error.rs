@@ -60,6 +60,12 @@ pub enum GraphError {
         /// The argument's type.
         given: Dtype,
     },
+    /// A matrix product of an array without axes.
+    #[error("`{array}` has no axes; a matrix product needs at least one (`*` scales by a scalar)")]
+    MatMulScalar {
+        /// The array's name.
+        array: String,
+    },
     /// More axes than an array may have.
     #[error("an array of {rank} axes; at most {MAX_RANK} are supported")]
     Rank {

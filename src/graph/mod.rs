@@ -89,6 +89,10 @@ pub enum ArrayOp {
         /// Whether a reduced axis stays with extent 1.
         keepdims: bool,
     },
+    /// The matrix product of the two arguments, by NumPy's rules: the last axis of the first and the last but one of the
+    /// second (or its only one) are contracted, the axes before those broadcast. Integers wrap; of `bool` it is whether any
+    /// pair holds.
+    MatMul,
     /// A view of the one argument.
     View(View),
 }

@@ -58,6 +58,7 @@ fn op(node: &Node, f: &mut Formatter<'_>) -> fmt::Result {
             write!(f, ", axis = {axes:?}")?;
             f.write_str(if *keepdims { ", keepdims = true)" } else { ")" })
         }
+        ArrayOp::MatMul => write!(f, "matmul({args})"),
         ArrayOp::View(View::Permute(axes)) => write!(f, "permute({args}, {axes:?})"),
         ArrayOp::View(View::Slice(slices)) => write!(f, "{args}{}", list(slices.iter().map(slice))),
         ArrayOp::View(View::Broadcast(dims)) => write!(f, "broadcast({args}, {})", list(dims.iter().map(dim))),

@@ -272,10 +272,13 @@ impl<'a> Lowering<'a> {
                 self.op(*op, &args, span)
             }
             ExprKind::MatMul(left, right) => {
-                // The operands may have errors of their own.
-                let operands = [self.expr(left), self.expr(right)];
-                operands.into_iter().collect::<Result<Vec<_>, _>>()?;
-                Err(self.report(span, "matmul is not yet supported"))
+                // Both operands may have errors of their own.
+                let factors = [left, right].map(|factor| (self.expr(factor), factor.span));
+                let mut ids = Vec::with_capacity(2);
+                for (value, span) in factors {
+                    ids.push(self.array(value?, span)?);
+                }
+                self.built(span, |b| b.matmul(ids[0], ids[1])).map(Value::Node)
             }
             ExprKind::Call { callee, args, named } => self.call(callee, args, named, span),
             ExprKind::Cast(value, dtype) => {

@@ -60,6 +60,26 @@ pub fn run(nest: &Nest, binding: &Binding, buffers: &mut [Buffer]) -> Result<(),
                 machine.store(&reduce.stores, &kept_index, &results, buffers);
             }
         }
+        Leaf::MatMul(product) => {
+            let (mut left, mut right) = (Evaluator::new(&product.left.map)?, Evaluator::new(&product.right.map)?);
+            let (mut combine, mut finish) = (Evaluator::new(&product.combine)?, Evaluator::new(&product.finish)?);
+            let mut args = Vec::new();
+            for kept_index in indices(&kept) {
+                let mut acc = product.zero;
+                for reduced_index in indices(&reduced) {
+                    let index: Vec<usize> = kept_index.iter().zip(&reduced_index).map(|(a, b)| a + b).collect();
+                    machine.load(&product.left.loads, &index, buffers, &mut args);
+                    let a = left.eval(&args, 0)?[0];
+                    machine.load(&product.right.loads, &index, buffers, &mut args);
+                    let b = right.eval(&args, 0)?[0];
+                    acc = combine.eval(&[acc, a, b], 0)?[0];
+                }
+                machine.load(&product.finish_loads, &kept_index, buffers, &mut args);
+                args.insert(0, acc);
+                let results = finish.eval(&args, 0)?.to_vec();
+                machine.store(&product.stores, &kept_index, &results, buffers);
+            }
+        }
     }
     Ok(())
 }

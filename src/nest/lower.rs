@@ -12,11 +12,12 @@ use loopweave_ir::expand::{self, ExpandError};
 use loopweave_ir::simplify::{Fast, simplify};
 use loopweave_ir::{Builder, Dtype, ExprId, Func, Op, Scalar};
 
+use super::matmul::{Factor, MatMul, Tile};
 use super::{Leaf, OperandId, Order, Reduce, Role};
 use crate::fuse::{Group, GroupKind};
 use crate::graph::bind::{self, Shapes};
 use crate::graph::{ArrayOp, Graph, Named, NodeId, Reduction};
-use crate::shape::{Layout, ShapeError};
+use crate::shape::{Dims, Layout, ShapeError};
 
 /// Elements per block of a reduction over interleaved lanes.
 const LANE_BLOCK: u32 = 4096;
@@ -30,8 +31,8 @@ pub struct Lowered {
     pub name: String,
     /// Inputs, then outputs.
     pub operands: Vec<Operand>,
-    /// The node whose shape is the iteration space.
-    pub domain: NodeId,
+    /// What the iteration space is.
+    pub domain: Domain,
     /// A name for each axis of the iteration space, all different.
     pub axis_names: Vec<String>,
     /// The reduced axes of the iteration space, ascending; none for a map.
@@ -40,6 +41,47 @@ pub struct Lowered {
     pub leaf: Leaf,
     /// Whether the combiner gives the same bits in any order.
     pub order_free: bool,
+    /// For a matrix product, what it is where an axis has extent 1.
+    pub thin: Option<Box<Thin>>,
+}
+
+/// The leaves of a matrix product of one row or column, and of one along a contracted axis of extent 1.
+#[derive(Clone, Debug)]
+pub struct Thin {
+    /// A sum of products.
+    pub reduce: Leaf,
+    /// A single product.
+    pub map: Leaf,
+}
+
+/// The iteration space of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Domain {
+    /// The shape of a node.
+    Node(NodeId),
+    /// The shape of this matrix product, with the contracted axis before its columns, or last where it has none.
+    Product(NodeId),
+}
+
+impl Domain {
+    /// The extents in one call.
+    pub fn shape(self, graph: &Graph, shapes: &Shapes) -> Dims<usize> {
+        match self {
+            Domain::Node(node) => shapes[node].clone(),
+            Domain::Product(node) => {
+                let left = &shapes[graph.node(node).args[0]];
+                let mut shape = shapes[node].clone();
+                shape.insert(contracted_axis(graph, node), left[left.len() - 1]);
+                shape
+            }
+        }
+    }
+}
+
+/// The position of a product's contracted axis in its iteration space.
+fn contracted_axis(graph: &Graph, node: NodeId) -> usize {
+    let node = graph.node(node);
+    node.rank - (graph.node(node.args[1]).rank > 1) as usize
 }
 
 /// An operand before its strides are known.
@@ -73,6 +115,10 @@ pub enum Step {
     Broadcast(NodeId),
     /// The view that a node is.
     View(NodeId),
+    /// From the shape of this matrix product's first factor to the product's iteration space.
+    Left(NodeId),
+    /// The same from its second factor.
+    Right(NodeId),
 }
 
 impl Access {
@@ -86,6 +132,20 @@ impl Access {
             layout = match *step {
                 Step::Broadcast(node) => layout.broadcast_to(&shapes[node])?,
                 Step::View(node) => bind::layout(graph, shapes, node, &layout)?,
+                Step::Left(node) | Step::Right(node) => {
+                    let space = Domain::Product(node).shape(graph, shapes);
+                    let rank = layout.rank();
+                    // Room for the axis that only the other factor has, unless that has a single axis.
+                    let (other, after) = match step {
+                        Step::Left(_) => (graph.node(node).args[1], 0),
+                        _ => (graph.node(node).args[0], space.len() - contracted_axis(graph, node)),
+                    };
+                    let layout = match graph.node(other).rank {
+                        1 => layout,
+                        _ => layout.insert_axis(rank - after),
+                    };
+                    layout.broadcast_to(&space)?
+                }
             };
         }
         Ok(layout)
@@ -100,6 +160,7 @@ pub fn lower(graph: &Graph, group: &Group, fast: Fast) -> Result<Lowered, Expand
     match group.kind {
         GroupKind::Map => lower_map(graph, group, fast),
         GroupKind::Reduce(node) => lower_reduce(graph, group, node, fast),
+        GroupKind::MatMul(node) => lower_matmul(graph, group, node, fast),
     }
 }
 
@@ -112,7 +173,7 @@ fn lower_map(graph: &Graph, group: &Group, fast: Fast) -> Result<Lowered, Expand
     Ok(Lowered {
         name: group.name.clone(),
         operands,
-        domain: group.roots[0],
+        domain: Domain::Node(group.roots[0]),
         axis_names: axis_names(group),
         reduced: Vec::new(),
         leaf: Leaf::Map {
@@ -121,6 +182,7 @@ fn lower_map(graph: &Graph, group: &Group, fast: Fast) -> Result<Lowered, Expand
             stores,
         },
         order_free: true,
+        thin: None,
     })
 }
 
@@ -159,10 +221,11 @@ fn lower_reduce(graph: &Graph, group: &Group, node: NodeId, fast: Fast) -> Resul
     Ok(Lowered {
         name: group.name.clone(),
         operands,
-        domain,
+        domain: Domain::Node(domain),
         axis_names: axis_names(group),
         reduced: axes.clone(),
         order_free: combiner.order_free,
+        thin: None,
         leaf: Leaf::Reduce(Reduce {
             map: finished(&map, fast)?,
             loads,
@@ -182,6 +245,140 @@ fn lower_reduce(graph: &Graph, group: &Group, node: NodeId, fast: Fast) -> Resul
             },
         }),
     })
+}
+
+fn lower_matmul(graph: &Graph, group: &Group, node: NodeId, fast: Fast) -> Result<Lowered, ExpandError> {
+    let (left, right) = (graph.node(node).args[0], graph.node(node).args[1]);
+    let result = graph.node(node).dtype;
+    // A sum of products of truth values is whether any pair holds.
+    let (accumulator, multiply, add) = match result {
+        Dtype::Bool => (Dtype::U8, Op::And, Op::Or),
+        dtype => (dtype.compute(), Op::Mul, Op::Add),
+    };
+    let zero = Scalar::from_i128(accumulator, 0);
+    let mut operands = Vec::new();
+    let mut factor = |arg: NodeId, step: Step| -> Result<Factor, ExpandError> {
+        let mut walk = Walk::new(graph, group, false);
+        let path = walk.path(step, None);
+        let element = walk.value_along(arg, path);
+        let promoted = walk.builder.cast(element, result);
+        let value = walk.builder.cast(promoted, accumulator);
+        let (map, loaded) = walk.finish(&[value]);
+        let loads = ids(operands.len(), loaded.len());
+        operands.extend(loaded);
+        Ok(Factor {
+            map: finished(&map.with_name("element"), fast)?,
+            loads,
+        })
+    };
+    let left_factor = factor(left, Step::Left(node))?;
+    let right_factor = factor(right, Step::Right(node))?;
+
+    let finish = |count: bool| {
+        let mut after = Walk::new(graph, group, true);
+        let value = after.builder.param("acc", Some(accumulator));
+        if count {
+            after.builder.param("count", Some(Dtype::I64));
+        }
+        let value = after.builder.cast(value, result);
+        after.given = Some((node, value));
+        let results: Vec<ExprId> = group.roots.iter().map(|&root| after.value(root)).collect();
+        after.finish(&results)
+    };
+    let (finish_product, after_operands) = finish(false);
+    let (finish_reduce, _) = finish(true);
+    let finish_loads = ids(operands.len(), after_operands.len());
+    operands.extend(after_operands);
+    let stores = push_outputs(graph, group, &mut operands, true);
+
+    let product = MatMul {
+        combine: finished(&multiply_add(accumulator, multiply, add), Fast::NONE)?,
+        zero,
+        finish: finished(&finish_product, fast)?,
+        finish_loads,
+        stores,
+        left: left_factor,
+        right: right_factor,
+        tile: Tile::NONE,
+    };
+    let reduce = Reduce {
+        map: binary_of(&product, multiply),
+        loads: [&product.left.loads[..], &product.right.loads].concat(),
+        combine: binary(add, accumulator),
+        init: Some(vec![zero]),
+        apply_init: false,
+        finish: finished(&finish_reduce, fast)?,
+        finish_loads: product.finish_loads.clone(),
+        stores: product.stores.clone(),
+        order: Order::Lanes {
+            lanes: if accumulator.size() == 8 { 32 } else { 64 },
+            block: LANE_BLOCK,
+        },
+    };
+    let axis = contracted_axis(graph, node);
+    let is_thin = graph.node(left).rank == 1 || graph.node(right).rank == 1;
+    let map = one_product(&product);
+    let (leaf, thin) = match is_thin {
+        true => (Leaf::Reduce(reduce), None),
+        false => {
+            let reduce = Leaf::Reduce(reduce);
+            (Leaf::MatMul(product), Some(Box::new(Thin { reduce, map })))
+        }
+    };
+    Ok(Lowered {
+        name: group.name.clone(),
+        operands,
+        domain: Domain::Product(node),
+        axis_names: axis_names(group),
+        reduced: vec![axis],
+        leaf,
+        order_free: !accumulator.is_float(),
+        thin,
+    })
+}
+
+/// `acc + left · right`, fused where it is of floats.
+fn multiply_add(dtype: Dtype, multiply: Op, add: Op) -> Func {
+    let mut b = Builder::typed("multiply_add");
+    let [acc, x, y] = ["acc", "left", "right"].map(|name| b.param(name, Some(dtype)));
+    let result = if dtype.is_float() {
+        b.node(Op::Fma, &[x, y, acc])
+    } else {
+        let product = b.node(multiply, &[x, y]);
+        b.node(add, &[acc, product])
+    };
+    b.finish(&[result])
+}
+
+/// The product of one element of each factor.
+fn binary_of(product: &MatMul, multiply: Op) -> Func {
+    let mut b = Builder::typed("product");
+    let factors = [&product.left.map, &product.right.map].map(|map| {
+        let params: Vec<ExprId> = map.params().iter().map(|p| b.param(&p.name, p.dtype)).collect();
+        (map, params)
+    });
+    let values: Vec<ExprId> = factors.iter().map(|(map, params)| b.inline(map, params)[0]).collect();
+    let result = b.node(multiply, &values);
+    b.finish(&[result])
+}
+
+/// The whole result where the chain has one element.
+fn one_product(product: &MatMul) -> Leaf {
+    let mut b = Builder::typed("product");
+    let mut elements = Vec::with_capacity(3);
+    elements.push(b.constant(product.zero));
+    for map in [&product.left.map, &product.right.map] {
+        let params: Vec<ExprId> = map.params().iter().map(|p| b.param(&p.name, p.dtype)).collect();
+        elements.push(b.inline(map, &params)[0]);
+    }
+    let mut args = b.inline(&product.combine, &elements);
+    args.extend(product.finish.params()[1..].iter().map(|p| b.param(&p.name, p.dtype)));
+    let results = b.inline(&product.finish, &args);
+    Leaf::Map {
+        map: b.finish(&results),
+        loads: [&product.left.loads[..], &product.right.loads, &product.finish_loads].concat(),
+        stores: product.stores.clone(),
+    }
 }
 
 impl Lowered {
@@ -273,7 +470,12 @@ impl<'a> Walk<'a> {
 
     /// The value of one element of a node. The stack is explicit because a chain of members can be long.
     fn value(&mut self, root: NodeId) -> ExprId {
-        let mut stack = vec![(root, None)];
+        self.value_along(root, None)
+    }
+
+    /// As [`Walk::value`], of the element at the end of a path.
+    fn value_along(&mut self, root: NodeId, path: Path) -> ExprId {
+        let mut stack = vec![(root, path)];
         while let Some((node, path)) = stack.last().copied() {
             if self.known.contains_key(&(node, path)) {
                 stack.pop();
@@ -292,7 +494,7 @@ impl<'a> Walk<'a> {
             self.known.insert((node, path), value);
             stack.pop();
         }
-        self.known[&(root, None)]
+        self.known[&(root, path)]
     }
 
     /// What a node's value is computed from: for a member its arguments, for a view what it shows, for others nothing.

@@ -30,6 +30,7 @@
 
 pub mod interp;
 pub mod lower;
+pub mod matmul;
 mod print;
 pub mod schedule;
 pub mod verify;
@@ -37,7 +38,9 @@ pub mod verify;
 use std::fmt;
 
 use loopweave_ir::{Dtype, Func, Scalar};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
+
+pub use self::matmul::MatMul;
 
 /// The index of an axis of a nest, outermost first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -159,6 +162,8 @@ pub enum Leaf {
     /// With [`Order::Lanes`] the reduced axes are innermost and the last of them is the vector axis. With [`Order::Chain`]
     /// the last axis is kept and is the vector axis, and the reduced ones stand just before it.
     Reduce(Reduce),
+    /// For each index of the axes before its own: a matrix product.
+    MatMul(MatMul),
 }
 
 /// A reduction.
@@ -226,22 +231,41 @@ impl Leaf {
         match self {
             Leaf::Map { stores, .. } => stores,
             Leaf::Reduce(reduce) => &reduce.stores,
+            Leaf::MatMul(product) => &product.stores,
         }
     }
 
-    /// The function applied to each element.
-    pub fn map(&self) -> &Func {
+    /// The functions applied to loaded elements, each with the operands that its parameters are loaded from.
+    pub fn maps(&self) -> SmallVec<[(&Func, &[OperandId]); 2]> {
         match self {
-            Leaf::Map { map, .. } => map,
-            Leaf::Reduce(reduce) => &reduce.map,
+            Leaf::Map { map, loads, .. } => smallvec![(map, &loads[..])],
+            Leaf::Reduce(reduce) => smallvec![(&reduce.map, &reduce.loads[..])],
+            Leaf::MatMul(product) => [&product.left, &product.right]
+                .map(|factor| (&factor.map, &factor.loads[..]))
+                .into(),
         }
     }
 
-    /// The operand each parameter of the map is loaded from.
-    pub fn loads(&self) -> &[OperandId] {
+    /// The operands that a reduction or a product loads where it stores.
+    pub fn finish_loads(&self) -> &[OperandId] {
         match self {
-            Leaf::Map { loads, .. } => loads,
-            Leaf::Reduce(reduce) => &reduce.loads,
+            Leaf::Map { .. } => &[],
+            Leaf::Reduce(reduce) => &reduce.finish_loads,
+            Leaf::MatMul(product) => &product.finish_loads,
+        }
+    }
+
+    /// Every function of the leaf, with its role.
+    pub fn functions(&self) -> SmallVec<[(&'static str, &Func); 4]> {
+        match self {
+            Leaf::Map { map, .. } => smallvec![("map", map)],
+            Leaf::Reduce(r) => smallvec![("map", &r.map), ("combine", &r.combine), ("finish", &r.finish)],
+            Leaf::MatMul(p) => smallvec![
+                ("left", &p.left.map),
+                ("right", &p.right.map),
+                ("combine", &p.combine),
+                ("finish", &p.finish)
+            ],
         }
     }
 }
@@ -265,6 +289,7 @@ impl Nest {
                 let reduced = self.axes.iter().filter(|a| a.role == AxisRole::Reduced).count();
                 reduced + matches!(reduce.order, Order::Chain { .. }) as usize
             }
+            Leaf::MatMul(_) => 3,
         };
         (0..self.axes.len() - inner).map(|i| AxisId(i as u32))
     }

@@ -6,6 +6,7 @@ use std::fmt::{self, Formatter, Write};
 
 use loopweave_ir::text::print_func;
 
+use super::matmul::{MatMul, Tile};
 use super::{AxisId, AxisRole, Leaf, Nest, OperandId, Order, Reduce, Role, Stride};
 
 pub(super) fn print(nest: &Nest, f: &mut Formatter<'_>) -> fmt::Result {
@@ -37,7 +38,43 @@ pub(super) fn print(nest: &Nest, f: &mut Formatter<'_>) -> fmt::Result {
             function(f, "map", &print_func(map), depth + 1)
         }
         Leaf::Reduce(reduce) => print_reduce(nest, reduce, depth, f),
+        Leaf::MatMul(product) => print_matmul(nest, product, depth, f),
     }
+}
+
+fn print_matmul(nest: &Nest, product: &MatMul, depth: usize, f: &mut Formatter<'_>) -> fmt::Result {
+    let Tile {
+        rows,
+        depth: block,
+        panel,
+        ..
+    } = product.tile;
+    let columns = product.tile.columns();
+    let [i, k, j] = [3, 2, 1].map(|back| name(nest, AxisId((nest.axes.len() - back) as u32)));
+    indent(f, depth)?;
+    writeln!(
+        f,
+        "matmul {i} x {j} over {k} in tiles of {rows} x {columns}, {k} in blocks of {block}, {j} in panels of {panel}{}",
+        shape(nest)
+    )?;
+    indent(f, depth + 1)?;
+    let (left, right) = (list(nest, &product.left.loads), list(nest, &product.right.loads));
+    writeln!(
+        f,
+        "acc = combine(acc, left({left}), right({right})), starting from {:?}",
+        product.zero
+    )?;
+    indent(f, depth)?;
+    let extra = if product.finish_loads.is_empty() {
+        String::new()
+    } else {
+        format!(", {}", list(nest, &product.finish_loads))
+    };
+    writeln!(f, "{} = finish(acc{extra})", list(nest, &product.stores))?;
+    nest.leaf
+        .functions()
+        .iter()
+        .try_for_each(|(role, func)| function(f, role, &print_func(func), depth))
 }
 
 fn print_reduce(nest: &Nest, reduce: &Reduce, depth: usize, f: &mut Formatter<'_>) -> fmt::Result {
@@ -96,25 +133,27 @@ fn list(nest: &Nest, operands: &[OperandId]) -> String {
     let mut text = String::new();
     for (i, &id) in operands.iter().enumerate() {
         let operand = nest.operand(id);
-        let is_result = operand.role == Role::Output || finish_loads(nest).contains(&id);
+        let is_result = operand.role == Role::Output || nest.leaf.finish_loads().contains(&id);
+        let absent = |axis: usize| match &nest.leaf {
+            // A factor has no extent along the rows or columns of the other.
+            Leaf::MatMul(product) => {
+                (product.left.loads.contains(&id) && axis + 1 == nest.axes.len())
+                    || (product.right.loads.contains(&id) && axis + 3 == nest.axes.len())
+            }
+            Leaf::Map { .. } | Leaf::Reduce(_) => false,
+        };
         let axes: Vec<&str> = nest
             .axes
             .iter()
-            .filter(|axis| !(is_result && axis.role == AxisRole::Reduced))
-            .map(|axis| axis.name.as_str())
+            .enumerate()
+            .filter(|(i, axis)| !(is_result && axis.role == AxisRole::Reduced || absent(*i)))
+            .map(|(_, axis)| axis.name.as_str())
             .collect();
         let comma = if i > 0 { ", " } else { "" };
         // Writing to a string cannot fail.
         let _ = write!(text, "{comma}{}[{}]", operand.name, axes.join(", "));
     }
     text
-}
-
-fn finish_loads(nest: &Nest) -> &[OperandId] {
-    match &nest.leaf {
-        Leaf::Map { .. } => &[],
-        Leaf::Reduce(reduce) => &reduce.finish_loads,
-    }
 }
 
 fn function(f: &mut Formatter<'_>, role: &str, text: &str, depth: usize) -> fmt::Result {

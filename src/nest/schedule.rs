@@ -10,12 +10,14 @@
 //! Invariants: the kept axes may come in any order, as each index has its own result. The reduced axes keep their logical
 //! order, as it is part of the result's bits, except where the combiner is free of order.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 
-use loopweave_ir::{Dtype, Op};
+use loopweave_ir::{Dtype, Func, Op};
 use smallvec::{SmallVec, smallvec};
 
 use super::lower::Lowered;
+use super::matmul::Tile;
 use super::{Axis, AxisRole, Binding, Bound, Leaf, Nest, Operand, Order, Stride, Vector};
 use crate::shape::Layout;
 use crate::target::Target;
@@ -84,11 +86,34 @@ struct Loop {
     strides: SmallVec<[isize; 6]>,
 }
 
+/// The iteration space whose leaf this call runs: a matrix product with an axis of extent 1 is a reduction, or a map.
+fn thinned<'l>(lowered: &'l Lowered, shape: &[usize]) -> Cow<'l, Lowered> {
+    let Some(thin) = &lowered.thin else {
+        return Cow::Borrowed(lowered);
+    };
+    let [.., rows, contracted, columns] = *shape else {
+        return Cow::Borrowed(lowered);
+    };
+    let leaf = if contracted == 1 {
+        &thin.map
+    } else if rows == 1 || columns == 1 {
+        &thin.reduce
+    } else {
+        return Cow::Borrowed(lowered);
+    };
+    Cow::Owned(Lowered {
+        leaf: leaf.clone(),
+        thin: None,
+        ..lowered.clone()
+    })
+}
+
 /// Schedules a group for one call.
 ///
 /// `shape` is the iteration space; `layouts` has, per operand, the layout over the iteration space, or over the result for
 /// operands that are [`super::lower::Operand::of_result`].
 pub fn schedule(lowered: &Lowered, shape: &[usize], layouts: &[Layout], target: &Target) -> Scheduled {
+    let lowered = &*thinned(lowered, shape);
     let mut notes = Vec::new();
     let mut bounds: SmallVec<[Bound; 6]> = layouts
         .iter()
@@ -100,6 +125,10 @@ pub fn schedule(lowered: &Lowered, shape: &[usize], layouts: &[Layout], target: 
         .collect();
 
     let loops = logical_loops(lowered, shape, layouts);
+    if let Leaf::MatMul(_) = &lowered.leaf {
+        let loops = product_loops(loops, lowered, &mut notes);
+        return finish(lowered, loops, None, bounds, notes, target);
+    }
     let (mut kept, mut reduced): (Vec<Loop>, Vec<Loop>) = loops.into_iter().partition(|l| l.role == AxisRole::Kept);
     let order = reduction_order(lowered, shape, &kept, &reduced);
     // A reduction of nothing still has results; a kept axis of extent 0 has none, and its loops may have any form.
@@ -107,7 +136,10 @@ pub fn schedule(lowered: &Lowered, shape: &[usize], layouts: &[Layout], target: 
     reduced.retain(|l| l.extent != 1);
 
     order_by_stride(&mut kept, &mut notes);
-    let uses_index = lowered.leaf.map().nodes().iter().any(|n| n.op == Op::Index);
+    let maps = lowered.leaf.maps();
+    let uses_index = maps
+        .iter()
+        .any(|(map, _)| map.nodes().iter().any(|n| n.op == Op::Index));
     if lowered.order_free && !uses_index {
         order_by_stride(&mut reduced, &mut notes);
     }
@@ -119,6 +151,19 @@ pub fn schedule(lowered: &Lowered, shape: &[usize], layouts: &[Layout], target: 
 
     let loops = arrange(kept, reduced, &lowered.leaf, order, layouts.len());
     finish(lowered, loops, order, bounds, notes, target)
+}
+
+/// The loops of a matrix product: its batches by stride, then rows, the contracted axis and columns. Batches that follow each
+/// other as rows do, on one and the same other factor, are rows.
+fn product_loops(mut loops: Vec<Loop>, lowered: &Lowered, notes: &mut Vec<Note>) -> Vec<Loop> {
+    let inner = loops.split_off(loops.len() - 2);
+    let rows = loops.pop();
+    loops.retain(|l| l.extent != 1);
+    order_by_stride(&mut loops, notes);
+    loops.extend(rows);
+    merge(&mut loops, lowered, notes);
+    loops.extend(inner);
+    loops
 }
 
 /// The axes of the iteration space, in logical order, with the operands' strides along them.
@@ -320,8 +365,15 @@ fn finish(
     if let (Leaf::Reduce(reduce), Some(order)) = (&mut leaf, order) {
         reduce.order = order;
     }
-    let vector = vector_shape(&leaf, &operands, target);
     let extents: SmallVec<[usize; 4]> = loops.iter().map(|l| l.extent).collect();
+    let mut vector = vector_shape(&leaf, &operands, target);
+    if let Leaf::MatMul(product) = &mut leaf {
+        product.tile = Tile::of(product.accumulator(), extents[vector_axis], target);
+        vector = Vector {
+            lanes: vector.lanes.min(product.tile.columns()),
+            unroll: 1,
+        };
+    }
     for operand in operands.iter().filter(|o| o.stride == Stride::Any) {
         notes.push(Note::Gathered {
             operand: operand.name.clone(),
@@ -375,11 +427,12 @@ fn tile(leaf: &Leaf, operands: &[Operand], bounds: &[Bound], extents: &[usize]) 
 /// length of the body, so that short loops keep the processor's units busy and long ones stay in the registers.
 fn vector_shape(leaf: &Leaf, operands: &[Operand], target: &Target) -> Vector {
     let bytes = target.vector_bytes();
-    let map = leaf.map();
-    let functions = match leaf {
-        Leaf::Map { .. } => vec![map],
-        Leaf::Reduce(reduce) => vec![map, &reduce.combine],
-    };
+    let mut functions: SmallVec<[&Func; 4]> = leaf.maps().iter().map(|(map, _)| *map).collect();
+    match leaf {
+        Leaf::Map { .. } => {}
+        Leaf::Reduce(reduce) => functions.push(&reduce.combine),
+        Leaf::MatMul(product) => functions.push(&product.finish),
+    }
     let nodes = || {
         functions
             .iter()

@@ -19,6 +19,7 @@ use std::ops::Range;
 
 use loopweave_ir::{Dtype, Func, Op, Stage};
 
+use super::matmul::{MatMul, Tile};
 use super::{AxisRole, Binding, Leaf, Nest, OperandId, Order, Reduce, Role, Stride};
 
 /// One way in which a nest or a binding is wrong.
@@ -66,6 +67,12 @@ pub enum Violation {
         /// The order.
         order: Order,
     },
+    /// Blocks that make no tiling.
+    #[error("{tile:?} is no tiling")]
+    BadTile {
+        /// The sizes.
+        tile: Tile,
+    },
     /// A binding with another number of extents, operands or strides than the nest.
     #[error("the binding has another number of axes or operands than the nest")]
     Arity,
@@ -108,6 +115,7 @@ pub fn verify(nest: &Nest) -> Result<(), Vec<Violation>> {
             check.axis_order(0, nest.axes.len());
         }
         Leaf::Reduce(reduce) => check.reduce(reduce),
+        Leaf::MatMul(product) => check.matmul(product),
     }
     check.done()
 }
@@ -156,16 +164,19 @@ impl Check<'_> {
     }
 
     fn roles(&mut self) {
-        let (mut loaded, stored) = (self.nest.leaf.loads().to_vec(), self.nest.leaf.stores());
-        if let Leaf::Reduce(reduce) = &self.nest.leaf {
-            loaded.extend(&reduce.finish_loads);
+        let leaf = &self.nest.leaf;
+        let maps = leaf.maps();
+        let stored = leaf.stores();
+        let mut is_loaded = vec![false; self.nest.operands.len()];
+        for id in maps.iter().flat_map(|(_, loads)| *loads).chain(leaf.finish_loads()) {
+            is_loaded[id.index()] = true;
         }
         for (i, operand) in self.nest.operands.iter().enumerate() {
             let id = OperandId(i as u32);
             let stores = stored.iter().filter(|&&s| s == id).count();
             let right = match operand.role {
                 Role::Input => stores == 0,
-                Role::Output => stores == 1 && !loaded.contains(&id),
+                Role::Output => stores == 1 && !is_loaded[i],
             };
             if !right {
                 self.violations.push(Violation::RoleMisused {
@@ -209,6 +220,27 @@ impl Check<'_> {
         }
         if !ok {
             self.violations.push(Violation::BadOrder { order: reduce.order });
+        }
+    }
+
+    fn matmul(&mut self, product: &MatMul) {
+        let acc = product.accumulator();
+        for factor in [&product.left, &product.right] {
+            self.func(&factor.map, &self.dtypes(&factor.loads), &[acc], false);
+        }
+        self.func(&product.combine, &[acc; 3], &[acc], false);
+        let mut finish = vec![acc];
+        finish.extend(self.dtypes(&product.finish_loads));
+        self.func(&product.finish, &finish, &self.dtypes(&product.stores), false);
+        let axes = self.nest.axes.len();
+        if axes < 3 {
+            self.violations.push(Violation::AxisOrder);
+        }
+        self.axis_order(1, axes.saturating_sub(1));
+        let tile = product.tile;
+        let whole = tile.rows > 0 && tile.depth > 0 && tile.columns() > 0 && tile.panel > 0;
+        if !whole || tile.panel % tile.columns() != 0 {
+            self.violations.push(Violation::BadTile { tile });
         }
     }
 

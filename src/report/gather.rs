@@ -94,6 +94,7 @@ fn op(graph: &Graph, shapes: Option<&Shapes>, id: NodeId) -> Op {
             ..
         } => named.name(),
         ArrayOp::Reduce { .. } => "reduce",
+        ArrayOp::MatMul => "matmul",
         ArrayOp::View(View::Permute(_)) => "permute",
         ArrayOp::View(View::Slice(_)) => "slice",
         ArrayOp::View(View::Broadcast(_)) => "broadcast",
@@ -117,6 +118,7 @@ fn group(subject: &Subject<'_>, planned: &fuse::Group, lowered: &Lowered, step: 
         kind: match planned.kind {
             GroupKind::Map => Kind::Map,
             GroupKind::Reduce(_) => Kind::Reduce,
+            GroupKind::MatMul(_) => Kind::MatMul,
         },
         members: planned.members.iter().map(|&id| graph.node(id).name.clone()).collect(),
         functions: functions(&lowered.leaf),
@@ -136,14 +138,10 @@ fn functions(leaf: &Leaf) -> Vec<Function> {
         role: role.to_owned(),
         text: print_func(func),
     };
-    match leaf {
-        Leaf::Map { map, .. } => vec![function("map", map)],
-        Leaf::Reduce(reduce) => vec![
-            function("map", &reduce.map),
-            function("combine", &reduce.combine),
-            function("finish", &reduce.finish),
-        ],
-    }
+    leaf.functions()
+        .iter()
+        .map(|(role, func)| function(role, func))
+        .collect()
 }
 
 /// The bounds of the functions that the members call, each once: before expansion, since afterwards they are basic ops.
@@ -191,7 +189,7 @@ fn schedule(step: &Step<'_>, threads: usize) -> Schedule {
             Split::Axis { .. } | Split::Blocks { .. } => None,
         },
         order: match &nest.leaf {
-            Leaf::Map { .. } => None,
+            Leaf::Map { .. } | Leaf::MatMul(_) => None,
             Leaf::Reduce(reduce) => Some(reduce.order),
         },
         notes: scheduled.notes.clone(),
@@ -280,7 +278,7 @@ fn rule_in_words(rule: Rule) -> &'static str {
     match rule {
         Rule::MapIntoMap => "computed where it is used",
         Rule::MapIntoReduce => "computed where it is reduced",
-        Rule::MapAfterReduce => "computed where the result is stored",
+        Rule::MapAfterReduce | Rule::MapAfterMatMul => "computed where the result is stored",
     }
 }
 
@@ -291,6 +289,7 @@ fn reason_in_words(reason: Reason) -> &'static str {
         Reason::ShapeMismatch => "the two loop over different shapes",
         Reason::ReduceOfReduce => "it would be a reduction inside a reduction",
         Reason::SecondReduction => "the kernel already computes another reduction",
+        Reason::ReadManyTimes => "a matrix product reads each element of its factors many times",
         Reason::ViewBetween => "the view between them does not keep the elements in place",
     }
 }

@@ -145,6 +145,8 @@ pub enum Kind {
     Map,
     /// Reductions, with elementwise functions before and after.
     Reduce,
+    /// A matrix product, with elementwise functions before and after.
+    MatMul,
 }
 
 /// A scalar function of a group.

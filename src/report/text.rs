@@ -143,6 +143,7 @@ fn in_short(group: &Group) -> String {
         let kind = match group.kind {
             Kind::Map => "map",
             Kind::Reduce => "reduce",
+            Kind::MatMul => "matmul",
         };
         return format!("{kind}, not scheduled yet: the first call decides the loops");
     };
@@ -158,6 +159,11 @@ fn in_short(group: &Group) -> String {
     let one = || String::from("one element");
     let what = match (group.kind, over(Role::Kept), over(Role::Reduced)) {
         (Kind::Map, kept, _) => format!("map over {}", kept.unwrap_or_else(one)),
+        (Kind::MatMul, kept, reduced) => format!(
+            "matmul of {} over {}",
+            kept.unwrap_or_else(one),
+            reduced.unwrap_or_else(one)
+        ),
         (Kind::Reduce, None, reduced) => format!("reduce {}", reduced.unwrap_or_else(one)),
         (Kind::Reduce, Some(kept), reduced) => format!("reduce {} for each {kept}", reduced.unwrap_or_else(one)),
     };

@@ -215,8 +215,10 @@ impl Launch {
             Some(size) => self.tiles(&words, 0, size),
             None => {
                 let nest = &self.kernel.nest;
-                let vector = words[self.abi.extent(nest.vector_axis().index())] as usize;
-                with_scratch(self.scratch_bytes(vector), |scratch| {
+                let extents: SmallVec<[usize; 4]> = (0..nest.axes.len())
+                    .map(|axis| words[self.abi.extent(axis)] as usize)
+                    .collect();
+                with_scratch(scratch_bytes(nest, &extents), |scratch| {
                     words[Abi::SCRATCH] = scratch.expose_provenance() as u64;
                     // SAFETY: the block has the form that `Abi` gives this nest. Its pointers and strides reach inside the
                     // regions that `run` checked: `new` verified the whole, and a part is the whole with some axis
@@ -259,7 +261,7 @@ impl Launch {
             .filter(|&a| nest.axes[a].role == AxisRole::Kept && !(chain && a == vector))
             .collect();
         let rounds: usize = outer.iter().map(|&a| self.binding.extents[a]).product();
-        with_scratch(self.scratch_bytes(self.binding.extents[vector]), |scratch| {
+        with_scratch(scratch_bytes(nest, &self.binding.extents), |scratch| {
             for round in 0..rounds {
                 let mut words = Words::from_slice(&words);
                 words[Abi::SCRATCH] = scratch.expose_provenance() as u64;
@@ -290,10 +292,6 @@ impl Launch {
             let pointer = &mut words[self.abi.pointer(operand)];
             *pointer = pointer.wrapping_add(stride.wrapping_mul(start as u64));
         }
-    }
-
-    fn scratch_bytes(&self, vector: usize) -> usize {
-        scratch_bytes(&self.kernel.nest, self.binding.reduced_len(&self.kernel.nest), vector)
     }
 }
 

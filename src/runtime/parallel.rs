@@ -156,6 +156,10 @@ impl Work {
             Leaf::Reduce(r) => all
                 .saturating_mul(flops(&r.map) + flops(&r.combine))
                 .saturating_add(kept.saturating_mul(flops(&r.finish))),
+            // A fused multiply-add counts as two operations in the peak of any machine.
+            Leaf::MatMul(p) => all
+                .saturating_mul(2)
+                .saturating_add(kept.saturating_mul(flops(&p.finish))),
         };
         work
     }
@@ -187,15 +191,20 @@ pub fn split(scheduled: &Scheduled, threads: usize) -> Split {
     if estimate < SPLIT_NS {
         return serial(SerialReason::LittleWork);
     }
-    let parts = ((estimate / PART_NS) as usize).clamp(2, threads * PARTS_PER_THREAD);
     let (nest, binding) = (&scheduled.nest, &scheduled.binding);
+    // Each part of a matrix product packs what it needs of the other factor, so there is one for each thread.
+    let most = match &nest.leaf {
+        Leaf::MatMul(_) => threads,
+        Leaf::Map { .. } | Leaf::Reduce(_) => threads * PARTS_PER_THREAD,
+    };
+    let parts = ((estimate / PART_NS) as usize).clamp(2, most);
     let axis = |(i, &extent): (usize, &usize)| {
         let id = AxisId(i as u32);
         let grain = extent.div_ceil(parts);
-        let grain = if id == nest.vector_axis() {
-            grain.next_multiple_of(VECTOR_GRAIN)
-        } else {
-            grain
+        let grain = match &nest.leaf {
+            _ if id == nest.vector_axis() => grain.next_multiple_of(VECTOR_GRAIN),
+            Leaf::MatMul(product) if i + 3 == nest.axes.len() => grain.next_multiple_of(product.tile.rows as usize),
+            _ => grain,
         };
         (nest.axes[i].role == AxisRole::Kept && extent > grain).then_some((id, grain, extent))
     };

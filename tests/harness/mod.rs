@@ -148,8 +148,7 @@ pub(crate) fn run(
     let abi = Abi::of(nest);
     let mut guarded: Vec<Guarded> = buffers.iter().map(|b| Guarded::new(&b.bytes, at_end)).collect();
     let n = binding.reduced_len(nest);
-    let v = *binding.extents.last().unwrap();
-    let mut scratch = vec![0xaa_u8; scratch_bytes(nest, n, v) + 64];
+    let mut scratch = vec![0xaa_u8; scratch_bytes(nest, &binding.extents) + 64];
     let fill = |guarded: &mut [Guarded], scratch: &mut [u8], first: usize, last: usize| {
         let mut args = vec![0u64; abi.len()];
         args[Abi::SCRATCH] = (scratch.as_mut_ptr() as u64).next_multiple_of(64);
@@ -178,7 +177,7 @@ pub(crate) fn run(
         Via::Parts => {
             let nest_order = match &nest.leaf {
                 loopweave::nest::Leaf::Reduce(r) => r.order,
-                loopweave::nest::Leaf::Map { .. } => panic!("a map has no parts"),
+                _ => panic!("only a reduction has parts"),
             };
             let blocks = n.div_ceil(nest_order.block() as usize);
             call(code.blocks().unwrap(), blocks / 2, blocks);

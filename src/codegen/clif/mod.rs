@@ -18,6 +18,9 @@ mod lanes;
 mod elements;
 mod tree;
 
+mod matmul;
+mod panel;
+
 mod body;
 
 mod cast;
@@ -136,6 +139,12 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
             })
         }
         Leaf::Reduce(reduce) => e.reduction(reduce),
+        Leaf::MatMul(product) => {
+            let pointers = e.pointers();
+            let outer: Vec<usize> = nest.outer().map(|a| a.index()).collect();
+            let outer: Vec<(usize, Value)> = outer.iter().map(|&axis| (axis, e.extent(axis))).collect();
+            e.outer_loops(&outer, &pointers, &mut |e, pointers| e.matmul_leaf(product, pointers))
+        }
     })?;
     let mut functions = vec![main];
     if let Leaf::Reduce(_) = &nest.leaf {
@@ -161,6 +170,7 @@ fn lower(nest: &Nest, target: &Target) -> Result<Nest, CodegenError> {
     let functions: Vec<&mut Func> = match &mut nest.leaf {
         Leaf::Map { map, .. } => vec![map],
         Leaf::Reduce(r) => vec![&mut r.map, &mut r.combine, &mut r.finish],
+        Leaf::MatMul(p) => vec![&mut p.left.map, &mut p.right.map, &mut p.combine, &mut p.finish],
     };
     for func in functions {
         let mut types = func.nodes().iter().map(|n| n.dtype);
