@@ -85,6 +85,17 @@ pub struct Caches {
     pub l2: usize,
 }
 
+/// What the code generator does with what it is given.
+#[derive(Clone, Copy)]
+enum Effort {
+    /// Neither optimises nor allocates registers well.
+    Least,
+    /// Allocates registers well, and leaves instructions in their order.
+    InOrder,
+    /// Moves instructions to where their values are needed, too.
+    Most,
+}
+
 struct Machine {
     name: String,
     triple: Triple,
@@ -92,8 +103,8 @@ struct Machine {
     is_host: bool,
     vector_bytes: usize,
     caches: Caches,
-    /// By optimisation level and placement; making one takes longer than compiling a small kernel.
-    isas: [OnceLock<Result<OwnedTargetIsa, TargetError>>; 4],
+    /// By effort and placement; making one takes longer than compiling a small kernel.
+    isas: [OnceLock<Result<OwnedTargetIsa, TargetError>>; 6],
 }
 
 impl Target {
@@ -196,9 +207,24 @@ impl Target {
     /// # Errors
     /// [`TargetError::Configuration`] if the code generator refuses the target's settings.
     pub fn isa(&self, placement: Placement) -> Result<OwnedTargetIsa, TargetError> {
-        let slot = 2 * (self.opt == OptLevel::Speed) as usize + (placement == Placement::Object) as usize;
-        self.machine.isas[slot]
-            .get_or_init(|| self.machine.isa(self.opt, placement))
+        self.isa_of(Effort::Most, placement)
+    }
+
+    /// The code generator for this target, for code whose instructions stay in the order in which they were emitted.
+    ///
+    /// # Errors
+    /// As [`Target::isa`].
+    pub fn isa_in_order(&self, placement: Placement) -> Result<OwnedTargetIsa, TargetError> {
+        self.isa_of(Effort::InOrder, placement)
+    }
+
+    fn isa_of(&self, effort: Effort, placement: Placement) -> Result<OwnedTargetIsa, TargetError> {
+        let effort = match self.opt {
+            OptLevel::None => Effort::Least,
+            OptLevel::Speed => effort,
+        };
+        self.machine.isas[2 * effort as usize + (placement == Placement::Object) as usize]
+            .get_or_init(|| self.machine.isa(effort, placement))
             .clone()
     }
 
@@ -243,15 +269,16 @@ impl Target {
 }
 
 impl Machine {
-    fn isa(&self, opt: OptLevel, placement: Placement) -> Result<OwnedTargetIsa, TargetError> {
+    fn isa(&self, effort: Effort, placement: Placement) -> Result<OwnedTargetIsa, TargetError> {
         let failed = |reason: String| TargetError::Configuration {
             name: self.name.clone(),
             reason,
         };
         let verifier = if cfg!(debug_assertions) { "true" } else { "false" };
-        let (opt, allocator) = match opt {
-            OptLevel::None => ("none", "single_pass"),
-            OptLevel::Speed => ("speed", "backtracking"),
+        let (opt, allocator) = match effort {
+            Effort::Least => ("none", "single_pass"),
+            Effort::InOrder => ("none", "backtracking"),
+            Effort::Most => ("speed", "backtracking"),
         };
         let pic = if placement == Placement::Object {
             "true"

@@ -86,21 +86,21 @@ impl Tile {
     }
 
     /// The tile for accumulators of this dtype and this many columns: accumulators, one vector of `right` per column
-    /// vector, one of `left` and one to spare fill the register file; half of the first-level cache holds a column panel,
-    /// half of the second level a packed block.
+    /// vector, one of `left` and one to spare fill the register file; three quarters of the first-level cache hold a panel of
+    /// each factor, half of the second level a packed block.
     pub(super) fn of(dtype: Dtype, columns: usize, target: &Target) -> Tile {
         let size = dtype.size();
         let lanes = (target.vector_bytes() / size).max(1);
         let (rows, vectors) = match (target.vector_registers(), columns.div_ceil(lanes)) {
-            (..=16, 1) => (8, 1),
+            // A broadcast from memory takes the place of a register, and of the copy that a second use of it would need.
             (..=16, _) => (6, 2),
-            (_, 1) => (12, 1),
-            (_, 2) => (10, 2),
+            (_, 1) => (16, 1),
+            (_, 2) => (12, 2),
             _ => (8, 3),
         };
         let columns = vectors * lanes;
         let caches = target.caches();
-        let depth = (caches.l1d / 2 / (columns * size)).clamp(64, 1024);
+        let depth = (caches.l1d * 3 / 4 / ((rows as usize + columns) * size)).clamp(64, 1024);
         let panel = (caches.l2 / 2 / (depth * size)).next_multiple_of(columns).max(columns);
         Tile {
             rows,
@@ -127,6 +127,16 @@ impl MatMul {
     /// The dtype of the accumulators.
     pub fn accumulator(&self) -> Dtype {
         self.zero.dtype()
+    }
+
+    /// The operand that is stored to, if what is stored is the accumulator as it is.
+    pub fn plain_store(&self, nest: &Nest) -> Option<OperandId> {
+        match (self.finish.results(), &self.stores[..]) {
+            (&[result], &[operand]) if self.finish.node(result).op == Op::Param(0) => {
+                Some(operand).filter(|&id| nest.operand(id).dtype == self.accumulator())
+            }
+            _ => None,
+        }
     }
 
     /// Where the parts of scratch memory start, for `rows` × `k` × `columns` elements, and where the last one ends.

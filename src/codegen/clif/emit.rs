@@ -68,6 +68,13 @@ impl<'a> Emitter<'a> {
         self.b.ins().store(MemFlagsData::trusted(), zero, self.args, offset);
     }
 
+    /// Calls a function of the module with an argument block.
+    pub(super) fn call_with(&mut self, func: FuncId, args: Value) {
+        let func = self.module.declare_func_in_func(func, self.b.func);
+        self.b.func.dfg.ext_funcs[func].colocated = false;
+        self.b.ins().call(func, &[args]);
+    }
+
     /// Ends the function.
     pub(super) fn finish(mut self) {
         self.b.ins().return_(&[]);
@@ -196,6 +203,34 @@ impl<'a> Emitter<'a> {
         self.branch(again, (inside, &leaving), (after, &leaving));
         self.b.switch_to_block(after);
         let params: Carried = self.b.block_params(after).iter().copied().collect();
+        Ok((params[0], params[1..].iter().copied().collect()))
+    }
+
+    /// As [`Emitter::for_range`], with the test in a block of its own. Each value that is carried around then has one use at the
+    /// end of the body, without which the code generator would not fold loads into the instructions that made it.
+    pub(super) fn for_range_folding(
+        &mut self,
+        start: Value,
+        end: Value,
+        step: i64,
+        carried: &[Value],
+        body: impl FnOnce(&mut Self, Value, &[Value]) -> Result<Carried, CodegenError>,
+    ) -> Result<(Value, Carried), CodegenError> {
+        let types = carried.iter().map(|&v| self.b.func.dfg.value_type(v));
+        let types: Vec<Type> = std::iter::once(WORD).chain(types).collect();
+        let (test, inside, after) = (self.block(types), self.block([]), self.block([]));
+        let entering: Carried = std::iter::once(start).chain(carried.iter().copied()).collect();
+        self.jump(test, &entering);
+        self.b.switch_to_block(test);
+        let params: Carried = self.b.block_params(test).iter().copied().collect();
+        let again = self.less(params[0], end);
+        self.branch(again, (inside, &[]), (after, &[]));
+        self.b.switch_to_block(inside);
+        let left = body(self, params[0], &params[1..])?;
+        let next = self.b.ins().iadd_imm_s(params[0], step);
+        let leaving: Carried = std::iter::once(next).chain(left).collect();
+        self.jump(test, &leaving);
+        self.b.switch_to_block(after);
         Ok((params[0], params[1..].iter().copied().collect()))
     }
 

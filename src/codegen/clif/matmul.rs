@@ -3,29 +3,58 @@
 //! In: the pointers at one index of the batch axes. Out: the stored results. [`crate::nest::matmul`] says in which order; the
 //! names here are its. Packing of the factors is in [`panel`](super::panel).
 //!
-//! A tile leaves its registers through a small buffer, from where `finish` stores it row by row; where `finish` is short,
-//! whole tiles are finished in the registers instead.
+//! A micro-kernel is a function of its own, so that its loop has the registers to itself: the nest's function calls it with
+//! [`Word`]s that say where a tile's elements are and where its accumulators go. That is the output itself where they are the
+//! result and the tile is whole; else a small buffer, from where `finish` stores them row by row while they are in the
+//! first-level cache.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, Value};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
+use cranelift_module::FuncId;
+use loopweave_ir::Dtype;
 
 use super::body::Body;
 use super::emit::{Carried, Emitter};
 use super::memory::Access;
 use super::value::{Lanes, Registers};
 use crate::codegen::CodegenError;
-use crate::nest::{MatMul, OperandId};
+use crate::codegen::abi::Abi;
+use crate::nest::{MatMul, OperandId, Stride};
 
 /// Rows up to which a right factor that lies in rows is read where it is: packing it costs more than it saves.
 const ROWS_UNPACKED: i64 = 48;
-/// Operations of `finish`, counted once for each vector of a tile, up to which tiles are finished in registers.
-const FINISH_LENGTH: usize = 96;
+/// Columns up to which a left factor is read where it is.
+const COLUMNS_UNPACKED: i64 = 64;
+/// Elements of the contracted axis per iteration of a micro-kernel's loop: accumulators change registers with every step,
+/// which only the end of an iteration has to undo.
+const UNROLL: i64 = 4;
+
+/// The arguments of a micro-kernel, as words of the block that it is given.
+#[derive(Clone, Copy, Debug)]
+enum Word {
+    /// The first element of `left`, and the distances in bytes to the next ones along the contracted axis and the rows.
+    Left,
+    LeftStep,
+    LeftRow,
+    /// The same of `right`, whose columns are neighbours.
+    Right,
+    RightStep,
+    /// Elements of the contracted axis.
+    Depth,
+    /// What the accumulators start from, and the distance between its rows; null for zeros.
+    From,
+    FromRow,
+    /// Where the accumulators go, and the distance between its rows.
+    To,
+    ToRow,
+    /// The number of words.
+    Count,
+}
 
 /// What the loops of one product share.
 pub(super) struct Product<'f> {
     pub(super) product: &'f MatMul,
-    /// Elements of an accumulator vector, and bytes of an element.
-    pub(super) lanes: usize,
+    /// Bytes of an accumulator.
     pub(super) size: i64,
     /// The nest's axes.
     pub(super) row: usize,
@@ -41,10 +70,32 @@ pub(super) struct Product<'f> {
     partial: Value,
     /// A tile on its way to `finish`.
     buffer: Value,
-    combine: Body<'f>,
+    /// The micro-kernels, and the rows of each.
+    kernels: &'f [(usize, FuncId)],
+    /// Their arguments.
+    words: Value,
+    /// Where whole tiles of the result go, if they are the accumulators as they are.
+    plain_store: Option<OperandId>,
     /// The operands that are read where they are, if the call's extents and strides suggest it.
     plain_left: Option<OperandId>,
     plain_right: Option<OperandId>,
+}
+
+/// What a micro-kernel is made of.
+struct Tile<'f> {
+    combine: Body<'f>,
+    dtype: Dtype,
+    lanes: usize,
+    vectors: usize,
+    rows: usize,
+    zero: Value,
+}
+
+impl Tile<'_> {
+    /// A register of accumulators.
+    fn vector(&self, register: Value) -> Lanes {
+        Lanes::new(self.dtype, self.lanes, self.dtype.size(), Registers::from_elem(register, 1))
+    }
 }
 
 /// One block of the contracted axis and of the columns.
@@ -74,8 +125,13 @@ struct Source {
 
 impl Emitter<'_> {
     /// A whole matrix product, from the pointers of all operands at its start.
-    pub(super) fn matmul_leaf(&mut self, product: &MatMul, pointers: &[Value]) -> Result<(), CodegenError> {
-        let p = self.product(product)?;
+    pub(super) fn matmul_leaf(
+        &mut self,
+        product: &MatMul,
+        kernels: &[(usize, FuncId)],
+        pointers: &[Value],
+    ) -> Result<(), CodegenError> {
+        let p = self.product(product, kernels);
         let (zero, tile) = (self.word(0), product.tile);
         self.for_range(zero, p.columns, tile.panel as i64, &[], |e, column, _| {
             let columns = e.at_most(tile.panel as i64, p.columns, column);
@@ -93,18 +149,17 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn product<'f>(&mut self, product: &'f MatMul) -> Result<Product<'f>, CodegenError> {
+    fn product<'f>(&mut self, product: &'f MatMul, kernels: &'f [(usize, FuncId)]) -> Product<'f> {
         let dtype = product.accumulator();
         let column = self.nest.vector_axis().index();
         let size = dtype.size();
         let scratch = product.scratch(0, 0, 0);
-        let left_room = self.argument(crate::codegen::abi::Abi::SCRATCH);
+        let left_room = self.argument(Abi::SCRATCH);
         let tile = (product.tile.rows * product.tile.columns()) as usize;
         let plain_right = product.right.plain(self.nest, dtype);
-        let is_unit = |id: &OperandId| self.nest.operand(*id).stride == crate::nest::Stride::Unit;
-        Ok(Product {
+        let is_unit = |id: &OperandId| self.nest.operand(*id).stride == Stride::Unit;
+        Product {
             product,
-            lanes: product.tile.lanes as usize,
             size: size as i64,
             row: column - 2,
             k: column - 1,
@@ -116,10 +171,12 @@ impl Emitter<'_> {
             right_room: self.b.ins().iadd_imm_s(left_room, scratch.right as i64),
             partial: self.b.ins().iadd_imm_s(left_room, scratch.partial as i64),
             buffer: self.stack(tile * size),
-            combine: self.body(&product.combine, |_| None, None)?,
+            kernels,
+            words: self.stack(8 * Word::Count as usize),
+            plain_store: product.plain_store(self.nest).filter(is_unit),
             plain_left: product.left.plain(self.nest, dtype),
             plain_right: plain_right.filter(is_unit),
-        })
+        }
     }
 
     fn block_at(&mut self, p: &Product<'_>, columns: Value, k: Value, pointers: &[Value]) -> Block {
@@ -205,14 +262,11 @@ impl Emitter<'_> {
             return Ok(packed);
         };
         let (step, row) = (self.stride(operand.index(), p.k), self.stride(operand.index(), p.row));
-        // Far elements are worth collecting where many column panels read them.
-        let is_near = self.b.ins().icmp(IntCC::Equal, step, size);
-        let few = 4 * tile.columns() as i64;
-        let few = self
+        // Where many column panels read them, it is worth bringing the elements together.
+        let in_place = self
             .b
             .ins()
-            .icmp_imm_s(IntCC::SignedLessThanOrEqual, block.columns, few);
-        let in_place = self.b.ins().bor(is_near, few);
+            .icmp_imm_s(IntCC::SignedLessThanOrEqual, block.columns, COLUMNS_UNPACKED);
         let packs = self.b.ins().icmp_imm_s(IntCC::Equal, in_place, 0);
         self.when(packs, |e| e.pack_left(p, pointers, rows, block.depth))?;
         let mut select = |a: Value, b: Value| self.b.ins().select(in_place, a, b);
@@ -263,176 +317,166 @@ impl Emitter<'_> {
         let partial = self.b.ins().iadd(partial, offset);
         let partial = self.b.ins().iadd(p.partial, partial);
         let (buffer_row, partial_row) = (self.word(p.size * tile.columns() as i64), self.word(partial_row));
-        let between = (partial, partial_row);
-        let to = (
-            self.b.ins().select(block.is_last, p.buffer, partial),
-            self.b.ins().select(block.is_last, buffer_row, partial_row),
-        );
-
-        let (buffered, done) = (self.block([]), self.block([]));
-        for kernel_rows in row_counts(tile.rows) {
+        let null = self.word(0);
+        let mut to = self.b.ins().select(block.is_last, p.buffer, partial);
+        let mut to_row = self.b.ins().select(block.is_last, buffer_row, partial_row);
+        let mut finishes = block.is_last;
+        if let Some(operand) = p.plain_store {
+            let at_once = self.b.ins().band(block.is_last, is_whole);
+            let row = self.stride(operand.index(), p.row);
+            to = self.b.ins().select(at_once, pointers[operand.index()], to);
+            to_row = self.b.ins().select(at_once, row, to_row);
+            finishes = self.b.ins().band_not(block.is_last, is_whole);
+        }
+        let from = self.b.ins().select(block.is_first, null, partial);
+        for (word, value) in [
+            (Word::Left, left.pointer),
+            (Word::LeftStep, left.step),
+            (Word::LeftRow, left.row),
+            (Word::Right, right.pointer),
+            (Word::RightStep, right.step),
+            (Word::Depth, block.depth),
+            (Word::From, from),
+            (Word::FromRow, partial_row),
+            (Word::To, to),
+            (Word::ToRow, to_row),
+        ] {
+            self.b
+                .ins()
+                .store(MemFlagsData::trusted(), value, p.words, 8 * word as i32);
+        }
+        let done = self.block([]);
+        for &(kernel_rows, kernel) in p.kernels {
             let fits = self.b.ins().icmp_imm_s(IntCC::Equal, rows.1, kernel_rows as i64);
-            let (kernel, next) = (self.block([]), self.block([]));
-            self.branch(fits, (kernel, &[]), (next, &[]));
-            self.b.switch_to_block(kernel);
-            let sums = self.micro_kernel(p, block, kernel_rows, left, right, between)?;
-            if kernel_rows == tile.rows as usize && self.finishes_in_registers(p) {
-                let (finish, store) = (self.block([]), self.block([]));
-                let at_once = self.b.ins().band(block.is_last, is_whole);
-                self.branch(at_once, (finish, &[]), (store, &[]));
-                self.b.switch_to_block(finish);
-                self.finish_in_registers(p, &sums, kernel_rows, &pointers)?;
-                self.jump(done, &[]);
-                self.b.switch_to_block(store);
-            }
-            self.store_tile(p, &sums, to);
-            self.jump(buffered, &[]);
+            let (call, next) = (self.block([]), self.block([]));
+            self.branch(fits, (call, &[]), (next, &[]));
+            self.b.switch_to_block(call);
+            self.call_with(kernel, p.words);
+            self.jump(done, &[]);
             self.b.switch_to_block(next);
         }
         // Every number of rows has its kernel.
         self.jump(done, &[]);
-
-        self.b.switch_to_block(buffered);
-        self.when(block.is_last, |e| e.finish_tile(p, rows.1, count, &pointers))?;
-        self.jump(done, &[]);
         self.b.switch_to_block(done);
-        Ok(())
+        self.when(finishes, |e| e.finish_tile(p, rows.1, count, &pointers))
     }
 
-    /// A tile's accumulators after a block of the contracted axis, row by row.
-    fn micro_kernel(
-        &mut self,
-        p: &Product<'_>,
-        block: &Block,
-        rows: usize,
-        left: Source,
-        right: Source,
-        between: (Value, Value),
-    ) -> Result<Vec<Lanes>, CodegenError> {
-        let dtype = p.product.accumulator();
-        let vectors = p.product.tile.vectors as usize;
-        let zeros = self.splat_const(p.product.zero, p.lanes).first();
-        let zeros = Carried::from_elem(zeros, rows * vectors);
-        let types = zeros.iter().map(|&z| self.b.func.dfg.value_type(z)).collect::<Vec<_>>();
+    /// A micro-kernel: a tile of this many rows, as the [`Word`]s of the argument block say.
+    pub(super) fn micro_kernel(&mut self, product: &MatMul, rows: usize) -> Result<(), CodegenError> {
+        let tile = Tile {
+            combine: self.body(&product.combine, |_| None, None)?,
+            dtype: product.accumulator(),
+            lanes: product.tile.lanes as usize,
+            vectors: product.tile.vectors as usize,
+            rows,
+            zero: self.word(0),
+        };
+        let word = |e: &mut Self, word: Word| e.argument(word as usize);
+        let zeros = self.splat_const(product.zero, tile.lanes).first();
+        let zeros = Carried::from_elem(zeros, rows * tile.vectors);
+        let types: Vec<Type> = zeros.iter().map(|&z| self.b.func.dfg.value_type(z)).collect();
         let (later, start) = (self.block([]), self.block(types));
-        let zero = self.word(0);
-        self.branch(block.is_first, (start, &zeros), (later, &[]));
+        let from = word(self, Word::From);
+        let is_first = self.b.ins().icmp_imm_s(IntCC::Equal, from, 0);
+        self.branch(is_first, (start, &zeros), (later, &[]));
         self.b.switch_to_block(later);
-        let mut loaded = Carried::new();
-        let mut row = between.0;
-        for _ in 0..rows {
-            let access = Access::contiguous(dtype, row);
-            for v in 0..vectors {
-                loaded.push(self.load(&access, zero, v * p.lanes, p.lanes).first());
-            }
-            row = self.b.ins().iadd(row, between.1);
-        }
+        let row = word(self, Word::FromRow);
+        let loaded = self.load_tile(&tile, from, row);
         self.jump(start, &loaded);
-        self.b.switch_to_block(start);
 
+        self.b.switch_to_block(start);
+        let (left, right) = (word(self, Word::Left), word(self, Word::Right));
+        let row = word(self, Word::LeftRow);
+        let steps = (word(self, Word::LeftStep), word(self, Word::RightStep));
+        let depth = word(self, Word::Depth);
         // Rows 0, 1, 2 are reached from one pointer by scaled distances, rows 3, 4, 5 from another, and so on.
         let far: Vec<Value> = (0..rows.div_ceil(3))
-            .map(|group| self.b.ins().imul_imm_s(left.row, 3 * group as i64))
+            .map(|group| self.b.ins().imul_imm_s(row, 3 * group as i64))
             .collect();
-        let mut carried: Carried = [left.pointer, right.pointer].into_iter().collect();
-        carried.extend(self.b.block_params(start).iter().copied());
-        let (_, sums) = self.for_range(zero, block.depth, 1, &carried, |e, _, carried| {
-            let (left_at, right_at) = (carried[0], carried[1]);
-            let columns = Access::contiguous(dtype, right_at);
-            let columns: Vec<Lanes> = (0..vectors)
-                .map(|v| e.load(&columns, zero, v * p.lanes, p.lanes))
-                .collect();
-            let mut sums = Carried::new();
-            for r in 0..rows {
-                let base = match r / 3 {
-                    0 => left_at,
-                    group => e.b.ins().iadd(left_at, far[group]),
-                };
-                let address = match r % 3 {
-                    0 => base,
-                    within => {
-                        let distance = e.b.ins().ishl_imm_u(left.row, within as i64 - 1);
-                        e.b.ins().iadd(base, distance)
-                    }
-                };
-                let element = e.load_scalar(dtype, address);
-                let element = e.splat(dtype, element, p.lanes);
-                for (v, column) in columns.iter().enumerate() {
-                    let sum = Lanes::new(
-                        dtype,
-                        p.lanes,
-                        dtype.size(),
-                        Registers::from_elem(carried[2 + r * vectors + v], 1),
-                    );
-                    let value = |_: &mut Self, i: usize| {
-                        Ok(match i {
-                            0 => sum.clone(),
-                            1 => element.clone(),
-                            _ => column.clone(),
-                        })
-                    };
-                    sums.push(e.eval(&p.combine, p.lanes, value, None)?[0].first());
+        let mut state: Carried = [left, right].into_iter().collect();
+        state.extend(self.b.block_params(start).iter().copied());
+        let mut at = tile.zero;
+        for unroll in [UNROLL, 1] {
+            let end = self.b.ins().iadd_imm_s(depth, 1 - unroll);
+            (at, state) = self.for_range_folding(at, end, unroll, &state, |e, _, state| {
+                let mut state: Carried = state.iter().copied().collect();
+                for _ in 0..unroll {
+                    e.kernel_step(&tile, row, &far, &mut state)?;
+                    state[0] = e.b.ins().iadd(state[0], steps.0);
+                    state[1] = e.b.ins().iadd(state[1], steps.1);
                 }
-            }
-            let mut next: Carried = [e.b.ins().iadd(left_at, left.step), e.b.ins().iadd(right_at, right.step)]
-                .into_iter()
-                .collect();
-            next.extend(sums);
-            Ok(next)
-        })?;
-        Ok(sums[2..]
-            .iter()
-            .map(|&sum| Lanes::new(dtype, p.lanes, dtype.size(), Registers::from_elem(sum, 1)))
-            .collect())
-    }
-
-    fn store_tile(&mut self, p: &Product<'_>, sums: &[Lanes], to: (Value, Value)) {
-        let vectors = p.product.tile.vectors as usize;
-        let zero = self.word(0);
-        let mut row = to.0;
-        for sums in sums.chunks(vectors) {
-            let access = Access::contiguous(p.product.accumulator(), row);
-            for (v, sum) in sums.iter().enumerate() {
-                self.store(&access, zero, v * p.lanes, sum);
-            }
-            row = self.b.ins().iadd(row, to.1);
+                Ok(state)
+            })?;
         }
+        let (to, row) = (word(self, Word::To), word(self, Word::ToRow));
+        self.store_tile(&tile, &state[2..], to, row);
+        Ok(())
     }
 
-    fn finishes_in_registers(&self, p: &Product<'_>) -> bool {
-        let tile = p.product.tile;
-        let vectors = (tile.rows * tile.vectors) as usize;
-        self.nest.vector.lanes as usize == p.lanes && p.product.finish.nodes().len() * vectors <= FINISH_LENGTH
-    }
-
-    /// `finish` of a whole tile in registers, and its stores.
-    fn finish_in_registers(
+    /// One element of the contracted axis: `state` is the pointers to both factors' elements, then the accumulators.
+    fn kernel_step(
         &mut self,
-        p: &Product<'_>,
-        sums: &[Lanes],
-        rows: usize,
-        pointers: &[Value],
+        tile: &Tile<'_>,
+        row: Value,
+        far: &[Value],
+        state: &mut Carried,
     ) -> Result<(), CodegenError> {
-        let vectors = p.product.tile.vectors as usize;
-        let zero = self.word(0);
-        let mut pointers: Carried = pointers.iter().copied().collect();
-        for row in 0..rows {
-            let (loads, stores, body) = self.finish_row(p, &pointers)?;
-            for v in 0..vectors {
-                let load = |e: &mut Self, i: usize| {
+        let columns = Access::contiguous(tile.dtype, state[1]);
+        let columns: Vec<Lanes> = (0..tile.vectors)
+            .map(|v| self.load(&columns, tile.zero, v * tile.lanes, tile.lanes))
+            .collect();
+        for r in 0..tile.rows {
+            let base = match r / 3 {
+                0 => state[0],
+                group => self.b.ins().iadd(state[0], far[group]),
+            };
+            let address = match r % 3 {
+                0 => base,
+                within => {
+                    let distance = self.b.ins().ishl_imm_u(row, within as i64 - 1);
+                    self.b.ins().iadd(base, distance)
+                }
+            };
+            let element = self.load_scalar(tile.dtype, address);
+            let element = self.splat(tile.dtype, element, tile.lanes);
+            for (v, column) in columns.iter().enumerate() {
+                let sum = &mut state[2 + r * tile.vectors + v];
+                let old = tile.vector(*sum);
+                let value = |_: &mut Self, i: usize| {
                     Ok(match i {
-                        0 => sums[row * vectors + v].clone(),
-                        i => e.load(&loads[i - 1], zero, v * p.lanes, p.lanes),
+                        0 => old.clone(),
+                        1 => element.clone(),
+                        _ => column.clone(),
                     })
                 };
-                let results = self.eval(&body, p.lanes, load, None)?;
-                for (store, value) in stores.iter().zip(&results) {
-                    self.store(store, zero, v * p.lanes, value);
-                }
+                *sum = self.eval(&tile.combine, tile.lanes, value, None)?[0].first();
             }
-            pointers = self.advance_finish(p, &pointers);
         }
         Ok(())
+    }
+
+    fn load_tile(&mut self, tile: &Tile<'_>, from: Value, row: Value) -> Carried {
+        let mut loaded = Carried::new();
+        let mut at = from;
+        for _ in 0..tile.rows {
+            let access = Access::contiguous(tile.dtype, at);
+            for v in 0..tile.vectors {
+                loaded.push(self.load(&access, tile.zero, v * tile.lanes, tile.lanes).first());
+            }
+            at = self.b.ins().iadd(at, row);
+        }
+        loaded
+    }
+
+    fn store_tile(&mut self, tile: &Tile<'_>, sums: &[Value], to: Value, row: Value) {
+        let mut at = to;
+        for sums in sums.chunks(tile.vectors) {
+            let access = Access::contiguous(tile.dtype, at);
+            for (v, &sum) in sums.iter().enumerate() {
+                self.store(&access, tile.zero, v * tile.lanes, &tile.vector(sum));
+            }
+            at = self.b.ins().iadd(at, row);
+        }
     }
 
     /// `finish` of the rows and columns of a tile in the buffer, and its stores.
@@ -516,7 +560,7 @@ impl Emitter<'_> {
 }
 
 /// The numbers of rows that have a micro-kernel, the largest first.
-fn row_counts(most: u32) -> Vec<usize> {
+pub(super) fn row_counts(most: u32) -> Vec<usize> {
     let mut counts = vec![most as usize, most as usize / 2, 1];
     counts.retain(|&count| count > 0);
     counts.dedup();

@@ -33,9 +33,10 @@ mod value;
 use std::time::{Duration, Instant};
 
 use cranelift_codegen::Context;
+use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{AbiParam, Value, types};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use cranelift_module::{FuncId, Linkage, Module, ModuleError, default_libcall_names};
+use cranelift_module::{FuncId, Linkage, Module, ModuleError, ModuleReloc, default_libcall_names};
 use cranelift_object::{ObjectBuilder, ObjectModule};
 use loopweave_ir::expand::lower_storage_casts;
 use loopweave_ir::{Dtype, Func};
@@ -86,13 +87,15 @@ pub fn define(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &st
     let mut functions = emit(module, nest, target, symbol)?;
     let emit = start.elapsed();
     let mut size = 0;
-    for Emitted { id, symbol, context } in &mut functions {
-        module.define_function(*id, context).map_err(|e| failed(symbol, e))?;
+    for function in &mut functions {
+        define_function(module, nest, target, function)?;
+        let context = &function.context;
         size += context
             .compiled_code()
             .map_or(0, |code| code.code_info().total_size as usize);
     }
-    let id = |i: usize| functions.get(i).map(|f| f.id);
+    let is_reduction = matches!(nest.leaf, Leaf::Reduce(_));
+    let id = |i: usize| functions.get(i).filter(|_| is_reduction).map(|f| f.id);
     Ok(KernelIds {
         main: functions[0].id,
         blocks: id(1),
@@ -117,18 +120,59 @@ pub fn print(nest: &Nest, target: &Target, form: Form) -> Result<String, Codegen
             continue;
         }
         function.context.set_disasm(true);
-        module
-            .define_function(function.id, &mut function.context)
-            .map_err(|e| failed(&function.symbol, e))?;
+        define_function(&mut module, nest, target, &mut function)?;
         let code = function.context.compiled_code().and_then(|code| code.vcode.as_deref());
         text += &format!("; {}\n{}\n", function.symbol, code.unwrap_or_default());
     }
     Ok(text)
 }
 
-/// Emits the functions of a nest: `main`, then those of a reduction.
+/// Compiles a function into a module.
+///
+/// The micro-kernel of a matrix product needs its instructions where they were emitted: the code generator's optimiser would
+/// bring all of a step's loads before its arithmetic, and they do not fit the registers.
+fn define_function(
+    module: &mut dyn Module,
+    nest: &Nest,
+    target: &Target,
+    function: &mut Emitted,
+) -> Result<(), CodegenError> {
+    let Emitted { id, symbol, context } = function;
+    if !matches!(nest.leaf, Leaf::MatMul(_)) {
+        return module.define_function(*id, context).map_err(|e| failed(symbol, e));
+    }
+    let placement = match module.isa().flags().is_pic() {
+        true => Placement::Object,
+        false => Placement::Jit,
+    };
+    let isa = target.isa_in_order(placement)?;
+    let compiled = context.compile(&*isa, &mut ControlPlane::default());
+    let code = compiled.map_err(|e| failed(symbol, ModuleError::Compilation(e.inner)))?;
+    let alignment = (code.buffer.alignment as u64)
+        .max(isa.function_alignment().minimum as u64)
+        .max(isa.symbol_alignment());
+    let code = context.compiled_code().expect("it was compiled");
+    let relocations = code.buffer.relocs().iter();
+    let relocations: Vec<ModuleReloc> = relocations
+        .map(|relocation| ModuleReloc::from_mach_reloc(relocation, &context.func, *id))
+        .collect();
+    module
+        .define_function_bytes(*id, alignment, code.code_buffer(), &relocations)
+        .map_err(|e| failed(symbol, e))
+}
+
+/// Emits the functions of a nest: `main`, then the micro-kernels of a product, or the two parts of a reduction.
 fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> Result<Vec<Emitted>, CodegenError> {
     let nest = &lower(nest, target)?;
+    let mut parts = Vec::new();
+    let mut kernels = Vec::new();
+    if let Leaf::MatMul(product) = &nest.leaf {
+        for rows in matmul::row_counts(product.tile.rows) {
+            let part = function(module, nest, format!("{symbol}_tile{rows}"), |e| e.micro_kernel(product, rows))?;
+            kernels.push((rows, part.id));
+            parts.push(part);
+        }
+    }
     let main = function(module, nest, symbol.to_owned(), |e| match &nest.leaf {
         Leaf::Map { map, loads, stores } => {
             let pointers = e.pointers();
@@ -143,10 +187,11 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
             let pointers = e.pointers();
             let outer: Vec<usize> = nest.outer().map(|a| a.index()).collect();
             let outer: Vec<(usize, Value)> = outer.iter().map(|&axis| (axis, e.extent(axis))).collect();
-            e.outer_loops(&outer, &pointers, &mut |e, pointers| e.matmul_leaf(product, pointers))
+            e.outer_loops(&outer, &pointers, &mut |e, pointers| e.matmul_leaf(product, &kernels, pointers))
         }
     })?;
     let mut functions = vec![main];
+    functions.extend(parts);
     if let Leaf::Reduce(_) = &nest.leaf {
         let main = functions[0].id;
         for (name, mode) in [("blocks", abi::MODE_BLOCKS), ("finish", abi::MODE_FINISH)] {
