@@ -102,6 +102,7 @@ struct Machine {
     builder: isa::Builder,
     is_host: bool,
     vector_bytes: usize,
+    fma_bytes: usize,
     caches: Caches,
     /// By effort and placement; making one takes longer than compiling a small kernel.
     isas: [OnceLock<Result<OwnedTargetIsa, TargetError>>; 6],
@@ -177,10 +178,14 @@ impl Target {
         self.machine.vector_bytes
     }
 
-    /// Vector registers that code can use.
-    pub fn vector_registers(&self) -> usize {
-        // Encodings without AVX-512 name 16.
-        if self.is_x86_64() { 16 } else { 32 }
+    /// Bytes of the widest x86-64 vectors with fused multiply-add that micro-kernels may use; 0 without any.
+    pub fn fma_bytes(&self) -> usize {
+        self.machine.fma_bytes
+    }
+
+    /// Vector registers that code with vectors of this many bytes can use.
+    pub fn vector_registers(&self, bytes: usize) -> usize {
+        if self.is_x86_64() && bytes < 64 { 16 } else { 32 }
     }
 
     /// The sizes of the caches: those of this machine, or for a foreign target of a common one.
@@ -234,7 +239,17 @@ impl Target {
             Architecture::X86_64 | Architecture::Aarch64(_) => 16,
             _ => 0,
         };
-        Ok(Target::new(name, builder, true, vector_bytes, host_caches()))
+        let fma_bytes = match name {
+            "simd128" => host_fma_bytes().min(16),
+            _ => host_fma_bytes(),
+        };
+        Ok(Target::new(
+            name,
+            builder,
+            true,
+            (vector_bytes, fma_bytes),
+            host_caches(),
+        ))
     }
 
     fn foreign(name: &str, triple: &str, features: &[&[&str]], vector_bytes: usize) -> Result<Target, TargetError> {
@@ -249,10 +264,23 @@ impl Target {
         for feature in features.iter().copied().flatten() {
             builder.enable(feature).map_err(|e| failed(e.to_string()))?;
         }
-        Ok(Target::new(name, builder, false, vector_bytes, COMMON_CACHES))
+        let fma_bytes = if name == "x86-64-v3" { 32 } else { 0 };
+        Ok(Target::new(
+            name,
+            builder,
+            false,
+            (vector_bytes, fma_bytes),
+            COMMON_CACHES,
+        ))
     }
 
-    fn new(name: &str, builder: isa::Builder, is_host: bool, vector_bytes: usize, caches: Caches) -> Target {
+    fn new(
+        name: &str,
+        builder: isa::Builder,
+        is_host: bool,
+        (vector_bytes, fma_bytes): (usize, usize),
+        caches: Caches,
+    ) -> Target {
         Target {
             machine: Arc::new(Machine {
                 name: name.to_owned(),
@@ -260,6 +288,7 @@ impl Target {
                 builder,
                 is_host,
                 vector_bytes,
+                fma_bytes,
                 caches,
                 isas: Default::default(),
             }),
@@ -311,6 +340,21 @@ impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Target").field(&self.name()).field(&self.opt).finish()
     }
+}
+
+/// Bytes of the widest vectors with fused multiply-add of this processor, on systems with the calling convention that
+/// micro-kernels follow.
+fn host_fma_bytes() -> usize {
+    #[cfg(all(target_arch = "x86_64", unix))]
+    {
+        if std::is_x86_feature_detected!("avx512f") {
+            return 64;
+        }
+        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+            return 32;
+        }
+    }
+    0
 }
 
 /// What a machine of unknown caches is taken to have.

@@ -101,6 +101,37 @@ impl Abi {
     }
 }
 
+/// The arguments of a micro-kernel, as words of a block of its own: `extern "C" fn(args: *const u64)`. It computes a tile of
+/// accumulators over some elements of the contracted axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TileWord {
+    /// The first element of `left`.
+    Left,
+    /// Bytes to its next element along the contracted axis.
+    LeftStep,
+    /// Bytes to its next row.
+    LeftRow,
+    /// The first element of `right`, whose columns are neighbours.
+    Right,
+    /// Bytes to its next element along the contracted axis.
+    RightStep,
+    /// The number of elements along the contracted axis.
+    Depth,
+    /// What the accumulators start from; null for zeros.
+    From,
+    /// Bytes between its rows.
+    FromRow,
+    /// Where the accumulators go.
+    To,
+    /// Bytes between its rows.
+    ToRow,
+}
+
+impl TileWord {
+    /// The number of words.
+    pub const COUNT: usize = TileWord::ToRow as usize + 1;
+}
+
 /// Bytes of scratch that `main` needs for these extents of the nest's axes; 0 for a map.
 pub fn scratch_bytes(nest: &Nest, extents: &[usize]) -> usize {
     match &nest.leaf {

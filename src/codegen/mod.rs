@@ -9,6 +9,7 @@
 pub mod abi;
 
 pub mod clif;
+mod wide;
 
 pub mod jit;
 pub mod object;
@@ -63,6 +64,9 @@ pub enum CodegenError {
         #[source]
         source: Box<ModuleError>,
     },
+    /// An instruction that has no encoding.
+    #[error("a micro-kernel cannot be encoded: {0}")]
+    Encode(String),
     /// An object file that cannot be written.
     #[error("the object file cannot be written: {0}")]
     Object(String),

@@ -86,25 +86,32 @@ impl Tile {
     }
 
     /// The tile for accumulators of this dtype and this many columns: accumulators, one vector of `right` per column
-    /// vector, one of `left` and one to spare fill the register file; three quarters of the first-level cache hold a panel of
-    /// each factor, half of the second level a packed block.
+    /// vector and one or two of `left` fill the register file; three quarters of the first-level cache hold a panel of each
+    /// factor, half of the second level a packed block.
     pub(super) fn of(dtype: Dtype, columns: usize, target: &Target) -> Tile {
         let size = dtype.size();
-        let lanes = (target.vector_bytes() / size).max(1);
-        let (rows, vectors) = match (target.vector_registers(), columns.div_ceil(lanes)) {
-            // A broadcast from memory takes the place of a register, and of the copy that a second use of it would need.
-            (..=16, _) => (6, 2),
-            (_, 1) => (16, 1),
-            (_, 2) => (12, 2),
-            _ => (8, 3),
+        let bytes = match target.fma_bytes() {
+            wide if wide > 0 && dtype.is_float() => wide,
+            _ => target.vector_bytes(),
         };
-        let columns = vectors * lanes;
+        let lanes = (bytes / size).max(1);
+        let shapes: &[(u32, u32)] = match (target.vector_registers(bytes), bytes == target.vector_bytes()) {
+            // Rows and vectors, the widest first. Where a step copies what is used twice, one vector is best.
+            (..=16, true) if target.fma_bytes() == 0 => &[(12, 1)],
+            (..=16, _) => &[(6, 2), (12, 1)],
+            _ if bytes == 64 => &[(9, 3), (14, 2), (14, 1)],
+            _ => &[(8, 3), (12, 2), (16, 1)],
+        };
+        // The shape with the fewest columns beyond the last one.
+        let covered = |&(_, vectors): &(u32, u32)| columns.next_multiple_of(vectors as usize * lanes);
+        let (rows, vectors) = shapes.iter().copied().min_by_key(covered).unwrap_or((1, 1));
+        let columns = vectors as usize * lanes;
         let caches = target.caches();
         let depth = (caches.l1d * 3 / 4 / ((rows as usize + columns) * size)).clamp(64, 1024);
         let panel = (caches.l2 / 2 / (depth * size)).next_multiple_of(columns).max(columns);
         Tile {
             rows,
-            vectors: vectors as u32,
+            vectors,
             lanes: lanes as u32,
             depth: depth as u32,
             panel: panel as u32,

@@ -4,7 +4,7 @@
 //! names here are its. Packing of the factors is in [`panel`](super::panel).
 //!
 //! A micro-kernel is a function of its own, so that its loop has the registers to itself: the nest's function calls it with
-//! [`Word`]s that say where a tile's elements are and where its accumulators go. That is the output itself where they are the
+//! [`TileWord`]s that say where a tile's elements are and where its accumulators go. That is the output itself where they are the
 //! result and the tile is whole; else a small buffer, from where `finish` stores them row by row while they are in the
 //! first-level cache.
 
@@ -18,7 +18,7 @@ use super::emit::{Carried, Emitter};
 use super::memory::Access;
 use super::value::{Lanes, Registers};
 use crate::codegen::CodegenError;
-use crate::codegen::abi::Abi;
+use crate::codegen::abi::{Abi, TileWord};
 use crate::nest::{MatMul, OperandId, Stride};
 
 /// Rows up to which a right factor that lies in rows is read where it is: packing it costs more than it saves.
@@ -28,28 +28,6 @@ const COLUMNS_UNPACKED: i64 = 64;
 /// Elements of the contracted axis per iteration of a micro-kernel's loop: accumulators change registers with every step,
 /// which only the end of an iteration has to undo.
 const UNROLL: i64 = 4;
-
-/// The arguments of a micro-kernel, as words of the block that it is given.
-#[derive(Clone, Copy, Debug)]
-enum Word {
-    /// The first element of `left`, and the distances in bytes to the next ones along the contracted axis and the rows.
-    Left,
-    LeftStep,
-    LeftRow,
-    /// The same of `right`, whose columns are neighbours.
-    Right,
-    RightStep,
-    /// Elements of the contracted axis.
-    Depth,
-    /// What the accumulators start from, and the distance between its rows; null for zeros.
-    From,
-    FromRow,
-    /// Where the accumulators go, and the distance between its rows.
-    To,
-    ToRow,
-    /// The number of words.
-    Count,
-}
 
 /// What the loops of one product share.
 pub(super) struct Product<'f> {
@@ -94,7 +72,12 @@ struct Tile<'f> {
 impl Tile<'_> {
     /// A register of accumulators.
     fn vector(&self, register: Value) -> Lanes {
-        Lanes::new(self.dtype, self.lanes, self.dtype.size(), Registers::from_elem(register, 1))
+        Lanes::new(
+            self.dtype,
+            self.lanes,
+            self.dtype.size(),
+            Registers::from_elem(register, 1),
+        )
     }
 }
 
@@ -172,7 +155,7 @@ impl Emitter<'_> {
             partial: self.b.ins().iadd_imm_s(left_room, scratch.partial as i64),
             buffer: self.stack(tile * size),
             kernels,
-            words: self.stack(8 * Word::Count as usize),
+            words: self.stack(8 * TileWord::COUNT),
             plain_store: product.plain_store(self.nest).filter(is_unit),
             plain_left: product.left.plain(self.nest, dtype),
             plain_right: plain_right.filter(is_unit),
@@ -216,7 +199,7 @@ impl Emitter<'_> {
         })?;
         self.loop_while(zero, p.rows, &[], |e, row, _| {
             let left = e.b.ins().isub(p.rows, row);
-            let count = e.panel_rows(tile.rows, left);
+            let count = e.panel_rows(p, left);
             let pointers = e.moved_along(p.row, row, &block.pointers);
             let source = e.left_source(p, block, &pointers, count)?;
             e.for_range(zero, block.columns, tile.columns() as i64, &[], |e, column, _| {
@@ -228,10 +211,19 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// The rows of the next panel: those of a full tile, of half of one, or one.
-    fn panel_rows(&mut self, most: u32, left: Value) -> Value {
+    /// The rows of the next panel: as many as there is a micro-kernel for, and the same for all panels as far as possible.
+    fn panel_rows(&mut self, p: &Product<'_>, left: Value) -> Value {
+        let most = p.kernels.iter().map(|&(rows, _)| rows).max().unwrap_or(1) as i64;
+        if p.kernels.len() as i64 == most {
+            let size = self.word(most);
+            let panels = self.b.ins().iadd_imm_s(left, most - 1);
+            let panels = self.b.ins().udiv(panels, size);
+            let rounded = self.b.ins().iadd(left, panels);
+            let rounded = self.b.ins().iadd_imm_s(rounded, -1);
+            return self.b.ins().udiv(rounded, panels);
+        }
         let mut count = self.word(1);
-        for rows in row_counts(most).into_iter().rev() {
+        for &(rows, _) in p.kernels.iter().rev() {
             let fits = self
                 .b
                 .ins()
@@ -330,16 +322,16 @@ impl Emitter<'_> {
         }
         let from = self.b.ins().select(block.is_first, null, partial);
         for (word, value) in [
-            (Word::Left, left.pointer),
-            (Word::LeftStep, left.step),
-            (Word::LeftRow, left.row),
-            (Word::Right, right.pointer),
-            (Word::RightStep, right.step),
-            (Word::Depth, block.depth),
-            (Word::From, from),
-            (Word::FromRow, partial_row),
-            (Word::To, to),
-            (Word::ToRow, to_row),
+            (TileWord::Left, left.pointer),
+            (TileWord::LeftStep, left.step),
+            (TileWord::LeftRow, left.row),
+            (TileWord::Right, right.pointer),
+            (TileWord::RightStep, right.step),
+            (TileWord::Depth, block.depth),
+            (TileWord::From, from),
+            (TileWord::FromRow, partial_row),
+            (TileWord::To, to),
+            (TileWord::ToRow, to_row),
         ] {
             self.b
                 .ins()
@@ -361,7 +353,7 @@ impl Emitter<'_> {
         self.when(finishes, |e| e.finish_tile(p, rows.1, count, &pointers))
     }
 
-    /// A micro-kernel: a tile of this many rows, as the [`Word`]s of the argument block say.
+    /// A micro-kernel: a tile of this many rows, as the [`TileWord`]s of the argument block say.
     pub(super) fn micro_kernel(&mut self, product: &MatMul, rows: usize) -> Result<(), CodegenError> {
         let tile = Tile {
             combine: self.body(&product.combine, |_| None, None)?,
@@ -371,24 +363,24 @@ impl Emitter<'_> {
             rows,
             zero: self.word(0),
         };
-        let word = |e: &mut Self, word: Word| e.argument(word as usize);
+        let word = |e: &mut Self, word: TileWord| e.argument(word as usize);
         let zeros = self.splat_const(product.zero, tile.lanes).first();
         let zeros = Carried::from_elem(zeros, rows * tile.vectors);
         let types: Vec<Type> = zeros.iter().map(|&z| self.b.func.dfg.value_type(z)).collect();
         let (later, start) = (self.block([]), self.block(types));
-        let from = word(self, Word::From);
+        let from = word(self, TileWord::From);
         let is_first = self.b.ins().icmp_imm_s(IntCC::Equal, from, 0);
         self.branch(is_first, (start, &zeros), (later, &[]));
         self.b.switch_to_block(later);
-        let row = word(self, Word::FromRow);
+        let row = word(self, TileWord::FromRow);
         let loaded = self.load_tile(&tile, from, row);
         self.jump(start, &loaded);
 
         self.b.switch_to_block(start);
-        let (left, right) = (word(self, Word::Left), word(self, Word::Right));
-        let row = word(self, Word::LeftRow);
-        let steps = (word(self, Word::LeftStep), word(self, Word::RightStep));
-        let depth = word(self, Word::Depth);
+        let (left, right) = (word(self, TileWord::Left), word(self, TileWord::Right));
+        let row = word(self, TileWord::LeftRow);
+        let steps = (word(self, TileWord::LeftStep), word(self, TileWord::RightStep));
+        let depth = word(self, TileWord::Depth);
         // Rows 0, 1, 2 are reached from one pointer by scaled distances, rows 3, 4, 5 from another, and so on.
         let far: Vec<Value> = (0..rows.div_ceil(3))
             .map(|group| self.b.ins().imul_imm_s(row, 3 * group as i64))
@@ -408,7 +400,7 @@ impl Emitter<'_> {
                 Ok(state)
             })?;
         }
-        let (to, row) = (word(self, Word::To), word(self, Word::ToRow));
+        let (to, row) = (word(self, TileWord::To), word(self, TileWord::ToRow));
         self.store_tile(&tile, &state[2..], to, row);
         Ok(())
     }
@@ -559,7 +551,7 @@ impl Emitter<'_> {
     }
 }
 
-/// The numbers of rows that have a micro-kernel, the largest first.
+/// The numbers of rows that have a micro-kernel of this emitter, the largest first.
 pub(super) fn row_counts(most: u32) -> Vec<usize> {
     let mut counts = vec![most as usize, most as usize / 2, 1];
     counts.retain(|&count| count > 0);

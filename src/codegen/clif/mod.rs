@@ -42,8 +42,8 @@ use loopweave_ir::expand::lower_storage_casts;
 use loopweave_ir::{Dtype, Func};
 
 use self::emit::Emitter;
-use crate::codegen::{CodegenError, abi};
-use crate::nest::{Leaf, Nest};
+use crate::codegen::{CodegenError, abi, wide};
+use crate::nest::{Leaf, MatMul, Nest};
 use crate::target::{Placement, Target};
 
 /// The functions of a kernel in a module.
@@ -74,7 +74,15 @@ pub enum Form {
 struct Emitted {
     id: FuncId,
     symbol: String,
-    context: Context,
+    code: Code,
+}
+
+/// What a function is compiled from.
+enum Code {
+    /// Cranelift IR.
+    Ir(Box<Context>),
+    /// Machine code without relocations.
+    Bytes(Vec<u8>),
 }
 
 /// Defines the functions of a nest's kernel: `symbol`, and for a reduction `symbol_blocks` and `symbol_finish`.
@@ -89,10 +97,12 @@ pub fn define(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &st
     let mut size = 0;
     for function in &mut functions {
         define_function(module, nest, target, function)?;
-        let context = &function.context;
-        size += context
-            .compiled_code()
-            .map_or(0, |code| code.code_info().total_size as usize);
+        size += match &function.code {
+            Code::Ir(context) => context
+                .compiled_code()
+                .map_or(0, |code| code.code_info().total_size as usize),
+            Code::Bytes(bytes) => bytes.len(),
+        };
     }
     let is_reduction = matches!(nest.leaf, Leaf::Reduce(_));
     let id = |i: usize| functions.get(i).filter(|_| is_reduction).map(|f| f.id);
@@ -115,14 +125,22 @@ pub fn print(nest: &Nest, target: &Target, form: Form) -> Result<String, Codegen
     let mut module = ObjectModule::new(builder);
     let mut text = String::new();
     for mut function in emit(&mut module, nest, target, "kernel")? {
-        if form == Form::Ir {
-            text += &format!("; {}\n{}\n", function.symbol, function.context.func);
-            continue;
+        if let Code::Ir(context) = &mut function.code {
+            context.set_disasm(true);
         }
-        function.context.set_disasm(true);
-        define_function(&mut module, nest, target, &mut function)?;
-        let code = function.context.compiled_code().and_then(|code| code.vcode.as_deref());
-        text += &format!("; {}\n{}\n", function.symbol, code.unwrap_or_default());
+        if form == Form::Assembly {
+            define_function(&mut module, nest, target, &mut function)?;
+        }
+        let code = match (&function.code, form) {
+            (Code::Ir(context), Form::Ir) => context.func.to_string(),
+            (Code::Ir(context), Form::Assembly) => {
+                let code = context.compiled_code().and_then(|code| code.vcode.clone());
+                code.unwrap_or_default()
+            }
+            (Code::Bytes(bytes), Form::Ir) => format!("; {} bytes of machine code\n", bytes.len()),
+            (Code::Bytes(bytes), Form::Assembly) => wide::disassemble(bytes),
+        };
+        text += &format!("; {}\n{code}\n", function.symbol);
     }
     Ok(text)
 }
@@ -137,7 +155,15 @@ fn define_function(
     target: &Target,
     function: &mut Emitted,
 ) -> Result<(), CodegenError> {
-    let Emitted { id, symbol, context } = function;
+    let Emitted { id, symbol, code } = function;
+    let context = match code {
+        Code::Ir(context) => context,
+        Code::Bytes(bytes) => {
+            return module
+                .define_function_bytes(*id, wide::ALIGNMENT, bytes, &[])
+                .map_err(|e| failed(symbol, e));
+        }
+    };
     if !matches!(nest.leaf, Leaf::MatMul(_)) {
         return module.define_function(*id, context).map_err(|e| failed(symbol, e));
     }
@@ -167,11 +193,8 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
     let mut parts = Vec::new();
     let mut kernels = Vec::new();
     if let Leaf::MatMul(product) = &nest.leaf {
-        for rows in matmul::row_counts(product.tile.rows) {
-            let part = function(module, nest, format!("{symbol}_tile{rows}"), |e| e.micro_kernel(product, rows))?;
-            kernels.push((rows, part.id));
-            parts.push(part);
-        }
+        parts = micro_kernels(module, nest, product, target, symbol)?;
+        kernels.extend(parts.iter().map(|(rows, part)| (*rows, part.id)));
     }
     let main = function(module, nest, symbol.to_owned(), |e| match &nest.leaf {
         Leaf::Map { map, loads, stores } => {
@@ -187,11 +210,13 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
             let pointers = e.pointers();
             let outer: Vec<usize> = nest.outer().map(|a| a.index()).collect();
             let outer: Vec<(usize, Value)> = outer.iter().map(|&axis| (axis, e.extent(axis))).collect();
-            e.outer_loops(&outer, &pointers, &mut |e, pointers| e.matmul_leaf(product, &kernels, pointers))
+            e.outer_loops(&outer, &pointers, &mut |e, pointers| {
+                e.matmul_leaf(product, &kernels, pointers)
+            })
         }
     })?;
     let mut functions = vec![main];
-    functions.extend(parts);
+    functions.extend(parts.into_iter().map(|(_, part)| part));
     if let Leaf::Reduce(_) = &nest.leaf {
         let main = functions[0].id;
         for (name, mode) in [("blocks", abi::MODE_BLOCKS), ("finish", abi::MODE_FINISH)] {
@@ -203,6 +228,46 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
         }
     }
     Ok(functions)
+}
+
+/// The micro-kernels of a product, each with its number of rows, the largest first.
+fn micro_kernels(
+    module: &mut dyn Module,
+    nest: &Nest,
+    product: &MatMul,
+    target: &Target,
+    symbol: &str,
+) -> Result<Vec<(usize, Emitted)>, CodegenError> {
+    let name = |rows: usize| format!("{symbol}_tile{rows}");
+    if wide::has_micro_kernel(product, target) {
+        return (1..=product.tile.rows as usize)
+            .rev()
+            .map(|rows| {
+                let symbol = name(rows);
+                let id = declare(module, &symbol)?;
+                let code = Code::Bytes(wide::micro_kernel(product, rows)?);
+                Ok((rows, Emitted { id, symbol, code }))
+            })
+            .collect();
+    }
+    matmul::row_counts(product.tile.rows)
+        .into_iter()
+        .map(|rows| {
+            Ok((
+                rows,
+                function(module, nest, name(rows), |e| e.micro_kernel(product, rows))?,
+            ))
+        })
+        .collect()
+}
+
+/// Declares a function that takes an argument block.
+fn declare(module: &mut dyn Module, symbol: &str) -> Result<FuncId, CodegenError> {
+    let mut signature = module.make_signature();
+    signature.params.push(AbiParam::new(types::I64));
+    module
+        .declare_function(symbol, Linkage::Export, &signature)
+        .map_err(|e| failed(symbol, e))
 }
 
 /// The nest with conversions of storage floats written as bit operations, which every target has, and with scalar code
@@ -238,15 +303,14 @@ fn function(
 ) -> Result<Emitted, CodegenError> {
     let mut context = module.make_context();
     context.func.signature.params.push(AbiParam::new(types::I64));
-    let id = module
-        .declare_function(&symbol, Linkage::Export, &context.func.signature)
-        .map_err(|e| failed(&symbol, e))?;
+    let id = declare(module, &symbol)?;
     let mut frontend = FunctionBuilderContext::new();
     let builder = FunctionBuilder::new(&mut context.func, &mut frontend);
     let mut emitter = Emitter::new(builder, nest, module);
     emit(&mut emitter)?;
     emitter.finish();
-    Ok(Emitted { id, symbol, context })
+    let code = Code::Ir(Box::new(context));
+    Ok(Emitted { id, symbol, code })
 }
 
 /// An error of the code generator's, on the function of this name.

@@ -1,0 +1,303 @@
+//! The micro-kernel of a matrix product: a tile of accumulators over the contracted axis, in vectors of 16, 32 or 64 bytes.
+//!
+//! In: a tile's shape. Out: machine code with the interface of [`TileWord`], in the System V calling convention.
+//!
+//! A step loads the tile's columns of one row of `right`, and for each row of the tile broadcasts an element of `left` and
+//! adds its products to that row's accumulators. Rows are reached from one pointer, by multiples of the distance between
+//! them: with 1, 3, 5, 7 … times that distance in registers, the scales of an addressing mode make all others.
+
+use iced_x86::{
+    BlockEncoder, BlockEncoderOptions, Code, IcedError, Instruction, InstructionBlock, MemoryOperand, Register,
+};
+use loopweave_ir::Dtype;
+
+use crate::codegen::CodegenError;
+use crate::codegen::abi::TileWord;
+use crate::nest::matmul::Tile;
+
+const ARGS: Register = Register::RDI;
+const LEFT: Register = Register::RAX;
+const LEFT_STEP: Register = Register::RCX;
+const RIGHT: Register = Register::R8;
+const RIGHT_STEP: Register = Register::R9;
+const DEPTH: Register = Register::R10;
+/// 1, 3, 5 … times the distance between rows; also that between rows of the accumulators, before and after the loop.
+const ROWS: [Register; 7] = [
+    Register::RDX,
+    Register::RSI,
+    Register::R11,
+    Register::RBX,
+    Register::RBP,
+    Register::R12,
+    Register::R13,
+];
+/// Those of them that belong to the caller.
+const SAVED: [Register; 4] = [Register::RBX, Register::RBP, Register::R12, Register::R13];
+/// Steps per iteration of the loop.
+const UNROLL: i32 = 2;
+/// The most rows that have an address.
+const MOST_ROWS: usize = 2 * ROWS.len();
+
+/// The code of a micro-kernel for `rows` rows and the columns of `tile`.
+///
+/// # Errors
+/// A tile that does not fit the registers.
+pub(super) fn micro_kernel(dtype: Dtype, tile: Tile, rows: usize) -> Result<Vec<u8>, CodegenError> {
+    let failed = |e: IcedError| CodegenError::Encode(e.to_string());
+    let vectors = tile.vectors as usize;
+    let width = tile.lanes as usize * dtype.size();
+    let registers = if width == 64 { 32 } else { 16 };
+    if rows == 0 || rows > MOST_ROWS || rows * vectors + vectors + 1 > registers {
+        return Err(CodegenError::Encode(format!(
+            "{rows} x {vectors} vectors do not fit the registers"
+        )));
+    }
+    let mut kernel = Kernel {
+        set: Set::of(dtype, width),
+        width,
+        rows,
+        vectors,
+        code: Vec::new(),
+        labels: 0,
+    };
+    kernel.emit().map_err(failed)?;
+    let block = InstructionBlock::new(&kernel.code, 0);
+    let encoded = BlockEncoder::encode(64, block, BlockEncoderOptions::NONE).map_err(failed)?;
+    Ok(encoded.code_buffer)
+}
+
+/// The instructions of one dtype and width.
+struct Set {
+    load: Code,
+    store: Code,
+    broadcast: Code,
+    multiply_add: Code,
+    first: Register,
+}
+
+impl Set {
+    fn of(dtype: Dtype, width: usize) -> Set {
+        let (load, store, first) = match width {
+            64 => (
+                Code::EVEX_Vmovups_zmm_k1z_zmmm512,
+                Code::EVEX_Vmovups_zmmm512_k1z_zmm,
+                Register::ZMM0,
+            ),
+            32 => (
+                Code::VEX_Vmovups_ymm_ymmm256,
+                Code::VEX_Vmovups_ymmm256_ymm,
+                Register::YMM0,
+            ),
+            _ => (
+                Code::VEX_Vmovups_xmm_xmmm128,
+                Code::VEX_Vmovups_xmmm128_xmm,
+                Register::XMM0,
+            ),
+        };
+        let (broadcast, multiply_add) = match (dtype, width) {
+            (Dtype::F32, 64) => (
+                Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32,
+                Code::EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er,
+            ),
+            (Dtype::F32, 32) => (Code::VEX_Vbroadcastss_ymm_m32, Code::VEX_Vfmadd231ps_ymm_ymm_ymmm256),
+            (Dtype::F32, _) => (Code::VEX_Vbroadcastss_xmm_m32, Code::VEX_Vfmadd231ps_xmm_xmm_xmmm128),
+            (_, 64) => (
+                Code::EVEX_Vbroadcastsd_zmm_k1z_xmmm64,
+                Code::EVEX_Vfmadd231pd_zmm_k1z_zmm_zmmm512b64_er,
+            ),
+            (_, 32) => (Code::VEX_Vbroadcastsd_ymm_m64, Code::VEX_Vfmadd231pd_ymm_ymm_ymmm256),
+            (_, _) => (Code::VEX_Vmovddup_xmm_xmmm64, Code::VEX_Vfmadd231pd_xmm_xmm_xmmm128),
+        };
+        Set {
+            load,
+            store,
+            broadcast,
+            multiply_add,
+            first,
+        }
+    }
+
+    fn register(&self, index: usize) -> Register {
+        self.first + index as u32
+    }
+
+    /// A register of zeros: a write to the low part clears the rest, which the registers above 15 need another encoding for.
+    fn zero(&self, index: usize) -> Result<Instruction, IcedError> {
+        if index < 16 {
+            let low = Register::XMM0 + index as u32;
+            Instruction::with3(Code::VEX_Vxorps_xmm_xmm_xmmm128, low, low, low)
+        } else {
+            let whole = self.register(index);
+            Instruction::with3(Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32, whole, whole, whole)
+        }
+    }
+}
+
+/// Code under construction. Branches go to labels: the address that the first instruction after one is given.
+struct Kernel {
+    set: Set,
+    width: usize,
+    rows: usize,
+    vectors: usize,
+    code: Vec<Instruction>,
+    labels: u64,
+}
+
+impl Kernel {
+    fn emit(&mut self) -> Result<(), IcedError> {
+        let saved = self.saved();
+        for &register in &saved {
+            self.push(Instruction::with1(Code::Push_r64, register)?);
+        }
+        self.start()?;
+        for (register, word) in [
+            (LEFT, TileWord::Left),
+            (LEFT_STEP, TileWord::LeftStep),
+            (RIGHT, TileWord::Right),
+            (RIGHT_STEP, TileWord::RightStep),
+            (DEPTH, TileWord::Depth),
+        ] {
+            self.word(register, word)?;
+        }
+        self.row_distances(TileWord::LeftRow)?;
+
+        let (steps, rest, end) = (self.label(), self.label(), self.label());
+        self.push(Instruction::with2(Code::Sub_rm64_imm8, DEPTH, UNROLL)?);
+        self.push(Instruction::with_branch(Code::Jl_rel32_64, rest)?);
+        self.place(steps);
+        for _ in 0..UNROLL {
+            self.step()?;
+        }
+        self.push(Instruction::with2(Code::Sub_rm64_imm8, DEPTH, UNROLL)?);
+        self.push(Instruction::with_branch(Code::Jge_rel32_64, steps)?);
+        self.place(rest);
+        self.push(Instruction::with2(Code::Add_rm64_imm8, DEPTH, UNROLL)?);
+        self.push(Instruction::with_branch(Code::Jle_rel32_64, end)?);
+        self.step()?;
+        self.place(end);
+
+        self.word(LEFT, TileWord::To)?;
+        self.row_distances(TileWord::ToRow)?;
+        for row in 0..self.rows {
+            for vector in 0..self.vectors {
+                let to = self.address(LEFT, row, vector * self.width);
+                let from = self.sum(row, vector);
+                self.push(Instruction::with2(self.set.store, to, from)?);
+            }
+        }
+        for &register in saved.iter().rev() {
+            self.push(Instruction::with1(Code::Pop_r64, register)?);
+        }
+        self.push(Instruction::with(Code::VEX_Vzeroupper));
+        self.push(Instruction::with(Code::Retnq));
+        Ok(())
+    }
+
+    /// The accumulators: zeros, or what the words say.
+    fn start(&mut self) -> Result<(), IcedError> {
+        let (zeros, started) = (self.label(), self.label());
+        self.word(LEFT, TileWord::From)?;
+        self.push(Instruction::with2(Code::Test_rm64_r64, LEFT, LEFT)?);
+        self.push(Instruction::with_branch(Code::Je_rel32_64, zeros)?);
+        self.row_distances(TileWord::FromRow)?;
+        for row in 0..self.rows {
+            for vector in 0..self.vectors {
+                let from = self.address(LEFT, row, vector * self.width);
+                let to = self.sum(row, vector);
+                self.push(Instruction::with2(self.set.load, to, from)?);
+            }
+        }
+        self.push(Instruction::with_branch(Code::Jmp_rel32_64, started)?);
+        self.place(zeros);
+        for row in 0..self.rows {
+            for vector in 0..self.vectors {
+                let zero = self.set.zero(row * self.vectors + vector)?;
+                self.push(zero);
+            }
+        }
+        self.place(started);
+        Ok(())
+    }
+
+    /// One element of the contracted axis.
+    fn step(&mut self) -> Result<(), IcedError> {
+        let sums = self.rows * self.vectors;
+        let registers = if self.width == 64 { 32 } else { 16 };
+        let spare = registers - sums - self.vectors;
+        for vector in 0..self.vectors {
+            let from = memory(RIGHT, Register::None, 1, vector * self.width);
+            let column = self.set.register(sums + vector);
+            self.push(Instruction::with2(self.set.load, column, from)?);
+        }
+        for row in 0..self.rows {
+            let from = self.address(LEFT, row, 0);
+            let element = self.set.register(sums + self.vectors + row % spare.min(4));
+            self.push(Instruction::with2(self.set.broadcast, element, from)?);
+            for vector in 0..self.vectors {
+                let (sum, column) = (self.sum(row, vector), self.set.register(sums + vector));
+                self.push(Instruction::with3(self.set.multiply_add, sum, element, column)?);
+            }
+        }
+        self.push(Instruction::with2(Code::Add_r64_rm64, LEFT, LEFT_STEP)?);
+        self.push(Instruction::with2(Code::Add_r64_rm64, RIGHT, RIGHT_STEP)?);
+        Ok(())
+    }
+
+    /// The odd multiples, below the number of rows, of the distance that a word holds.
+    fn row_distances(&mut self, word: TileWord) -> Result<(), IcedError> {
+        self.word(ROWS[0], word)?;
+        for odd in 1..(self.rows / 2).max(1) {
+            let twice = memory(ROWS[odd - 1], ROWS[0], 2, 0);
+            self.push(Instruction::with2(Code::Lea_r64_m, ROWS[odd], twice)?);
+        }
+        Ok(())
+    }
+
+    /// The address of a row, some bytes on.
+    fn address(&self, base: Register, row: usize, offset: usize) -> MemoryOperand {
+        if row == 0 {
+            return memory(base, Register::None, 1, offset);
+        }
+        let scale = 1 << row.trailing_zeros();
+        memory(base, ROWS[row / scale / 2], scale as u32, offset)
+    }
+
+    fn sum(&self, row: usize, vector: usize) -> Register {
+        self.set.register(row * self.vectors + vector)
+    }
+
+    /// Loads an argument.
+    fn word(&mut self, register: Register, word: TileWord) -> Result<(), IcedError> {
+        let from = memory(ARGS, Register::None, 1, 8 * word as usize);
+        self.push(Instruction::with2(Code::Mov_r64_rm64, register, from)?);
+        Ok(())
+    }
+
+    /// The caller's registers that the rows need.
+    fn saved(&self) -> Vec<Register> {
+        let used = &ROWS[..(self.rows / 2).max(1)];
+        SAVED.into_iter().filter(|register| used.contains(register)).collect()
+    }
+
+    fn label(&mut self) -> u64 {
+        self.labels += 1;
+        self.labels
+    }
+
+    /// Gives the next instruction the address of a label.
+    fn place(&mut self, label: u64) {
+        let mut here = Instruction::with(Code::Zero_bytes);
+        here.set_ip(label);
+        self.code.push(here);
+    }
+
+    fn push(&mut self, instruction: Instruction) {
+        self.code.push(instruction);
+    }
+}
+
+/// A memory operand; the short form of its displacement is chosen where it fits.
+fn memory(base: Register, index: Register, scale: u32, offset: usize) -> MemoryOperand {
+    let size = if offset == 0 { 0 } else { 1 };
+    MemoryOperand::new(base, index, scale, offset as i64, size, false, Register::None)
+}
