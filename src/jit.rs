@@ -31,7 +31,7 @@
 //! ```
 
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use loopweave_ir::build::{Results, TraceError, trace};
 use loopweave_ir::simplify::Fast;
@@ -48,9 +48,10 @@ use crate::graph::build::{GraphBuilder, ReduceWith};
 use crate::graph::{Graph, Named, NodeId};
 use crate::pipeline::{KernelCache, Options, Program};
 use crate::report::Report;
-use crate::runtime::array::Output;
+use crate::runtime::array::{Arrays, Output};
+use crate::runtime::cache::{Cache, Found};
 use crate::runtime::parallel::Threads;
-use crate::runtime::view::{ArgMut, Args, ArgsMut, View};
+use crate::runtime::view::{ArgMut, Args, ArgsMut, View, ViewMut};
 use crate::shape::Layout;
 use crate::target::{Target, TargetError};
 
@@ -298,20 +299,21 @@ struct Inner {
     /// An error where code cannot be made for this machine; calls report it.
     options: Result<Options, TargetError>,
     kernels: Arc<KernelCache>,
-    /// The programs for the types and ranks of recent calls, the last one first.
-    programs: Mutex<Vec<Specialised>>,
+    /// The programs for the types and ranks of calls so far.
+    programs: Cache<Specialised>,
 }
 
-#[derive(Clone, Debug)]
+/// A program for arguments of these types and ranks.
+#[derive(Debug)]
 struct Specialised {
     signature: Signature,
-    program: Arc<Program>,
+    program: Program,
 }
 
 /// The type and the rank of each argument.
 type Signature = SmallVec<[(Type, usize); 4]>;
 
-/// How many programs of one function are remembered; more are compiled again when they come back.
+/// How many programs of one function are remembered beside those that are kept; more are compiled again when they come back.
 const REMEMBERED: usize = 64;
 
 /// What a kernel computes.
@@ -330,7 +332,7 @@ impl Kernel {
                 source,
                 options,
                 kernels: Arc::default(),
-                programs: Mutex::default(),
+                programs: Cache::new(REMEMBERED),
             }),
         }
     }
@@ -372,10 +374,7 @@ impl Kernel {
     /// # Errors
     /// Types the function does not take, shapes that do not broadcast, and a result asked for in another form than it has.
     pub fn call<O: Output>(&self, args: impl Args) -> Result<O, Error> {
-        let mut views = args.views();
-        let program = self.specialised(&views)?;
-        self.convert_scalars(&program, &mut views);
-        Ok(O::from_results(program.run(&views)?)?)
+        Ok(O::from_results(self.run(args.views().as_mut())?)?)
     }
 
     /// Computes the results into existing arrays of the results' dtypes and shapes, of any strides: one, or a tuple of them.
@@ -384,10 +383,7 @@ impl Kernel {
     /// # Errors
     /// As [`Kernel::call`]; outputs of another dtype or shape, or that overlap an argument.
     pub fn call_into(&self, args: impl Args, mut out: impl ArgsMut) -> Result<(), Error> {
-        let mut views = args.views();
-        let program = self.specialised(&views)?;
-        self.convert_scalars(&program, &mut views);
-        program.run_into(&views, &mut out.views_mut())
+        self.run_into(args.views().as_mut(), out.views_mut().as_mut())
     }
 
     /// Overwrites the first argument with the result; `rest` are the other arguments, `()` for none.
@@ -407,10 +403,8 @@ impl Kernel {
         let out = first.view_mut();
         let mut views: SmallVec<[View<'_>; 4]> = SmallVec::new();
         views.push(out.alias());
-        views.extend(rest.views());
-        let program = self.specialised(&views)?;
-        self.convert_scalars(&program, &mut views);
-        program.run_into(&views, &mut [out])
+        views.extend_from_slice(rest.views().as_mut());
+        self.run_into(&mut views, &mut [out])
     }
 
     /// Compiles for contiguous arguments of these dtypes, all of one rank, ahead of the first call.
@@ -419,17 +413,16 @@ impl Kernel {
     /// As [`Kernel::call`].
     pub fn compile_for(&self, dtypes: &[Dtype], rank: usize) -> Result<(), Error> {
         let signature = dtypes.iter().map(|&d| (Type::Strong(d), rank)).collect();
-        let program = self.program(signature)?;
+        let specialised = self.specialise(signature)?;
         // Any extents above 1 lead to the same kernels: contiguous axes merge.
         let layout = Layout::contiguous(&vec![2; rank])?;
-        program.warm(&vec![layout; dtypes.len()])
+        specialised.program.warm(&vec![layout; dtypes.len()])
     }
 
     /// What the last call did: loops, parallel and vector, what was merged and what not, with reasons. Before any call it
     /// holds the name alone.
     pub fn report(&self) -> Report {
-        let programs = self.inner.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        match programs.first() {
+        match self.inner.programs.last() {
             Some(last) => match &self.inner.source {
                 Source::Program(_, text) => last.program.report().locate(text),
                 Source::Elementwise(_) | Source::Reduce(_) => last.program.report(),
@@ -443,44 +436,40 @@ impl Kernel {
         self.inner.kernels.len()
     }
 
-    fn specialised(&self, views: &[View<'_>]) -> Result<Arc<Program>, Error> {
-        {
-            let programs = self.inner.programs.lock().unwrap_or_else(PoisonError::into_inner);
-            let fits = |s: &Specialised| {
-                s.signature.len() == views.len()
-                    && s.signature
-                        .iter()
-                        .zip(views)
-                        .all(|(&(ty, rank), v)| ty == v.ty() && rank == v.shape().len())
-            };
-            if let Some(first) = programs.first().filter(|s| fits(s)) {
-                return Ok(Arc::clone(&first.program));
-            }
-        }
-        self.program(views.iter().map(|v| (v.ty(), v.shape().len())).collect())
+    fn run(&self, views: &mut [View<'_>]) -> Result<Arrays, Error> {
+        let specialised = self.specialised(views)?;
+        self.convert_scalars(&specialised.program, views);
+        specialised.program.run(views)
     }
 
-    fn program(&self, signature: Signature) -> Result<Arc<Program>, Error> {
+    fn run_into(&self, views: &mut [View<'_>], out: &mut [ViewMut<'_>]) -> Result<(), Error> {
+        let specialised = self.specialised(views)?;
+        self.convert_scalars(&specialised.program, views);
+        specialised.program.run_into(views, out)
+    }
+
+    fn specialised(&self, views: &[View<'_>]) -> Result<Found<'_, Specialised>, Error> {
+        let kind = |view: &View<'_>| (view.ty(), view.shape().len());
+        let fits = |s: &Specialised| {
+            s.signature.len() == views.len() && s.signature.iter().copied().eq(views.iter().map(kind))
+        };
+        match self.inner.programs.find(fits) {
+            Some(specialised) => Ok(specialised),
+            None => self.specialise(views.iter().map(kind).collect()),
+        }
+    }
+
+    /// Plans and lowers for arguments of these types and ranks, unless that is done.
+    #[cold]
+    fn specialise(&self, signature: Signature) -> Result<Found<'_, Specialised>, Error> {
         let inner = &*self.inner;
-        let lock = || inner.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        {
-            let mut programs = lock();
-            if let Some(position) = programs.iter().position(|s| s.signature == signature) {
-                programs[..=position].rotate_right(1);
-                return Ok(Arc::clone(&programs[0].program));
-            }
+        if let Some(specialised) = inner.programs.find(|s| s.signature == signature) {
+            return Ok(specialised);
         }
         let options = inner.options.as_ref().map_err(TargetError::clone)?;
         let graph = inner.source.graph(&signature)?;
-        let program = Arc::new(Program::compile_shared(graph, options, Arc::clone(&inner.kernels))?);
-        let specialised = Specialised {
-            signature,
-            program: Arc::clone(&program),
-        };
-        let mut programs = lock();
-        programs.insert(0, specialised);
-        programs.truncate(REMEMBERED);
-        Ok(program)
+        let program = Program::compile_shared(graph, options, Arc::clone(&inner.kernels))?;
+        Ok(inner.programs.insert(Specialised { signature, program }))
     }
 
     /// Takes bare scalars to the types that a program in text declares.

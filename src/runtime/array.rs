@@ -7,9 +7,10 @@ use std::cmp::Reverse;
 
 use loopweave_ir::{Dtype, Element, Scalar};
 use ndarray::{Array, ArrayD, Dimension, IxDyn};
+use smallvec::SmallVec;
 
 use super::view::{Arg, ArgMut, View, ViewMut};
-use crate::shape::Layout;
+use crate::shape::{Dims, Layout};
 
 macro_rules! any_array {
     ($($variant:ident $t:ty;)*) => {
@@ -44,6 +45,9 @@ macro_rules! any_array {
 
             /// An array of zeros whose elements lie as the dense `layout` says: its axes may be in any order.
             pub(crate) fn with_layout(dtype: Dtype, layout: &Layout) -> Option<AnyArray> {
+                if layout.is_contiguous() {
+                    return AnyArray::zeros(dtype, &layout.shape);
+                }
                 let mut order: Vec<usize> = (0..layout.rank()).collect();
                 order.sort_by_key(|&axis| Reverse(layout.strides[axis]));
                 let extents: Vec<usize> = order.iter().map(|&axis| layout.shape[axis]).collect();
@@ -191,18 +195,20 @@ impl AnyArray {
     /// # Errors
     /// If the dtype or the number of axes is another.
     pub fn try_into_array<T: Owned, D: Dimension>(self) -> Result<Array<T, D>, OutputError> {
-        let found = self.dtype();
-        let shape = self.shape().to_vec();
-        let array = T::take(self).map_err(|_| OutputError::Dtype {
-            found,
+        let shape = Dims::from_slice(self.shape());
+        let array = T::take(self).map_err(|other| OutputError::Dtype {
+            found: other.dtype(),
             expected: T::DTYPE,
         })?;
         array.into_dimensionality().map_err(|_| OutputError::Rank {
-            shape,
+            shape: shape.to_vec(),
             expected: D::NDIM.unwrap_or(0),
         })
     }
 }
+
+/// The results of a program, in the order of its outputs.
+pub type Arrays = SmallVec<[AnyArray; 1]>;
 
 /// What a call can return: an array of any rank, an [`AnyArray`], a Rust scalar for a 0-d result, or a tuple of these for
 /// several results.
@@ -211,7 +217,7 @@ pub trait Output: Sized {
     ///
     /// # Errors
     /// If they have another count, dtype or rank.
-    fn from_results(results: Vec<AnyArray>) -> Result<Self, OutputError>;
+    fn from_results(results: Arrays) -> Result<Self, OutputError>;
 }
 
 /// One result in the form the caller asked for.
@@ -263,24 +269,26 @@ scalar_outputs!(
 );
 
 impl<O: OutputItem> Output for O {
-    fn from_results(results: Vec<AnyArray>) -> Result<O, OutputError> {
+    fn from_results(results: Arrays) -> Result<O, OutputError> {
         let [result] = expect_count(results)?;
         O::from_result(result)
     }
 }
 
-fn expect_count<const N: usize>(results: Vec<AnyArray>) -> Result<[AnyArray; N], OutputError> {
+fn expect_count<const N: usize>(results: Arrays) -> Result<[AnyArray; N], OutputError> {
     let found = results.len();
-    results
-        .try_into()
-        .map_err(|_| OutputError::Count { found, expected: N })
+    if found != N {
+        return Err(OutputError::Count { found, expected: N });
+    }
+    let mut results = results.into_iter();
+    Ok(std::array::from_fn(|_| results.next().expect("counted above")))
 }
 
 macro_rules! tuple_outputs {
     ($n:literal: $($name:ident)*) => {
         impl<$($name: OutputItem),*> Output for ($($name,)*) {
             #[expect(non_snake_case, reason = "the type parameters name the members")]
-            fn from_results(results: Vec<AnyArray>) -> Result<Self, OutputError> {
+            fn from_results(results: Arrays) -> Result<Self, OutputError> {
                 let [$($name),*] = expect_count::<$n>(results)?;
                 Ok(($($name::from_result($name)?,)*))
             }
@@ -293,7 +301,7 @@ tuple_outputs!(3: A B C);
 tuple_outputs!(4: A B C D);
 
 impl Output for Vec<AnyArray> {
-    fn from_results(results: Vec<AnyArray>) -> Result<Vec<AnyArray>, OutputError> {
-        Ok(results)
+    fn from_results(results: Arrays) -> Result<Vec<AnyArray>, OutputError> {
+        Ok(results.into_vec())
     }
 }
