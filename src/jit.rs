@@ -48,7 +48,7 @@ use crate::graph::build::{GraphBuilder, ReduceWith};
 use crate::graph::{Graph, Named, NodeId};
 use crate::pipeline::{KernelCache, Options, Program};
 use crate::report::Report;
-use crate::runtime::array::{Arrays, Output};
+use crate::runtime::array::Output;
 use crate::runtime::cache::{Cache, Found};
 use crate::runtime::parallel::Threads;
 use crate::runtime::view::{ArgMut, Args, ArgsMut, View, ViewMut};
@@ -374,7 +374,11 @@ impl Kernel {
     /// # Errors
     /// Types the function does not take, shapes that do not broadcast, and a result asked for in another form than it has.
     pub fn call<O: Output>(&self, args: impl Args) -> Result<O, Error> {
-        Ok(O::from_results(self.run(args.views().as_mut())?)?)
+        let mut views = args.views();
+        let views = views.as_mut();
+        let specialised = self.specialised(views)?;
+        self.convert_scalars(&specialised.program, views);
+        specialised.program.run_as(views)
     }
 
     /// Computes the results into existing arrays of the results' dtypes and shapes, of any strides: one, or a tuple of them.
@@ -434,12 +438,6 @@ impl Kernel {
     /// The number of machine-code kernels compiled so far.
     pub fn compiled(&self) -> usize {
         self.inner.kernels.len()
-    }
-
-    fn run(&self, views: &mut [View<'_>]) -> Result<Arrays, Error> {
-        let specialised = self.specialised(views)?;
-        self.convert_scalars(&specialised.program, views);
-        specialised.program.run(views)
     }
 
     fn run_into(&self, views: &mut [View<'_>], out: &mut [ViewMut<'_>]) -> Result<(), Error> {

@@ -29,11 +29,11 @@ use crate::nest::verify;
 use crate::nest::{AxisRole, Leaf, Nest, Role, Stride, Vector};
 use crate::report::Report;
 use crate::report::gather::{Bound, Step, Subject};
-use crate::runtime::array::{AnyArray, Arrays, fits_memory};
+use crate::runtime::array::{AnyArray, Output, Wanted, fits_memory};
 use crate::runtime::cache::{Cache, Found};
 use crate::runtime::launch::{Arena, Kernel, Launch, Region};
 use crate::runtime::parallel::{Split, Threads, split};
-use crate::runtime::view::{ArgMut, View, ViewMut};
+use crate::runtime::view::{View, ViewMut};
 use crate::shape::{self, Layout};
 use crate::target::{Target, TargetError};
 
@@ -193,20 +193,32 @@ impl Program {
     ///
     /// # Errors
     /// Arguments that do not fit in number, dtype or shape, and what compiling can report at a layout's first call.
-    pub fn run(&self, inputs: &[View<'_>]) -> Result<Arrays, Error> {
+    pub fn run(&self, inputs: &[View<'_>]) -> Result<Vec<AnyArray>, Error> {
+        self.run_as(inputs)
+    }
+
+    /// As [`Program::run`], with the results in another form.
+    ///
+    /// # Errors
+    /// As [`Program::run`]; results of another number, dtype or rank than that form has.
+    pub fn run_as<O: Output>(&self, inputs: &[View<'_>]) -> Result<O, Error> {
         let prepared = self.prepared(inputs, None)?;
-        let mut results = Arrays::with_capacity(prepared.outputs.len());
-        for ((layout, &dtype), (name, _)) in prepared.outputs.iter().zip(&self.dtypes.1).zip(&self.graph.outputs) {
-            let array = AnyArray::with_layout(dtype, layout).ok_or_else(|| CallError::TooLarge {
-                output: name.clone(),
+        let wanted = self.wanted(&prepared)?;
+        let compute = |outputs: &mut [ViewMut<'_>]| self.execute(&prepared, &regions(inputs, outputs));
+        Ok(O::compute(&wanted, compute)?)
+    }
+
+    /// The new arrays of a call.
+    fn wanted<'a>(&self, prepared: &'a Prepared) -> Result<SmallVec<[Wanted<'a>; 2]>, CallError> {
+        let mut wanted = SmallVec::new();
+        for (o, (layout, &dtype)) in prepared.outputs.iter().zip(&self.dtypes.1).enumerate() {
+            let too_large = || CallError::TooLarge {
+                output: self.output_name(o),
                 shape: layout.shape.to_vec(),
-            })?;
-            results.push(array);
+            };
+            wanted.push(Wanted::new(dtype, layout).ok_or_else(too_large)?);
         }
-        let mut views: SmallVec<[ViewMut<'_>; 2]> = results.iter_mut().map(ArgMut::view_mut).collect();
-        self.execute(&prepared, &regions(inputs, &mut views));
-        drop(views);
-        Ok(results)
+        Ok(wanted)
     }
 
     /// Runs the program into existing arrays, one per output, of the results' dtypes and shapes and of any strides. Warm,
