@@ -405,7 +405,7 @@ impl Kernel {
     /// As [`Kernel::call_into`]; a function that does not read its first argument element by element.
     pub fn call_in_place(&self, first: &mut impl ArgMut, rest: impl Args) -> Result<(), Error> {
         let out = first.view_mut();
-        let mut views: SmallVec<[View<'_>; 4]> = SmallVec::new();
+        let mut views: SmallVec<[View<'_>; 8]> = SmallVec::new();
         views.push(out.alias());
         views.extend_from_slice(rest.views().as_mut());
         self.run_into(&mut views, &mut [out])

@@ -619,9 +619,9 @@ fn weak_types(graph: &Graph) -> Vec<(usize, Dtype)> {
     types
 }
 
-/// The memory of the inputs, then of the outputs.
+/// The memory of the inputs, then of the outputs; up to ten take no allocation.
 #[inline]
-fn regions<'a>(inputs: &'a [View<'_>], outputs: &'a mut [ViewMut<'_>]) -> SmallVec<[Region<'a>; 6]> {
+fn regions<'a>(inputs: &'a [View<'_>], outputs: &'a mut [ViewMut<'_>]) -> SmallVec<[Region<'a>; 10]> {
     let mut regions = SmallVec::new();
     // One by one: `extend` is a call that costs more than the few regions.
     for input in inputs {
