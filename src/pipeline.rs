@@ -70,7 +70,7 @@ pub struct Program {
     options: Options,
     groups: Vec<Lowered>,
     kernels: Arc<KernelCache>,
-    /// The element types of the inputs and the outputs.
+    /// The element types of the inputs and of the outputs, side by side for the checks of a call.
     dtypes: (SmallVec<[Dtype; 4]>, SmallVec<[Dtype; 2]>),
     /// The bindings of calls so far.
     prepared: Cache<Prepared>,
@@ -249,8 +249,11 @@ impl Program {
     /// # Errors
     /// As [`Program::run`].
     pub fn warm(&self, inputs: &[Layout]) -> Result<(), Error> {
-        let inputs: SmallVec<[&Layout; 4]> = inputs.iter().collect();
-        self.prepared.insert(self.bind(&inputs, None)?);
+        let known = self.prepared.find(|p| !p.given && p.inputs[..] == *inputs);
+        if known.is_none() {
+            let inputs: SmallVec<[&Layout; 4]> = inputs.iter().collect();
+            self.prepared.insert(self.bind(&inputs, None)?);
+        }
         Ok(())
     }
 

@@ -148,9 +148,7 @@ fn ranks_and_dtypes_in_turns() {
             assert_eq!(y, x.mapv(|v| v + 1));
             let wide = x.mapv(f64::from);
             let mut out = ArrayD::<f64>::zeros(IxDyn(&shape));
-            kernel
-                .call_into(&wide.t(), &mut out.view_mut().reversed_axes())
-                .unwrap();
+            kernel.call_into(wide.t(), &mut out.view_mut().reversed_axes()).unwrap();
             assert_eq!(out, wide + 1.0);
             // The wrong dtype and rank, after a right call.
             assert!(
@@ -191,11 +189,11 @@ fn empty_arrays_with_odd_strides() {
             ((2, 0), (0, 0)),
         ] {
             let x = ArrayView2::from_shape(extents.strides(strides), &data).unwrap();
-            let y: Array2<f32> = kernel.call(&x).unwrap();
+            let y: Array2<f32> = kernel.call(x).unwrap();
             assert_eq!(y.dim(), extents);
-            kernel.call_into(&x, &mut Array2::<f32>::zeros(extents)).unwrap();
-            kernel.call_into(&x, &mut Array2::<f32>::zeros(extents.f())).unwrap();
-            assert!(kernel.call_into(&x, &mut Array2::<f32>::zeros((1, 1))).is_err());
+            kernel.call_into(x, &mut Array2::<f32>::zeros(extents)).unwrap();
+            kernel.call_into(x, &mut Array2::<f32>::zeros(extents.f())).unwrap();
+            assert!(kernel.call_into(x, &mut Array2::<f32>::zeros((1, 1))).is_err());
         }
         let full = array![[1.0f32, 2.0]];
         assert_eq!(kernel.call::<Array2<f32>>(&full).unwrap(), array![[2.0, 4.0]]);
@@ -273,13 +271,13 @@ fn the_report_is_of_the_last_call() {
     let lengths: Vec<usize> = (1..=12).map(|i| i * 1000).collect();
     for _ in 0..2 {
         for &n in &lengths {
-            let _: Array1<f32> = kernel.call(&Array1::<f32>::zeros(n)).unwrap();
+            let _: Array1<f32> = kernel.call(Array1::<f32>::zeros(n)).unwrap();
             assert!(
                 kernel.report().to_string().contains(&n.to_string()),
                 "{}",
                 kernel.report()
             );
-            let _: Array1<i64> = kernel.call(&Array1::<i64>::zeros(n)).unwrap();
+            let _: Array1<i64> = kernel.call(Array1::<i64>::zeros(n)).unwrap();
             assert!(kernel.report().to_string().contains("i64"), "{}", kernel.report());
         }
     }
