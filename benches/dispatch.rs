@@ -38,12 +38,9 @@ fn main() {
             bench.iter(|| program.run_into(black_box(&views), &mut outputs));
         });
         group.bench_function(format!("{n}/plain loop"), |bench| {
-            bench.iter(|| {
-                let (a, b) = (black_box(&a), black_box(&b));
-                for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
-                    *out = a + b;
-                }
-            });
+            let slices = (a.as_slice().zip(b.as_slice())).zip(out.as_slice_mut());
+            let ((a, b), out) = slices.expect("contiguous arrays");
+            bench.iter(|| add(black_box(a), black_box(b), black_box(out)));
         });
         group.bench_function(format!("{n}/ndarray Zip"), |bench| {
             bench.iter(|| {
@@ -56,6 +53,13 @@ fn main() {
     }
     group.finish();
     criterion.final_summary();
+}
+
+/// The loop that a user would write.
+fn add(a: &[f32], b: &[f32], out: &mut [f32]) {
+    for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+        *out = a + b;
+    }
 }
 
 fn program() -> Program {

@@ -14,9 +14,9 @@ use loopweave::jit::IntoFunc;
 use loopweave::nest::AxisId;
 use loopweave::nest::schedule::Scheduled;
 use loopweave::pipeline::{Options, Program};
-use loopweave::runtime::launch::{Kernel, Launch, Region, byte_range};
+use loopweave::runtime::launch::{Kernel, Launch, Region};
 use loopweave::runtime::parallel::{SerialReason, Split, Threads, Work, for_each, split};
-use loopweave::runtime::view::{Arg, ArgMut};
+use loopweave::runtime::view::{Arg, ArgMut, View};
 
 const ROUNDS: usize = 200;
 /// Longer than an idle worker of the pool looks for work before it sleeps.
@@ -57,7 +57,7 @@ fn row(text: &str, n: usize, threads: &Threads) {
     let arrays: Vec<Vec<f32>> = inputs.iter().map(|_| vec![0.5; n]).collect();
     let mut out = vec![0.0f32; n];
     let views: Vec<_> = arrays.iter().map(Arg::view).collect();
-    let layouts: Vec<_> = views.iter().map(|v| v.layout().clone()).collect();
+    let layouts: Vec<_> = views.iter().map(View::layout).collect();
     let scheduled = program.schedule(&layouts).expect("layouts that fit").remove(0);
     let code = JitCode::compile(&scheduled.nest, &options.target).expect("a supported nest");
     let kernel = Arc::new(Kernel {
@@ -67,8 +67,8 @@ fn row(text: &str, n: usize, threads: &Threads) {
     let mut out = out.view_mut();
     let bytes: Vec<_> = layouts
         .iter()
-        .chain([out.layout()])
-        .map(|l| byte_range(l, size_of::<f32>()))
+        .chain([&out.layout()])
+        .map(|l| l.byte_range(size_of::<f32>()))
         .collect();
     let mut regions: Vec<Region<'_>> = views.iter().map(Region::read).collect();
     regions.push(Region::write(&mut out));
@@ -77,12 +77,14 @@ fn row(text: &str, n: usize, threads: &Threads) {
     let serial = launch(Split::Serial {
         reason: SerialReason::OneThread,
     });
-    let serial_ns = time(|| serial.run(&regions, threads));
+    let serial_ns = time(|| serial.run(regions.iter().cloned(), threads));
     let parts = [2, 4, 8].map(|parts| launch(into_parts(n, parts)));
-    let [two, four, eight] = parts.each_ref().map(|launch| time(|| launch.run(&regions, threads)));
+    let [two, four, eight] = parts
+        .each_ref()
+        .map(|launch| time(|| launch.run(regions.iter().cloned(), threads)));
     let paused = median((0..ROUNDS / 4).map(|_| {
         std::thread::sleep(ASLEEP);
-        once(|| parts[0].run(&regions, threads))
+        once(|| parts[0].run(regions.iter().cloned(), threads))
     }));
     println!(
         "| {text} | {n} | {:.0} | {serial_ns:.0} | {two:.0} | {four:.0} | {eight:.0} | {paused:.0} | {} |",

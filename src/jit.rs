@@ -30,27 +30,31 @@
 //! # Ok::<(), loopweave::Error>(())
 //! ```
 
-use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+mod reduce;
 
-use loopweave_ir::build::{Results, TraceError, trace};
+use std::sync::Arc;
+
+use loopweave_ir::build::{Results, trace};
 use loopweave_ir::simplify::Fast;
 use loopweave_ir::text::ast::FnItem;
 use loopweave_ir::text::{
     Diagnostics, Source as SourceText, ast, free_names, lower_fn, lower_module, parse, parse_expr_body,
 };
-use loopweave_ir::{Dtype, Expr, Func, Literal, Type};
+use loopweave_ir::{Dtype, Expr, Func, Type};
 use rayon::ThreadPool;
 use smallvec::SmallVec;
 
+use self::reduce::ReduceSpec;
+pub use self::reduce::{Reduction, all, any, argmax, argmin, max, mean, min, prod, reduce, reduce_func, sum};
 use crate::error::{CallError, Error};
-use crate::graph::build::{GraphBuilder, ReduceWith};
-use crate::graph::{Graph, Named, NodeId};
+use crate::graph::build::GraphBuilder;
+use crate::graph::{Graph, NodeId};
 use crate::pipeline::{KernelCache, Options, Program};
 use crate::report::Report;
 use crate::runtime::array::Output;
+use crate::runtime::cache::{Cache, Found};
 use crate::runtime::parallel::Threads;
-use crate::runtime::view::{ArgMut, Args, ArgsMut, View};
+use crate::runtime::view::{ArgMut, Args, ArgsMut, View, ViewMut};
 use crate::shape::Layout;
 use crate::target::{Target, TargetError};
 
@@ -167,56 +171,6 @@ pub fn kernel(text: &str) -> Result<Kernel, Error> {
     Ok(Kernel::new(Source::Program(graph, source), Options::native()))
 }
 
-/// A reduction by a user's combiner, which must be associative: the order of combination is fixed by the shape and documented
-/// in [`crate::nest`], and is not left to right. `init` is combined once, first, and is the result for no elements.
-///
-/// It reduces over all axes until [`Reduction::axis`] or [`Reduction::axes`] says otherwise.
-///
-/// ```
-/// use loopweave::prelude::*;
-/// let longest = jit::reduce(|a, b| a.maximum(b), 0)?.of(|x| x.abs());
-/// let m: i32 = longest.call(&[3, -8, 5])?;
-/// assert_eq!(m, 8);
-/// # Ok::<(), loopweave::Error>(())
-/// ```
-///
-/// # Errors
-/// As [`map`].
-pub fn reduce(combine: impl FnOnce(Expr, Expr) -> Expr, init: impl Into<Literal>) -> Result<Reduction, Error> {
-    let combine = trace("reduce", |[a, b]| combine(a, b))?;
-    Ok(Reduction::new(Combine::Custom(combine, init.into())))
-}
-
-/// As [`reduce`], with the combiner as a [`Func`] or text of two parameters.
-///
-/// # Errors
-/// As [`func`].
-pub fn reduce_func(combine: impl IntoFunc, init: impl Into<Literal>) -> Result<Reduction, Error> {
-    let combine = combine.into_func()?;
-    Ok(Reduction::new(Combine::Custom(combine, init.into())))
-}
-
-macro_rules! named {
-    ($($name:ident $named:ident $doc:literal;)*) => {$(
-        #[doc = $doc]
-        pub fn $name() -> Reduction {
-            Reduction::new(Combine::Named(Named::$named, None))
-        }
-    )*};
-}
-
-named! {
-    sum Sum "The sum; integers and `bool` widen to `i64` or `u64`; 0 for no elements.";
-    prod Prod "The product; integers and `bool` widen to `i64` or `u64`; 1 for no elements.";
-    min Min "The least element, NaN if any is; refused for no elements.";
-    max Max "The greatest element, NaN if any is; refused for no elements.";
-    mean Mean "The mean, of integers in `f64`; NaN for no elements.";
-    any Any "Whether any element is not zero.";
-    all All "Whether all elements are not zero.";
-    argmin ArgMin "The position of the first least element, or of the first NaN, in C order of the reduced axes, as `i64`.";
-    argmax ArgMax "The position of the first greatest element, or of the first NaN, in C order of the reduced axes, as `i64`.";
-}
-
 /// What a function can be given as: a [`Func`], or text.
 pub trait IntoFunc {
     /// The function.
@@ -298,20 +252,21 @@ struct Inner {
     /// An error where code cannot be made for this machine; calls report it.
     options: Result<Options, TargetError>,
     kernels: Arc<KernelCache>,
-    /// The programs for the types and ranks of recent calls, the last one first.
-    programs: Mutex<Vec<Specialised>>,
+    /// The programs for the types and ranks of calls so far.
+    programs: Cache<Specialised>,
 }
 
-#[derive(Clone, Debug)]
+/// A program for arguments of these types and ranks.
+#[derive(Debug)]
 struct Specialised {
     signature: Signature,
-    program: Arc<Program>,
+    program: Program,
 }
 
 /// The type and the rank of each argument.
 type Signature = SmallVec<[(Type, usize); 4]>;
 
-/// How many programs of one function are remembered; more are compiled again when they come back.
+/// How many programs of one function are remembered beside those that are kept; more are compiled again when they come back.
 const REMEMBERED: usize = 64;
 
 /// What a kernel computes.
@@ -330,7 +285,7 @@ impl Kernel {
                 source,
                 options,
                 kernels: Arc::default(),
-                programs: Mutex::default(),
+                programs: Cache::new(REMEMBERED),
             }),
         }
     }
@@ -373,9 +328,10 @@ impl Kernel {
     /// Types the function does not take, shapes that do not broadcast, and a result asked for in another form than it has.
     pub fn call<O: Output>(&self, args: impl Args) -> Result<O, Error> {
         let mut views = args.views();
-        let program = self.specialised(&views)?;
-        self.convert_scalars(&program, &mut views);
-        Ok(O::from_results(program.run(&views)?)?)
+        let views = views.as_mut();
+        let specialised = self.specialised(views)?;
+        self.convert_scalars(&specialised.program, views);
+        specialised.program.run_as(views)
     }
 
     /// Computes the results into existing arrays of the results' dtypes and shapes, of any strides: one, or a tuple of them.
@@ -384,10 +340,7 @@ impl Kernel {
     /// # Errors
     /// As [`Kernel::call`]; outputs of another dtype or shape, or that overlap an argument.
     pub fn call_into(&self, args: impl Args, mut out: impl ArgsMut) -> Result<(), Error> {
-        let mut views = args.views();
-        let program = self.specialised(&views)?;
-        self.convert_scalars(&program, &mut views);
-        program.run_into(&views, &mut out.views_mut())
+        self.run_into(args.views().as_mut(), out.views_mut().as_mut())
     }
 
     /// Overwrites the first argument with the result; `rest` are the other arguments, `()` for none.
@@ -405,12 +358,10 @@ impl Kernel {
     /// As [`Kernel::call_into`]; a function that does not read its first argument element by element.
     pub fn call_in_place(&self, first: &mut impl ArgMut, rest: impl Args) -> Result<(), Error> {
         let out = first.view_mut();
-        let mut views: SmallVec<[View<'_>; 4]> = SmallVec::new();
+        let mut views: SmallVec<[View<'_>; 8]> = SmallVec::new();
         views.push(out.alias());
-        views.extend(rest.views());
-        let program = self.specialised(&views)?;
-        self.convert_scalars(&program, &mut views);
-        program.run_into(&views, &mut [out])
+        views.extend_from_slice(rest.views().as_mut());
+        self.run_into(&mut views, &mut [out])
     }
 
     /// Compiles for contiguous arguments of these dtypes, all of one rank, ahead of the first call.
@@ -419,17 +370,16 @@ impl Kernel {
     /// As [`Kernel::call`].
     pub fn compile_for(&self, dtypes: &[Dtype], rank: usize) -> Result<(), Error> {
         let signature = dtypes.iter().map(|&d| (Type::Strong(d), rank)).collect();
-        let program = self.program(signature)?;
+        let specialised = self.specialise(signature)?;
         // Any extents above 1 lead to the same kernels: contiguous axes merge.
         let layout = Layout::contiguous(&vec![2; rank])?;
-        program.warm(&vec![layout; dtypes.len()])
+        specialised.program.warm(&vec![layout; dtypes.len()])
     }
 
     /// What the last call did: loops, parallel and vector, what was merged and what not, with reasons. Before any call it
     /// holds the name alone.
     pub fn report(&self) -> Report {
-        let programs = self.inner.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        match programs.first() {
+        match self.inner.programs.last() {
             Some(last) => match &self.inner.source {
                 Source::Program(_, text) => last.program.report().locate(text),
                 Source::Elementwise(_) | Source::Reduce(_) => last.program.report(),
@@ -443,44 +393,34 @@ impl Kernel {
         self.inner.kernels.len()
     }
 
-    fn specialised(&self, views: &[View<'_>]) -> Result<Arc<Program>, Error> {
-        {
-            let programs = self.inner.programs.lock().unwrap_or_else(PoisonError::into_inner);
-            let fits = |s: &Specialised| {
-                s.signature.len() == views.len()
-                    && s.signature
-                        .iter()
-                        .zip(views)
-                        .all(|(&(ty, rank), v)| ty == v.ty() && rank == v.shape().len())
-            };
-            if let Some(first) = programs.first().filter(|s| fits(s)) {
-                return Ok(Arc::clone(&first.program));
-            }
-        }
-        self.program(views.iter().map(|v| (v.ty(), v.shape().len())).collect())
+    fn run_into(&self, views: &mut [View<'_>], out: &mut [ViewMut<'_>]) -> Result<(), Error> {
+        let specialised = self.specialised(views)?;
+        self.convert_scalars(&specialised.program, views);
+        specialised.program.run_into(views, out)
     }
 
-    fn program(&self, signature: Signature) -> Result<Arc<Program>, Error> {
+    fn specialised(&self, views: &[View<'_>]) -> Result<Found<'_, Specialised>, Error> {
+        let kind = |view: &View<'_>| (view.ty(), view.shape().len());
+        let fits = |s: &Specialised| {
+            s.signature.len() == views.len() && s.signature.iter().copied().eq(views.iter().map(kind))
+        };
+        match self.inner.programs.find(fits) {
+            Some(specialised) => Ok(specialised),
+            None => self.specialise(views.iter().map(kind).collect()),
+        }
+    }
+
+    /// Plans and lowers for arguments of these types and ranks, unless that is done.
+    #[cold]
+    fn specialise(&self, signature: Signature) -> Result<Found<'_, Specialised>, Error> {
         let inner = &*self.inner;
-        let lock = || inner.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        {
-            let mut programs = lock();
-            if let Some(position) = programs.iter().position(|s| s.signature == signature) {
-                programs[..=position].rotate_right(1);
-                return Ok(Arc::clone(&programs[0].program));
-            }
+        if let Some(specialised) = inner.programs.find(|s| s.signature == signature) {
+            return Ok(specialised);
         }
         let options = inner.options.as_ref().map_err(TargetError::clone)?;
         let graph = inner.source.graph(&signature)?;
-        let program = Arc::new(Program::compile_shared(graph, options, Arc::clone(&inner.kernels))?);
-        let specialised = Specialised {
-            signature,
-            program: Arc::clone(&program),
-        };
-        let mut programs = lock();
-        programs.insert(0, specialised);
-        programs.truncate(REMEMBERED);
-        Ok(program)
+        let program = Program::compile_shared(graph, options, Arc::clone(&inner.kernels))?;
+        Ok(inner.programs.insert(Specialised { signature, program }))
     }
 
     /// Takes bare scalars to the types that a program in text declares.
@@ -497,30 +437,20 @@ impl Source {
     fn name(&self) -> &str {
         match self {
             Source::Elementwise(func) => func.name(),
-            Source::Reduce(spec) => spec.combine.name(),
+            Source::Reduce(spec) => spec.name(),
             Source::Program(graph, _) => &graph.name,
         }
     }
 
     /// The array program for arguments of these types and ranks.
     fn graph(&self, signature: &[(Type, usize)]) -> Result<Graph, Error> {
-        let count = |kernel: &str, expected: usize| {
-            if expected == signature.len() {
-                return Ok(());
-            }
-            Err(CallError::ArgumentCount {
-                kernel: kernel.to_owned(),
-                expected,
-                found: signature.len(),
-            })
-        };
         match self {
             Source::Program(graph, _) => {
-                count(&graph.name, graph.inputs.len())?;
+                check_count(&graph.name, graph.inputs.len(), signature)?;
                 Ok(graph.clone())
             }
             Source::Elementwise(func) => {
-                count(func.name(), func.params().len())?;
+                check_count(func.name(), func.params().len(), signature)?;
                 let mut builder = GraphBuilder::new(func.name());
                 let inputs = inputs(&mut builder, func, signature);
                 let outputs = builder.map_multi(func, &inputs)?;
@@ -534,13 +464,20 @@ impl Source {
                 }
                 Ok(builder.finish()?)
             }
-            Source::Reduce(spec) => {
-                let name = spec.combine.name();
-                count(name, spec.of.as_ref().map_or(1, |f| f.params().len()))?;
-                spec.graph(name, signature)
-            }
+            Source::Reduce(spec) => spec.graph(signature),
         }
     }
+}
+
+fn check_count(kernel: &str, expected: usize, signature: &[(Type, usize)]) -> Result<(), CallError> {
+    if expected == signature.len() {
+        return Ok(());
+    }
+    Err(CallError::ArgumentCount {
+        kernel: kernel.to_owned(),
+        expected,
+        found: signature.len(),
+    })
 }
 
 fn inputs(builder: &mut GraphBuilder, func: &Func, signature: &[(Type, usize)]) -> Vec<NodeId> {
@@ -548,169 +485,4 @@ fn inputs(builder: &mut GraphBuilder, func: &Func, signature: &[(Type, usize)]) 
     params
         .map(|(param, &(ty, rank))| builder.input(&param.name, ty, rank))
         .collect()
-}
-
-/// A reduction: a [`Kernel`] whose axes can still be chosen.
-///
-/// Every method gives a new reduction; calls go through [`Kernel::call`] and its kin.
-///
-/// ```
-/// use loopweave::prelude::*;
-/// let x = ndarray::array![[1.0, 2.0], [3.0, 4.0]];
-/// let mean = jit::mean().axis(0).keepdims(true);
-/// let m: ndarray::Array2<f64> = mean.call(&x)?;
-/// assert_eq!(m, ndarray::array![[2.0, 3.0]]);
-/// let dot: f64 = jit::sum().of_zip(|x, y| x * y).call((&x, &x))?;
-/// assert_eq!(dot, 30.0);
-/// # Ok::<(), loopweave::Error>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct Reduction {
-    spec: ReduceSpec,
-    kernel: Kernel,
-}
-
-#[derive(Clone, Debug)]
-struct ReduceSpec {
-    combine: Combine,
-    /// Applied to the elements first.
-    of: Option<Func>,
-    /// Why that function could not be made; reported at the first call, so that methods chain.
-    failed: Option<TraceError>,
-    /// `None` for all axes.
-    axes: Option<Vec<isize>>,
-    keepdims: bool,
-}
-
-#[derive(Clone, Debug)]
-enum Combine {
-    Custom(Func, Literal),
-    Named(Named, Option<Dtype>),
-}
-
-impl Combine {
-    fn name(&self) -> &str {
-        match self {
-            Combine::Custom(func, _) => func.name(),
-            Combine::Named(named, _) => named.name(),
-        }
-    }
-}
-
-impl Deref for Reduction {
-    type Target = Kernel;
-
-    fn deref(&self) -> &Kernel {
-        &self.kernel
-    }
-}
-
-impl Reduction {
-    fn new(combine: Combine) -> Reduction {
-        Reduction::from_spec(ReduceSpec {
-            combine,
-            of: None,
-            failed: None,
-            axes: None,
-            keepdims: false,
-        })
-    }
-
-    fn from_spec(spec: ReduceSpec) -> Reduction {
-        Reduction {
-            kernel: Kernel::new(Source::Reduce(spec.clone()), Options::native()),
-            spec,
-        }
-    }
-
-    fn with(&self, change: impl FnOnce(&mut ReduceSpec)) -> Reduction {
-        let mut spec = self.spec.clone();
-        change(&mut spec);
-        Reduction {
-            kernel: Kernel::new(Source::Reduce(spec.clone()), self.kernel.inner.options.clone()),
-            spec,
-        }
-    }
-
-    /// Reduces a function of the elements.
-    pub fn of(&self, f: impl FnOnce(Expr) -> Expr) -> Reduction {
-        self.of_traced(trace("of", |[x]| f(x)))
-    }
-
-    /// Reduces a function of the elements of two arrays, which broadcast.
-    pub fn of_zip(&self, f: impl FnOnce(Expr, Expr) -> Expr) -> Reduction {
-        self.of_traced(trace("of", |[x, y]| f(x, y)))
-    }
-
-    /// Reduces a function, given as a [`Func`] or text, of the elements of as many arrays as it has parameters.
-    ///
-    /// # Errors
-    /// Text with errors.
-    pub fn of_func(&self, source: impl IntoFunc) -> Result<Reduction, Error> {
-        let func = source.into_func()?;
-        Ok(self.with(|spec| spec.of = Some(func)))
-    }
-
-    fn of_traced(&self, traced: Result<Func, TraceError>) -> Reduction {
-        self.with(|spec| match traced {
-            Ok(func) => spec.of = Some(func),
-            Err(error) => spec.failed = Some(error),
-        })
-    }
-
-    /// Reduces along one axis, counted from the end if negative.
-    pub fn axis(&self, axis: isize) -> Reduction {
-        self.axes([axis])
-    }
-
-    /// Reduces along these axes.
-    pub fn axes(&self, axes: impl IntoIterator<Item = isize>) -> Reduction {
-        let axes = axes.into_iter().collect();
-        self.with(|spec| spec.axes = Some(axes))
-    }
-
-    /// Reduces along all axes, as a new reduction does.
-    pub fn full(&self) -> Reduction {
-        self.with(|spec| spec.axes = None)
-    }
-
-    /// Whether the reduced axes stay in the result, with extent 1.
-    pub fn keepdims(&self, keepdims: bool) -> Reduction {
-        self.with(|spec| spec.keepdims = keepdims)
-    }
-
-    /// Computes in this dtype and gives it, as NumPy's `dtype=`; for sums, products and means.
-    pub fn dtype(&self, dtype: Dtype) -> Reduction {
-        self.with(|spec| {
-            if let Combine::Named(_, wanted) = &mut spec.combine {
-                *wanted = Some(dtype);
-            }
-        })
-    }
-}
-
-impl ReduceSpec {
-    fn graph(&self, name: &str, signature: &[(Type, usize)]) -> Result<Graph, Error> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone().into());
-        }
-        let mut builder = GraphBuilder::new(name);
-        let element = match &self.of {
-            Some(func) => {
-                let inputs = inputs(&mut builder, func, signature);
-                builder.map(func, &inputs)?
-            }
-            None => builder.input("x", signature[0].0, signature[0].1),
-        };
-        let with = match &self.combine {
-            Combine::Custom(combine, init) => ReduceWith::Custom { combine, init: *init },
-            Combine::Named(named, dtype) => ReduceWith::Named {
-                named: *named,
-                dtype: *dtype,
-            },
-        };
-        let result = builder.reduce(with, element, self.axes.as_deref(), self.keepdims)?;
-        builder.output(name, result);
-        Ok(builder.finish()?)
-    }
 }

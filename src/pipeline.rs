@@ -29,10 +29,11 @@ use crate::nest::verify;
 use crate::nest::{AxisRole, Leaf, Nest, Role, Stride, Vector};
 use crate::report::Report;
 use crate::report::gather::{Bound, Step, Subject};
-use crate::runtime::array::{AnyArray, fits_memory};
-use crate::runtime::launch::{Arena, Kernel, Launch, Region, byte_range};
+use crate::runtime::array::{AnyArray, Output, Wanted, fits_memory};
+use crate::runtime::cache::{Cache, Found};
+use crate::runtime::launch::{Arena, Kernel, Launch, Region};
 use crate::runtime::parallel::{Split, Threads, split};
-use crate::runtime::view::{ArgMut, View, ViewMut};
+use crate::runtime::view::{View, ViewMut};
 use crate::shape::{self, Layout};
 use crate::target::{Target, TargetError};
 
@@ -69,14 +70,16 @@ pub struct Program {
     options: Options,
     groups: Vec<Lowered>,
     kernels: Arc<KernelCache>,
-    /// The bindings of recent calls, the last one first.
-    recent: Mutex<Vec<Arc<Prepared>>>,
+    /// The element types of the inputs and of the outputs, side by side for the checks of a call.
+    dtypes: (SmallVec<[Dtype; 4]>, SmallVec<[Dtype; 2]>),
+    /// The bindings of calls so far.
+    prepared: Cache<Prepared>,
     /// Integer types that bare scalars are taken to, by input: their values must fit.
     weak: Vec<(usize, Dtype)>,
     arenas: Mutex<Vec<Arena>>,
 }
 
-/// How many bindings a program remembers.
+/// How many bindings a program remembers beside those it keeps.
 const RECENT: usize = 8;
 
 /// Compiled kernels by what their code depends on, shared by the programs of one function.
@@ -148,13 +151,19 @@ impl Program {
             .iter()
             .map(|g| lower(&graph, g, options.fast))
             .collect::<Result<_, _>>()?;
+        let dtype = |node: &NodeId| graph.node(*node).dtype;
+        let dtypes = (
+            graph.inputs.iter().map(dtype).collect(),
+            graph.outputs.iter().map(|(_, node)| dtype(node)).collect(),
+        );
         Ok(Program {
             graph,
             plan,
             options: options.clone(),
             groups,
             kernels,
-            recent: Mutex::default(),
+            dtypes,
+            prepared: Cache::new(RECENT),
             weak,
             arenas: Mutex::default(),
         })
@@ -185,20 +194,31 @@ impl Program {
     /// # Errors
     /// Arguments that do not fit in number, dtype or shape, and what compiling can report at a layout's first call.
     pub fn run(&self, inputs: &[View<'_>]) -> Result<Vec<AnyArray>, Error> {
+        self.run_as(inputs)
+    }
+
+    /// As [`Program::run`], with the results in another form.
+    ///
+    /// # Errors
+    /// As [`Program::run`]; results of another number, dtype or rank than that form has.
+    pub fn run_as<O: Output>(&self, inputs: &[View<'_>]) -> Result<O, Error> {
         let prepared = self.prepared(inputs, None)?;
-        let mut results = Vec::with_capacity(prepared.outputs.len());
-        for (layout, (name, node)) in prepared.outputs.iter().zip(&self.graph.outputs) {
-            let dtype = self.graph.node(*node).dtype;
-            let array = AnyArray::with_layout(dtype, layout).ok_or_else(|| CallError::TooLarge {
-                output: name.clone(),
+        let wanted = self.wanted(&prepared)?;
+        let compute = |outputs: &mut [ViewMut<'_>]| self.execute(&prepared, &regions(inputs, outputs));
+        Ok(O::compute(&wanted, compute)?)
+    }
+
+    /// The new arrays of a call.
+    fn wanted<'a>(&self, prepared: &'a Prepared) -> Result<SmallVec<[Wanted<'a>; 2]>, CallError> {
+        let mut wanted = SmallVec::new();
+        for (o, (layout, &dtype)) in prepared.outputs.iter().zip(&self.dtypes.1).enumerate() {
+            let too_large = || CallError::TooLarge {
+                output: self.output_name(o),
                 shape: layout.shape.to_vec(),
-            })?;
-            results.push(array);
+            };
+            wanted.push(Wanted::new(dtype, layout).ok_or_else(too_large)?);
         }
-        let mut views: SmallVec<[ViewMut<'_>; 2]> = results.iter_mut().map(ArgMut::view_mut).collect();
-        self.execute(&prepared, inputs, &mut views);
-        drop(views);
-        Ok(results)
+        Ok(wanted)
     }
 
     /// Runs the program into existing arrays, one per output, of the results' dtypes and shapes and of any strides. Warm,
@@ -208,8 +228,9 @@ impl Program {
     /// As [`Program::run`]; outputs that do not fit, and outputs that overlap an input without being the very same view.
     pub fn run_into(&self, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>]) -> Result<(), Error> {
         let prepared = self.prepared(inputs, Some(outputs))?;
-        self.check_overlap(&prepared, inputs, outputs)?;
-        self.execute(&prepared, inputs, outputs);
+        let regions = regions(inputs, outputs);
+        self.check_overlap(&prepared, &regions)?;
+        self.execute(&prepared, &regions);
         Ok(())
     }
 
@@ -228,9 +249,11 @@ impl Program {
     /// # Errors
     /// As [`Program::run`].
     pub fn warm(&self, inputs: &[Layout]) -> Result<(), Error> {
-        let inputs: SmallVec<[&Layout; 4]> = inputs.iter().collect();
-        let prepared = Arc::new(self.bind(&inputs, None)?);
-        self.remember(prepared);
+        let known = self.prepared.find(|p| !p.given && p.inputs[..] == *inputs);
+        if known.is_none() {
+            let inputs: SmallVec<[&Layout; 4]> = inputs.iter().collect();
+            self.prepared.insert(self.bind(&inputs, None)?);
+        }
         Ok(())
     }
 
@@ -250,7 +273,7 @@ impl Program {
     /// What the last call did: its loops, what was fused, parallel and vectorised, and why; without a call, what is known
     /// from the plan.
     pub fn report(&self) -> Report {
-        let prepared = lock(&self.recent).first().cloned();
+        let prepared = self.prepared.last();
         self.report_on(prepared.as_deref().map(|prepared| Bound {
             shapes: &prepared.shapes,
             steps: prepared.steps.iter().map(PreparedStep::for_report).collect(),
@@ -297,27 +320,21 @@ impl Program {
         })
     }
 
-    fn prepared(&self, inputs: &[View<'_>], outputs: Option<&[ViewMut<'_>]>) -> Result<Arc<Prepared>, Error> {
+    fn prepared(&self, inputs: &[View<'_>], outputs: Option<&[ViewMut<'_>]>) -> Result<Found<'_, Prepared>, Error> {
         self.check_dtypes(inputs, outputs)?;
-        let mut recent = lock(&self.recent);
-        if let Some(position) = recent.iter().position(|p| p.fits(inputs, outputs)) {
-            recent[..=position].rotate_right(1);
-            return Ok(Arc::clone(&recent[0]));
+        match self.prepared.find(|prepared| prepared.fits(inputs, outputs)) {
+            Some(prepared) => Ok(prepared),
+            None => self.bind_views(inputs, outputs),
         }
-        // Others may call while this one compiles.
-        drop(recent);
-        let input_layouts: SmallVec<[&Layout; 4]> = inputs.iter().map(View::layout).collect();
-        let output_layouts: Option<SmallVec<[&Layout; 2]>> =
-            outputs.map(|outputs| outputs.iter().map(ViewMut::layout).collect());
-        let prepared = Arc::new(self.bind(&input_layouts, output_layouts.as_deref())?);
-        self.remember(Arc::clone(&prepared));
-        Ok(prepared)
     }
 
-    fn remember(&self, prepared: Arc<Prepared>) {
-        let mut recent = lock(&self.recent);
-        recent.insert(0, prepared);
-        recent.truncate(RECENT);
+    #[cold]
+    fn bind_views(&self, inputs: &[View<'_>], outputs: Option<&[ViewMut<'_>]>) -> Result<Found<'_, Prepared>, Error> {
+        let inputs: SmallVec<[Layout; 4]> = inputs.iter().map(View::layout).collect();
+        let outputs: Option<SmallVec<[Layout; 2]>> = outputs.map(|o| o.iter().map(ViewMut::layout).collect());
+        let inputs: SmallVec<[&Layout; 4]> = inputs.iter().collect();
+        let outputs: Option<SmallVec<[&Layout; 2]>> = outputs.as_ref().map(|o| o.iter().collect());
+        Ok(self.prepared.insert(self.bind(&inputs, outputs.as_deref())?))
     }
 
     fn check_dtypes(&self, inputs: &[View<'_>], outputs: Option<&[ViewMut<'_>]>) -> Result<(), CallError> {
@@ -329,21 +346,20 @@ impl Program {
                 found: inputs.len(),
             });
         }
-        for (view, &node) in inputs.iter().zip(&self.graph.inputs) {
-            let node = self.graph.node(node);
-            if view.dtype() != node.dtype {
+        for (i, (view, &expected)) in inputs.iter().zip(&self.dtypes.0).enumerate() {
+            if view.dtype() != expected {
                 return Err(CallError::ArgumentDtype {
                     kernel: kernel(),
-                    input: node.name.clone(),
+                    input: self.input_name(i),
                     found: view.dtype(),
-                    expected: node.dtype,
+                    expected,
                 });
             }
         }
         for &(input, dtype) in &self.weak {
             if let Some(literal) = inputs[input].weak_value().filter(|l| l.to_scalar(dtype).is_none()) {
                 return Err(CallError::ScalarRange {
-                    input: self.graph.node(self.graph.inputs[input]).name.clone(),
+                    input: self.input_name(input),
                     literal,
                     dtype,
                 });
@@ -357,11 +373,10 @@ impl Program {
                 found: outputs.len(),
             });
         }
-        for (view, (name, node)) in outputs.iter().zip(&self.graph.outputs) {
-            let expected = self.graph.node(*node).dtype;
+        for (o, (view, &expected)) in outputs.iter().zip(&self.dtypes.1).enumerate() {
             if view.dtype() != expected {
                 return Err(CallError::OutputDtype {
-                    output: name.clone(),
+                    output: self.output_name(o),
                     found: view.dtype(),
                     expected,
                 });
@@ -370,32 +385,33 @@ impl Program {
         Ok(())
     }
 
-    /// Refuses outputs that overlap an input, except the very same view where the program reads it element by element.
-    fn check_overlap(
-        &self,
-        prepared: &Prepared,
-        inputs: &[View<'_>],
-        outputs: &[ViewMut<'_>],
-    ) -> Result<(), CallError> {
+    fn input_name(&self, input: usize) -> String {
+        self.graph.node(self.graph.inputs[input]).name.clone()
+    }
+
+    fn output_name(&self, output: usize) -> String {
+        self.graph.outputs[output].0.clone()
+    }
+
+    /// Refuses outputs that overlap an input, except the very same view where the program reads it element by element; and
+    /// outputs that overlap each other.
+    fn check_overlap(&self, prepared: &Prepared, regions: &[Region<'_>]) -> Result<(), CallError> {
+        let (inputs, outputs) = regions.split_at(prepared.inputs.len());
         for (o, output) in outputs.iter().enumerate() {
-            let range = output.addresses();
+            let bytes = output.addresses();
             for (i, input) in inputs.iter().enumerate() {
-                let same = std::ptr::eq(input.pointer(), output.pointer())
-                    && input.layout() == output.layout()
-                    && input.dtype() == output.dtype()
-                    && prepared.in_place.contains(&(i, o));
-                if shape::overlap(&range, &input.addresses()) && !same {
+                if shape::overlap(&bytes, &input.addresses()) && !self.is_in_place(prepared, regions, i, o) {
                     return Err(CallError::Overlap {
-                        output: self.graph.outputs[o].0.clone(),
-                        input: self.graph.node(self.graph.inputs[i]).name.clone(),
+                        output: self.output_name(o),
+                        input: self.input_name(i),
                     });
                 }
             }
             for (p, other) in outputs[..o].iter().enumerate() {
-                if shape::overlap(&range, &other.addresses()) {
+                if shape::overlap(&bytes, &other.addresses()) {
                     return Err(CallError::OutputsOverlap {
-                        first: self.graph.outputs[p].0.clone(),
-                        second: self.graph.outputs[o].0.clone(),
+                        first: self.output_name(p),
+                        second: self.output_name(o),
                     });
                 }
             }
@@ -403,25 +419,30 @@ impl Program {
         Ok(())
     }
 
-    fn execute(&self, prepared: &Prepared, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>]) {
-        let inputs: SmallVec<[Region<'_>; 4]> = inputs.iter().map(Region::read).collect();
-        let outputs: SmallVec<[Region<'_>; 2]> = outputs.iter_mut().map(Region::write).collect();
+    /// Whether an input and an output are the very same view, and may be.
+    fn is_in_place(&self, prepared: &Prepared, regions: &[Region<'_>], input: usize, output: usize) -> bool {
+        std::ptr::eq(
+            regions[input].pointer(),
+            regions[prepared.inputs.len() + output].pointer(),
+        ) && prepared.inputs[input] == prepared.outputs[output]
+            && self.dtypes.0[input] == self.dtypes.1[output]
+            && prepared.in_place.contains(&(input, output))
+    }
+
+    /// Runs the steps on the memory of the inputs and then the outputs.
+    fn execute(&self, prepared: &Prepared, regions: &[Region<'_>]) {
         let arena = (prepared.arena_bytes > 0).then(|| {
             let mut arena = lock(&self.arenas).pop().unwrap_or_default();
             arena.reserve(prepared.arena_bytes);
             arena
         });
         for step in &prepared.steps {
-            let regions: SmallVec<[Region<'_>; 6]> = step
-                .places
-                .iter()
-                .map(|place| match place {
-                    Place::Input(i) => inputs[*i].clone(),
-                    Place::Output(i) => outputs[*i].clone(),
-                    Place::Arena(bytes) => Region::within(arena.as_ref(), bytes),
-                })
-                .collect();
-            step.launch.run(&regions, &self.options.threads);
+            let operands = step.places.iter().map(|place| match place {
+                Place::Input(i) => regions[*i].clone(),
+                Place::Output(i) => regions[prepared.inputs.len() + i].clone(),
+                Place::Arena(bytes) => Region::within(arena.as_ref(), bytes),
+            });
+            step.launch.run(operands, &self.options.threads);
         }
         if let Some(arena) = arena {
             lock(&self.arenas).push(arena);
@@ -473,7 +494,7 @@ impl Program {
         let mut views = ByteRanges::new();
         for operand in &group.operands {
             let source = &placement.layouts[&operand.access.source];
-            views.push(byte_range(source, operand.dtype.size()));
+            views.push(source.byte_range(operand.dtype.size()));
             layouts.push(operand.access.layout(&self.graph, &placement.shapes, source)?);
         }
         let shape = group.domain.shape(&self.graph, &placement.shapes);
@@ -601,19 +622,31 @@ fn weak_types(graph: &Graph) -> Vec<(usize, Dtype)> {
     types
 }
 
+/// The memory of the inputs, then of the outputs; up to ten take no allocation.
+#[inline]
+fn regions<'a>(inputs: &'a [View<'_>], outputs: &'a mut [ViewMut<'_>]) -> SmallVec<[Region<'a>; 10]> {
+    let mut regions = SmallVec::new();
+    // One by one: `extend` is a call that costs more than the few regions.
+    for input in inputs {
+        regions.push(Region::read(input));
+    }
+    for output in outputs {
+        regions.push(Region::write(output));
+    }
+    regions
+}
+
 impl Prepared {
+    /// Whether this was bound for arguments that lie as these; their number and dtypes are the program's.
+    #[inline]
     fn fits(&self, inputs: &[View<'_>], outputs: Option<&[ViewMut<'_>]>) -> bool {
-        let inputs_fit =
-            self.inputs.len() == inputs.len() && self.inputs.iter().zip(inputs).all(|(l, v)| l == v.layout());
-        let outputs_fit = match outputs {
-            None => !self.given,
-            Some(outputs) => {
-                self.given
-                    && self.outputs.len() == outputs.len()
-                    && self.outputs.iter().zip(outputs).all(|(l, v)| l == v.layout())
-            }
-        };
-        inputs_fit && outputs_fit
+        let mut input_layouts = self.inputs.iter().zip(inputs);
+        if !input_layouts.all(|(layout, view)| layout.describes(view.shape(), view.strides())) {
+            return false;
+        }
+        let Some(outputs) = outputs else { return !self.given };
+        let mut output_layouts = self.outputs.iter().zip(outputs);
+        self.given && output_layouts.all(|(layout, view)| layout.describes(view.shape(), view.strides()))
     }
 }
 

@@ -264,26 +264,27 @@ impl Layout {
 
     /// The lowest and the highest element, counted from the start of the original view; `None` where there is no element.
     pub fn range(&self) -> Option<(isize, isize)> {
-        if self.is_empty() {
-            return None;
-        }
-        let (mut low, mut high) = (self.offset, self.offset);
-        for (&extent, &stride) in self.shape.iter().zip(&self.strides) {
-            let reach = (extent as isize - 1) * stride;
-            low += reach.min(0);
-            high += reach.max(0);
-        }
-        Some((low, high))
+        let (low, high) = reach(&self.shape, &self.strides)?;
+        Some((self.offset + low, self.offset + high))
     }
 
-    /// The addresses of the bytes that the elements lie in, where `start` is the address of the original view's first
-    /// element and `size` the bytes per element. Empty where there is no element.
-    pub fn byte_range(&self, start: usize, size: usize) -> Range<usize> {
-        let Some((low, high)) = self.range() else {
-            return start..start;
-        };
-        let at = |element: isize| start.wrapping_add_signed(element * size as isize);
-        at(low)..at(high).wrapping_add(size)
+    /// The bytes that the elements of `size` bytes lie in, counted from the original view's first element. Empty where there
+    /// is no element.
+    pub fn byte_range(&self, size: usize) -> Range<isize> {
+        bytes(self.range(), size)
+    }
+
+    /// Whether a view of these extents and strides, from its first element on, lies as this.
+    #[inline]
+    pub fn describes(&self, shape: &[usize], strides: &[isize]) -> bool {
+        // Few axes are compared faster one by one than by a call of `memcmp` per list.
+        let axes = shape.iter().zip(strides);
+        let own = self.shape.iter().zip(&self.strides);
+        self.offset == 0
+            && self.rank() == shape.len()
+            && own
+                .zip(axes)
+                .all(|((e, s), (extent, stride))| e == extent && s == stride)
     }
 
     /// The view whose axis i is axis `axes[i]` of this one.
@@ -525,6 +526,13 @@ pub fn broadcast_shapes(arrays: &[(&str, &[usize])]) -> Result<Dims<usize>, Shap
     Ok(met)
 }
 
+/// The bytes that the elements of `size` bytes of a view lie in, counted from its first element: [`Layout::byte_range`] of a
+/// view whose extents and strides are not in a layout.
+#[inline]
+pub fn byte_range(shape: &[usize], strides: &[isize], size: usize) -> Range<isize> {
+    bytes(reach(shape, strides), size)
+}
+
 /// Whether two ranges of addresses share a byte.
 pub fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
     a.start < b.end && b.start < a.end && !a.is_empty() && !b.is_empty()
@@ -614,6 +622,28 @@ pub(crate) fn reshape_shape(shape: &[usize], target: &[Option<usize>]) -> Result
     };
     let rest = rest.ok_or_else(refused)?;
     Ok(target.iter().map(|e| e.unwrap_or(rest)).collect())
+}
+
+/// How far the elements go below and above the one at index 0 of every axis; `None` where there is no element.
+#[inline]
+fn reach(shape: &[usize], strides: &[isize]) -> Option<(isize, isize)> {
+    if shape.contains(&0) {
+        return None;
+    }
+    let (mut low, mut high) = (0, 0);
+    for (&extent, &stride) in shape.iter().zip(strides) {
+        let reach = (extent as isize - 1) * stride;
+        low += reach.min(0);
+        high += reach.max(0);
+    }
+    Some((low, high))
+}
+
+/// The bytes of a range of elements, the last one included.
+#[inline]
+fn bytes(elements: Option<(isize, isize)>, size: usize) -> Range<isize> {
+    let size = size as isize;
+    elements.map_or(0..0, |(low, high)| low * size..(high + 1) * size)
 }
 
 /// The product of the extents that are not 0, which bounds every dense stride.

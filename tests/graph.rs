@@ -208,9 +208,9 @@ fn contiguity_ignores_axes_of_extent_1() {
 #[test]
 fn byte_ranges_overlap_where_a_byte_is_shared() {
     let reversed = Layout::new(&[4], &[-1]).unwrap();
-    assert_eq!(reversed.byte_range(100, 4), 88..104);
+    assert_eq!(reversed.byte_range(4), -12..4);
     let empty = Layout::contiguous(&[0]).unwrap();
-    assert!(empty.byte_range(100, 4).is_empty());
+    assert!(empty.byte_range(4).is_empty());
     assert!(overlap(&(88..104), &(103..110)));
     assert!(!overlap(&(88..104), &(104..110)));
     assert!(!overlap(&(88..104), &(90..90)));

@@ -52,7 +52,7 @@ pub(super) fn run(args: &EvalArgs, out: &mut impl Write) -> Result<(), CliError>
     let program = Program::compile(subject.graph(&types)?, &options)?;
     let names: Vec<String> = program.graph().outputs.iter().map(|(name, _)| name.clone()).collect();
     let files = files(&args.outputs, &names)?;
-    let layouts: Vec<Layout> = views.iter().map(|view| view.layout().clone()).collect();
+    let layouts: Vec<Layout> = views.iter().map(View::layout).collect();
     program.warm(&layouts)?;
     compile_time += start.elapsed();
 

@@ -1,15 +1,16 @@
 //! Owned arrays whose element type is known at run time only.
 //!
-//! In: a dtype and a shape, or a typed `ndarray` array. Out: an [`AnyArray`], and from it the typed array again, or one of
-//! the forms of [`Output`] that a call can return.
+//! In: a dtype and a shape, or a typed `ndarray` array. Out: an [`AnyArray`], and from it the typed array again; and the
+//! forms of [`Output`] that a call can return, each made in the form that the caller asked for, so that no result is moved.
 
 use std::cmp::Reverse;
 
 use loopweave_ir::{Dtype, Element, Scalar};
-use ndarray::{Array, ArrayD, Dimension, IxDyn};
+use ndarray::{Array, Array0, ArrayD, Dimension, IxDyn};
+use smallvec::SmallVec;
 
 use super::view::{Arg, ArgMut, View, ViewMut};
-use crate::shape::Layout;
+use crate::shape::{Dims, Layout};
 
 macro_rules! any_array {
     ($($variant:ident $t:ty;)*) => {
@@ -32,28 +33,14 @@ macro_rules! any_array {
         impl AnyArray {
             /// An array of zeros. `None` if it would be larger than memory can be.
             pub fn zeros(dtype: Dtype, shape: &[usize]) -> Option<AnyArray> {
-                // ndarray counts a shape's elements without its axes of extent 0, and panics where that overflows.
-                let len = shape.iter().filter(|&&e| e > 0).try_fold(dtype.size(), |n, &e| n.checked_mul(e))?;
-                if len > isize::MAX as usize || !(shape.contains(&0) || fits_memory(len)) {
-                    return None;
-                }
-                Some(match dtype {
-                    $(Dtype::$variant => AnyArray::$variant(ArrayD::from_elem(IxDyn(shape), <$t as Element>::from_bits(0))),)*
-                })
+                let layout = Layout::contiguous(shape).ok()?;
+                Wanted::new(dtype, &layout).map(|wanted| AnyArray::of(&wanted))
             }
 
-            /// An array of zeros whose elements lie as the dense `layout` says: its axes may be in any order.
-            pub(crate) fn with_layout(dtype: Dtype, layout: &Layout) -> Option<AnyArray> {
-                let mut order: Vec<usize> = (0..layout.rank()).collect();
-                order.sort_by_key(|&axis| Reverse(layout.strides[axis]));
-                let extents: Vec<usize> = order.iter().map(|&axis| layout.shape[axis]).collect();
-                let mut places = vec![0; order.len()];
-                for (place, &axis) in order.iter().enumerate() {
-                    places[axis] = place;
+            fn of(wanted: &Wanted<'_>) -> AnyArray {
+                match wanted.dtype {
+                    $(Dtype::$variant => AnyArray::$variant(wanted.zeros::<$t, IxDyn>()),)*
                 }
-                Some(match AnyArray::zeros(dtype, &extents)? {
-                    $(AnyArray::$variant(a) => AnyArray::$variant(a.permuted_axes(IxDyn(&places))),)*
-                })
             }
 
             /// The element type.
@@ -191,56 +178,130 @@ impl AnyArray {
     /// # Errors
     /// If the dtype or the number of axes is another.
     pub fn try_into_array<T: Owned, D: Dimension>(self) -> Result<Array<T, D>, OutputError> {
-        let found = self.dtype();
-        let shape = self.shape().to_vec();
-        let array = T::take(self).map_err(|_| OutputError::Dtype {
-            found,
+        let shape = Dims::from_slice(self.shape());
+        let array = T::take(self).map_err(|other| OutputError::Dtype {
+            found: other.dtype(),
             expected: T::DTYPE,
         })?;
         array.into_dimensionality().map_err(|_| OutputError::Rank {
-            shape,
+            shape: shape.to_vec(),
             expected: D::NDIM.unwrap_or(0),
         })
+    }
+}
+
+/// A new array that a call asks for: its element type, and its dense layout, whose axes may be in any order.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    dtype: Dtype,
+    layout: &'a Layout,
+}
+
+impl<'a> Wanted<'a> {
+    /// An array that fits memory; `None` for any other.
+    pub(crate) fn new(dtype: Dtype, layout: &'a Layout) -> Option<Wanted<'a>> {
+        // ndarray counts a shape's elements without its axes of extent 0, and panics where that overflows.
+        let mut extents = layout.shape.iter().filter(|&&e| e > 0);
+        let bytes = extents.try_fold(dtype.size(), |n, &e| n.checked_mul(e))?;
+        let fits = bytes <= isize::MAX as usize && (layout.is_empty() || fits_memory(bytes));
+        fits.then_some(Wanted { dtype, layout })
+    }
+
+    /// The array as zeros, which the system gives without a pass over its memory where they are a number's. `D` has the rank
+    /// of the layout, or any.
+    fn zeros<T: Element, D: Dimension>(&self) -> Array<T, D> {
+        let dimension = |extents: &[usize]| {
+            let mut dimension = D::zeros(extents.len());
+            dimension.slice_mut().copy_from_slice(extents);
+            dimension
+        };
+        let zero = T::from_bits(0);
+        if self.layout.is_contiguous() {
+            return Array::from_elem(dimension(&self.layout.shape), zero);
+        }
+        let mut order: Dims<usize> = (0..self.layout.rank()).collect();
+        order.sort_by_key(|&axis| Reverse(self.layout.strides[axis]));
+        let extents: Dims<usize> = order.iter().map(|&axis| self.layout.shape[axis]).collect();
+        let mut places: Dims<usize> = SmallVec::from_elem(0, order.len());
+        for (place, &axis) in order.iter().enumerate() {
+            places[axis] = place;
+        }
+        Array::from_elem(dimension(&extents), zero).permuted_axes(dimension(&places))
     }
 }
 
 /// What a call can return: an array of any rank, an [`AnyArray`], a Rust scalar for a 0-d result, or a tuple of these for
 /// several results.
 pub trait Output: Sized {
-    /// The results in this form.
+    /// The results in this form: makes an array for each, and has `compute` fill them.
     ///
     /// # Errors
     /// If they have another count, dtype or rank.
-    fn from_results(results: Vec<AnyArray>) -> Result<Self, OutputError>;
+    fn compute(wanted: &[Wanted<'_>], compute: impl FnOnce(&mut [ViewMut<'_>])) -> Result<Self, OutputError>;
 }
 
 /// One result in the form the caller asked for.
 pub trait OutputItem: Sized {
-    /// The result in this form.
+    /// The array that it is computed into.
+    type Array: ArgMut;
+
+    /// Makes that array.
     ///
     /// # Errors
-    /// If it has another dtype or rank.
-    fn from_result(result: AnyArray) -> Result<Self, OutputError>;
+    /// If the result has another dtype or rank.
+    fn array(wanted: &Wanted<'_>) -> Result<Self::Array, OutputError>;
+
+    /// The result, computed.
+    fn from_array(array: Self::Array) -> Self;
 }
 
 impl OutputItem for AnyArray {
-    fn from_result(result: AnyArray) -> Result<AnyArray, OutputError> {
-        Ok(result)
+    type Array = AnyArray;
+
+    fn array(wanted: &Wanted<'_>) -> Result<AnyArray, OutputError> {
+        Ok(AnyArray::of(wanted))
+    }
+
+    fn from_array(array: AnyArray) -> AnyArray {
+        array
     }
 }
 
-impl<T: Owned, D: Dimension> OutputItem for Array<T, D> {
-    fn from_result(result: AnyArray) -> Result<Array<T, D>, OutputError> {
-        result.try_into_array()
+impl<T: Element, D: Dimension> OutputItem for Array<T, D> {
+    type Array = Array<T, D>;
+
+    fn array(wanted: &Wanted<'_>) -> Result<Array<T, D>, OutputError> {
+        if wanted.dtype != T::DTYPE {
+            return Err(OutputError::Dtype {
+                found: wanted.dtype,
+                expected: T::DTYPE,
+            });
+        }
+        match D::NDIM {
+            Some(expected) if expected != wanted.layout.rank() => Err(OutputError::Rank {
+                shape: wanted.layout.shape.to_vec(),
+                expected,
+            }),
+            _ => Ok(wanted.zeros()),
+        }
+    }
+
+    fn from_array(array: Array<T, D>) -> Array<T, D> {
+        array
     }
 }
 
 macro_rules! scalar_outputs {
     ($($t:ty),*) => {$(
         impl OutputItem for $t {
-            fn from_result(result: AnyArray) -> Result<$t, OutputError> {
-                let array: Array<$t, ndarray::Ix0> = result.try_into_array()?;
-                Ok(array.into_scalar())
+            type Array = Array0<$t>;
+
+            fn array(wanted: &Wanted<'_>) -> Result<Array0<$t>, OutputError> {
+                Array0::array(wanted)
+            }
+
+            fn from_array(array: Array0<$t>) -> $t {
+                array.into_scalar()
             }
         }
     )*};
@@ -263,37 +324,45 @@ scalar_outputs!(
 );
 
 impl<O: OutputItem> Output for O {
-    fn from_results(results: Vec<AnyArray>) -> Result<O, OutputError> {
-        let [result] = expect_count(results)?;
-        O::from_result(result)
+    fn compute(wanted: &[Wanted<'_>], compute: impl FnOnce(&mut [ViewMut<'_>])) -> Result<O, OutputError> {
+        let [wanted] = expect_count(wanted)?;
+        let mut array = O::array(wanted)?;
+        compute(&mut [array.view_mut()]);
+        Ok(O::from_array(array))
     }
 }
 
-fn expect_count<const N: usize>(results: Vec<AnyArray>) -> Result<[AnyArray; N], OutputError> {
-    let found = results.len();
-    results
-        .try_into()
-        .map_err(|_| OutputError::Count { found, expected: N })
+fn expect_count<'a, 'b, const N: usize>(wanted: &'a [Wanted<'b>]) -> Result<&'a [Wanted<'b>; N], OutputError> {
+    wanted.try_into().map_err(|_| OutputError::Count {
+        found: wanted.len(),
+        expected: N,
+    })
 }
 
 macro_rules! tuple_outputs {
-    ($n:literal: $($name:ident)*) => {
+    ($($name:ident)*) => {
         impl<$($name: OutputItem),*> Output for ($($name,)*) {
             #[expect(non_snake_case, reason = "the type parameters name the members")]
-            fn from_results(results: Vec<AnyArray>) -> Result<Self, OutputError> {
-                let [$($name),*] = expect_count::<$n>(results)?;
-                Ok(($($name::from_result($name)?,)*))
+            fn compute(wanted: &[Wanted<'_>], compute: impl FnOnce(&mut [ViewMut<'_>])) -> Result<Self, OutputError> {
+                let [$($name),*] = expect_count(wanted)?;
+                $(let mut $name = $name::array($name)?;)*
+                compute(&mut [$($name.view_mut()),*]);
+                Ok(($($name::from_array($name),)*))
             }
         }
     };
 }
 
-tuple_outputs!(2: A B);
-tuple_outputs!(3: A B C);
-tuple_outputs!(4: A B C D);
+tuple_outputs!(A B);
+tuple_outputs!(A B C);
+tuple_outputs!(A B C D);
 
 impl Output for Vec<AnyArray> {
-    fn from_results(results: Vec<AnyArray>) -> Result<Vec<AnyArray>, OutputError> {
-        Ok(results)
+    fn compute(wanted: &[Wanted<'_>], compute: impl FnOnce(&mut [ViewMut<'_>])) -> Result<Self, OutputError> {
+        let mut arrays: Vec<AnyArray> = wanted.iter().map(AnyArray::of).collect();
+        let mut views: SmallVec<[ViewMut<'_>; 2]> = arrays.iter_mut().map(ArgMut::view_mut).collect();
+        compute(&mut views);
+        drop(views);
+        Ok(arrays)
     }
 }

@@ -11,6 +11,7 @@
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::codegen::jit::JitCode;
 use crate::nest::schedule::Scheduled;
 use crate::nest::verify::{Violation, verify_binding};
 use crate::nest::{AxisRole, Binding, Leaf, Nest, Order, Role};
+use crate::shape::byte_range;
 
 /// A nest and its machine code, shared by all calls it fits.
 #[derive(Debug)]
@@ -42,12 +44,23 @@ pub struct Launch {
     tile: Option<usize>,
     split: Split,
     /// The argument block, without pointers.
-    template: Words,
-    /// Per operand: the bytes it reaches, relative to the view's first element.
-    reach: SmallVec<[Range<isize>; 6]>,
+    template: Box<[u64]>,
+    operands: SmallVec<[Operand; 6]>,
+    /// Bytes of scratch for a part of the largest extent along the vector axis.
+    scratch: usize,
+    /// Whether there is nothing to write.
+    empty: bool,
 }
 
-type Words = SmallVec<[u64; 32]>;
+/// What a launch asks of one operand's memory.
+#[derive(Debug)]
+struct Operand {
+    /// The bytes it may reach, relative to the view's first element.
+    reach: Range<isize>,
+    /// From the view's first element to that at index 0 of every axis, in bytes.
+    offset: isize,
+    written: bool,
+}
 
 /// The memory of one operand: where its first element is, and which bytes around it are its own.
 #[derive(Clone, Debug)]
@@ -60,27 +73,27 @@ pub struct Region<'a> {
 
 impl<'a> Region<'a> {
     /// The memory of a view to read.
+    #[inline]
     pub fn read(view: &'a View<'_>) -> Region<'a> {
         Region {
             pointer: view.pointer().cast_mut(),
-            bytes: byte_range(view.layout(), view.dtype().size()),
+            bytes: byte_range(view.shape(), view.strides(), view.dtype().size()),
             writable: false,
             borrow: PhantomData,
         }
     }
 
     /// The memory of a view to write.
+    #[inline]
     pub fn write(view: &'a mut ViewMut<'_>) -> Region<'a> {
         Region {
             pointer: view.pointer(),
-            bytes: byte_range(view.layout(), view.dtype().size()),
+            bytes: byte_range(view.shape(), view.strides(), view.dtype().size()),
             writable: true,
             borrow: PhantomData,
         }
     }
-}
 
-impl<'a> Region<'a> {
     /// A part of an arena, for an intermediate array. The arena must have been reserved to that size.
     ///
     /// # Panics
@@ -94,6 +107,18 @@ impl<'a> Region<'a> {
             writable: true,
             borrow: PhantomData,
         }
+    }
+
+    /// The first logical element.
+    pub fn pointer(&self) -> *const u8 {
+        self.pointer
+    }
+
+    /// The addresses of the bytes.
+    #[inline]
+    pub fn addresses(&self) -> Range<usize> {
+        let address = self.pointer.addr();
+        address.wrapping_add_signed(self.bytes.start)..address.wrapping_add_signed(self.bytes.end)
     }
 }
 
@@ -116,15 +141,6 @@ impl Arena {
     }
 }
 
-/// The bytes that a layout's elements take, relative to the first logical one.
-pub fn byte_range(layout: &crate::shape::Layout, size: usize) -> Range<isize> {
-    let size = size as isize;
-    match layout.range() {
-        None => 0..0,
-        Some((low, high)) => low * size..(high + 1) * size,
-    }
-}
-
 impl Launch {
     /// Binds a kernel to a schedule whose nest it was compiled from, for views of these byte ranges.
     ///
@@ -139,7 +155,7 @@ impl Launch {
         let binding = scheduled.binding.clone();
         verify_binding(&kernel.nest, &binding, views)?;
         let abi = Abi::of(&kernel.nest);
-        let mut template: Words = SmallVec::from_elem(0, abi.len());
+        let mut template = vec![0; abi.len()].into_boxed_slice();
         for (axis, &extent) in binding.extents.iter().enumerate() {
             template[abi.extent(axis)] = extent as u64;
         }
@@ -148,12 +164,26 @@ impl Launch {
                 template[abi.stride(operand, axis)] = stride as u64;
             }
         }
+        let nest = &kernel.nest;
+        let operands = nest.operands.iter().zip(&binding.operands).zip(views);
+        let operands = operands.map(|((operand, bound), view)| Operand {
+            reach: view.clone(),
+            offset: bound.offset,
+            written: operand.role == Role::Output,
+        });
+        // Those of the largest part.
+        let mut extents = binding.extents.clone();
+        if let Split::Axis { axis, grain } = split {
+            extents[axis.index()] = grain.min(extents[axis.index()]);
+        }
         Ok(Launch {
             abi,
             tile: scheduled.tile,
-            split,
             template,
-            reach: views.iter().cloned().collect(),
+            operands: operands.collect(),
+            scratch: scratch_bytes(nest, &extents),
+            empty: binding.kept_len(nest) == 0,
+            split,
             binding,
             kernel,
         })
@@ -174,35 +204,38 @@ impl Launch {
     /// # Panics
     /// If a region does not cover the view that the launch was verified for, or an output's is not writable: a fault of the
     /// calling module, which binds again for every layout.
-    pub fn run(&self, operands: &[Region<'_>], threads: &Threads) {
-        assert_eq!(operands.len(), self.reach.len(), "one region per operand");
-        let mut words = Words::from_slice(&self.template);
-        for (i, region) in operands.iter().enumerate() {
-            let reach = &self.reach[i];
-            assert!(
-                region.bytes.start <= reach.start && region.bytes.end >= reach.end,
-                "a region covers the view it stands for"
-            );
-            assert!(
-                region.writable || self.kernel.nest.operands[i].role == Role::Input,
-                "an output is writable"
-            );
-            // An offset beyond an empty view is never followed, so it need not stay inside an allocation.
-            let pointer = region.pointer.wrapping_offset(self.binding.operands[i].offset);
-            words[self.abi.pointer(i)] = pointer.expose_provenance() as u64;
-        }
-        if self.binding.kept_len(&self.kernel.nest) == 0 {
-            return;
-        }
+    pub fn run<'a>(&self, mut regions: impl Iterator<Item = Region<'a>>, threads: &Threads) {
+        with_copy(&self.template, |words| {
+            for (i, operand) in self.operands.iter().enumerate() {
+                let region = regions.next().expect("one region per operand");
+                assert!(
+                    region.bytes.start <= operand.reach.start && region.bytes.end >= operand.reach.end,
+                    "a region covers the view it stands for"
+                );
+                assert!(region.writable || !operand.written, "an output is writable");
+                // An offset beyond an empty view is never followed, so it need not stay inside an allocation.
+                let pointer = region.pointer.wrapping_offset(operand.offset);
+                words[self.abi.pointer(i)] = pointer.expose_provenance() as u64;
+            }
+            if !self.empty {
+                self.run_words(words, threads);
+            }
+        });
+    }
+
+    /// Runs the kernel on a block whose pointers `run` checked.
+    fn run_words(&self, words: &mut [u64], threads: &Threads) {
         match self.split {
             Split::Serial { .. } => self.part(words),
             Split::Axis { axis, grain } => {
                 let (axis, extent) = (axis.index(), self.binding.extents[axis.index()]);
+                let words = &*words;
                 for_each(threads, extent.div_ceil(grain), |i| {
                     let start = i * grain;
-                    let mut words = Words::from_slice(&words);
-                    self.narrow(&mut words, axis, start, grain.min(extent - start));
-                    self.part(words);
+                    with_copy(words, |words| {
+                        self.narrow(words, axis, start, grain.min(extent - start));
+                        self.part(words);
+                    });
                 });
             }
             Split::Blocks { grain } => self.run_blocks(words, grain, threads),
@@ -210,44 +243,39 @@ impl Launch {
     }
 
     /// Runs `main` on one part, tile by tile where the operands disagree about the fast axis.
-    fn part(&self, mut words: Words) {
+    fn part(&self, words: &mut [u64]) {
         match self.tile {
-            Some(size) => self.tiles(&words, 0, size),
-            None => {
-                let nest = &self.kernel.nest;
-                let extents: SmallVec<[usize; 4]> = (0..nest.axes.len())
-                    .map(|axis| words[self.abi.extent(axis)] as usize)
-                    .collect();
-                with_scratch(scratch_bytes(nest, &extents), |scratch| {
-                    words[Abi::SCRATCH] = scratch.expose_provenance() as u64;
-                    // SAFETY: the block has the form that `Abi` gives this nest. Its pointers and strides reach inside the
-                    // regions that `run` checked: `new` verified the whole, and a part is the whole with some axis
-                    // narrowed. Scratch has the size that the interface asks for, and the code lives as long as `kernel`.
-                    unsafe { self.kernel.code.main()(words.as_mut_ptr()) }
-                });
-            }
+            Some(size) => self.tiles(words, 0, size),
+            None => with_scratch(self.scratch, |scratch| {
+                words[Abi::SCRATCH] = scratch.expose_provenance() as u64;
+                // SAFETY: the block has the form that `Abi` gives this nest. Its pointers and strides reach inside the
+                // regions that `run` checked: `new` verified the whole, and a part is the whole with some axis narrowed.
+                // Scratch has the size that the interface asks for the largest part, and the code lives as long as `kernel`.
+                unsafe { self.kernel.code.main()(words.as_mut_ptr()) }
+            }),
         }
     }
 
     /// Tiles the two innermost axes; outer ones go index by index so that a tile's lines stay in cache.
-    fn tiles(&self, words: &Words, axis: usize, size: usize) {
+    fn tiles(&self, words: &[u64], axis: usize, size: usize) {
         let axes = self.binding.extents.len();
         let step = if axis + 2 >= axes { size } else { 1 };
         let extent = words[self.abi.extent(axis)] as usize;
         for start in (0..extent).step_by(step) {
-            let mut words = Words::from_slice(words);
-            self.narrow(&mut words, axis, start, step.min(extent - start));
-            if axis + 1 < axes {
-                self.tiles(&words, axis + 1, size);
-            } else {
-                // SAFETY: as in `part`; a map needs no scratch.
-                unsafe { self.kernel.code.main()(words.as_mut_ptr()) }
-            }
+            with_copy(words, |words| {
+                self.narrow(words, axis, start, step.min(extent - start));
+                if axis + 1 < axes {
+                    self.tiles(words, axis + 1, size);
+                } else {
+                    // SAFETY: as in `part`; a map needs no scratch.
+                    unsafe { self.kernel.code.main()(words.as_mut_ptr()) }
+                }
+            });
         }
     }
 
     /// Runs a reduction with the blocks of each result in parallel.
-    fn run_blocks(&self, words: Words, grain: usize, threads: &Threads) {
+    fn run_blocks(&self, words: &mut [u64], grain: usize, threads: &Threads) {
         let nest = &self.kernel.nest;
         let (Some(blocks), Some(finish), Leaf::Reduce(reduce)) =
             (self.kernel.code.blocks(), self.kernel.code.finish(), &nest.leaf)
@@ -261,37 +289,52 @@ impl Launch {
             .filter(|&a| nest.axes[a].role == AxisRole::Kept && !(chain && a == vector))
             .collect();
         let rounds: usize = outer.iter().map(|&a| self.binding.extents[a]).product();
-        with_scratch(scratch_bytes(nest, &self.binding.extents), |scratch| {
+        with_scratch(self.scratch, |scratch| {
             for round in 0..rounds {
-                let mut words = Words::from_slice(&words);
-                words[Abi::SCRATCH] = scratch.expose_provenance() as u64;
-                let mut rest = round;
-                for &axis in outer.iter().rev() {
-                    let extent = self.binding.extents[axis];
-                    self.narrow(&mut words, axis, rest % extent, 1);
-                    rest /= extent;
-                }
-                for_each(threads, count.div_ceil(grain), |i| {
-                    let mut words = Words::from_slice(&words);
-                    words[Abi::FIRST_BLOCK] = (i * grain) as u64;
-                    words[Abi::LAST_BLOCK] = ((i + 1) * grain).min(count) as u64;
-                    // SAFETY: as in `part`; the parts write disjoint blocks of scratch, and read the operands.
-                    unsafe { blocks(words.as_mut_ptr()) }
+                with_copy(words, |words| {
+                    words[Abi::SCRATCH] = scratch.expose_provenance() as u64;
+                    let mut rest = round;
+                    for &axis in outer.iter().rev() {
+                        let extent = self.binding.extents[axis];
+                        self.narrow(words, axis, rest % extent, 1);
+                        rest /= extent;
+                    }
+                    let whole = &*words;
+                    for_each(threads, count.div_ceil(grain), |i| {
+                        with_copy(whole, |words| {
+                            words[Abi::FIRST_BLOCK] = (i * grain) as u64;
+                            words[Abi::LAST_BLOCK] = ((i + 1) * grain).min(count) as u64;
+                            // SAFETY: as in `part`; the parts write disjoint blocks of scratch, and read the operands.
+                            unsafe { blocks(words.as_mut_ptr()) }
+                        });
+                    });
+                    // SAFETY: as in `part`; every block of this index was written above.
+                    unsafe { finish(words.as_mut_ptr()) }
                 });
-                // SAFETY: as in `part`; every block of this index was written above.
-                unsafe { finish(words.as_mut_ptr()) }
             }
         });
     }
 
     /// Narrows a block to `len` indices of an axis from `start` on.
-    fn narrow(&self, words: &mut Words, axis: usize, start: usize, len: usize) {
+    fn narrow(&self, words: &mut [u64], axis: usize, start: usize, len: usize) {
         words[self.abi.extent(axis)] = len as u64;
-        for operand in 0..self.reach.len() {
+        for operand in 0..self.operands.len() {
             let stride = words[self.abi.stride(operand, axis)];
             let pointer = &mut words[self.abi.pointer(operand)];
             *pointer = pointer.wrapping_add(stride.wrapping_mul(start as u64));
         }
+    }
+}
+
+/// Calls `f` with a copy of an argument block: code may overwrite its own, and a part narrows it. The copy is on the stack for
+/// up to nine operands over five axes, more than a map of eight arguments has in all but odd layouts.
+#[inline]
+fn with_copy(block: &[u64], f: impl FnOnce(&mut [u64])) {
+    const WORDS: usize = 64;
+    let mut space = [const { MaybeUninit::uninit() }; WORDS];
+    match space.get_mut(..block.len()) {
+        Some(space) => f(space.write_copy_of_slice(block)),
+        None => f(&mut block.to_vec()),
     }
 }
 

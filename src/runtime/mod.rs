@@ -1,6 +1,7 @@
 //! Running kernels: views of arrays in, checks, parallel launch, arrays out.
 
 pub mod array;
+pub mod cache;
 mod display;
 pub mod launch;
 pub mod parallel;

@@ -1,27 +1,26 @@
 //! Borrowed strided arrays of any element type: what a kernel's arguments become.
 //!
 //! In: `ndarray` views, slices and Rust scalars, through [`Arg`] and [`ArgMut`]. Out: a [`View`] or [`ViewMut`]: a pointer, a
-//! dtype and a [`Layout`]. Making one reads no memory, and only the launcher follows its pointer.
+//! dtype, and the extents and strides, borrowed from the array where it has them. Making one reads no element and costs a
+//! few moves, since every call makes one per argument; only the launcher follows its pointer.
 //!
-//! Invariant: a view's layout stays inside memory that is borrowed for the view's lifetime, shared for [`View`], exclusively
+//! Invariant: a view's elements stay inside memory that is borrowed for the view's lifetime, shared for [`View`], exclusively
 //! for [`ViewMut`]. It holds because both are made from `ndarray` views and slices alone, which promise it.
 
 use std::marker::PhantomData;
-use std::ops::Range;
+use std::slice;
 
 use loopweave_ir::{Dtype, Element, Literal, Scalar, Type, Weak};
 use ndarray::{ArrayBase, ArrayRef, Data, DataMut, Dimension};
-use smallvec::SmallVec;
 
 use crate::shape::{Dims, Layout};
 
 /// A borrowed array to read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     source: Source,
     ty: Type,
-    layout: Layout,
-    borrow: PhantomData<&'a ()>,
+    axes: Axes<'a>,
 }
 
 /// Where a view's elements are: in the caller's memory, or, for a Rust scalar, in the view itself.
@@ -36,32 +35,83 @@ enum Source {
 pub struct ViewMut<'a> {
     pointer: *mut u8,
     dtype: Dtype,
-    layout: Layout,
+    axes: Axes<'a>,
     borrow: PhantomData<&'a mut ()>,
+}
+
+/// The extents and strides of a view.
+#[derive(Clone, Copy, Debug)]
+enum Axes<'a> {
+    /// Those that an array holds.
+    Of { shape: &'a [usize], strides: &'a [isize] },
+    /// One axis of neighbours. A slice knows its length but holds no list of extents.
+    Dense(usize),
+}
+
+impl Axes<'_> {
+    /// The axes of a scalar: none.
+    const NONE: Axes<'static> = Axes::Of {
+        shape: &[],
+        strides: &[],
+    };
+
+    #[inline]
+    fn shape(&self) -> &[usize] {
+        match self {
+            Axes::Of { shape, .. } => shape,
+            Axes::Dense(len) => slice::from_ref(len),
+        }
+    }
+
+    #[inline]
+    fn strides(&self) -> &[isize] {
+        match self {
+            Axes::Of { strides, .. } => strides,
+            Axes::Dense(_) => &[1],
+        }
+    }
+
+    fn layout(&self) -> Layout {
+        Layout {
+            shape: Dims::from_slice(self.shape()),
+            strides: Dims::from_slice(self.strides()),
+            offset: 0,
+        }
+    }
 }
 
 impl View<'_> {
     /// The type as promotion sees it: weak for a Rust scalar.
+    #[inline]
     pub fn ty(&self) -> Type {
         self.ty
     }
 
     /// The element type.
+    #[inline]
     pub fn dtype(&self) -> Dtype {
         self.ty.dtype()
     }
 
-    /// How the elements lie, from [`View::pointer`].
-    pub fn layout(&self) -> &Layout {
-        &self.layout
+    /// The extent of each axis.
+    #[inline]
+    pub fn shape(&self) -> &[usize] {
+        self.axes.shape()
     }
 
-    /// The extent of each axis.
-    pub fn shape(&self) -> &[usize] {
-        &self.layout.shape
+    /// The distance in elements between neighbours along each axis.
+    #[inline]
+    pub fn strides(&self) -> &[isize] {
+        self.axes.strides()
+    }
+
+    /// How the elements lie, from [`View::pointer`]: shape and strides to keep.
+    pub fn layout(&self) -> Layout {
+        self.axes.layout()
     }
 
     /// The first logical element. Valid while `self` is, and not moved.
+    #[inline]
     pub fn pointer(&self) -> *const u8 {
         match &self.source {
             Source::Memory(pointer) => *pointer,
@@ -86,11 +136,6 @@ impl View<'_> {
             self.ty = Type::Strong(dtype);
         }
     }
-
-    /// The addresses that the view's elements take; empty for an empty view.
-    pub fn addresses(&self) -> Range<usize> {
-        self.layout.byte_range(self.pointer().addr(), self.dtype().size())
-    }
 }
 
 impl<'a> ViewMut<'a> {
@@ -99,34 +144,37 @@ impl<'a> ViewMut<'a> {
         View {
             source: Source::Memory(self.pointer),
             ty: Type::Strong(self.dtype),
-            layout: self.layout.clone(),
-            borrow: PhantomData,
+            axes: self.axes,
         }
     }
 
     /// The element type.
+    #[inline]
     pub fn dtype(&self) -> Dtype {
         self.dtype
     }
 
-    /// How the elements lie, from [`ViewMut::pointer`].
-    pub fn layout(&self) -> &Layout {
-        &self.layout
+    /// The extent of each axis.
+    #[inline]
+    pub fn shape(&self) -> &[usize] {
+        self.axes.shape()
     }
 
-    /// The extent of each axis.
-    pub fn shape(&self) -> &[usize] {
-        &self.layout.shape
+    /// The distance in elements between neighbours along each axis.
+    #[inline]
+    pub fn strides(&self) -> &[isize] {
+        self.axes.strides()
+    }
+
+    /// How the elements lie, from [`ViewMut::pointer`]: shape and strides to keep.
+    pub fn layout(&self) -> Layout {
+        self.axes.layout()
     }
 
     /// The first logical element.
+    #[inline]
     pub fn pointer(&self) -> *mut u8 {
         self.pointer
-    }
-
-    /// The addresses that the view's elements take; empty for an empty view.
-    pub fn addresses(&self) -> Range<usize> {
-        self.layout.byte_range(self.pointer.addr(), self.dtype.size())
     }
 }
 
@@ -157,40 +205,49 @@ impl<A: ArgMut + ?Sized> ArgMut for &mut A {
 
 impl<T: Element, D: Dimension> Arg for ArrayRef<T, D> {
     fn view(&self) -> View<'_> {
-        memory(self.as_ptr(), layout(self.shape(), self.strides()))
+        memory(self.as_ptr(), self.shape(), self.strides())
     }
 }
 
 impl<T: Element, D: Dimension> ArgMut for ArrayRef<T, D> {
     fn view_mut(&mut self) -> ViewMut<'_> {
-        let layout = layout(self.shape(), self.strides());
-        memory_mut(self.as_mut_ptr(), layout)
+        let pointer = self.as_mut_ptr();
+        memory_mut(pointer, self.shape(), self.strides())
     }
 }
 
 impl<T: Element, S: Data<Elem = T>, D: Dimension> Arg for ArrayBase<S, D> {
     fn view(&self) -> View<'_> {
-        memory(self.as_ptr(), layout(self.shape(), self.strides()))
+        memory(self.as_ptr(), self.shape(), self.strides())
     }
 }
 
 impl<T: Element, S: DataMut<Elem = T>, D: Dimension> ArgMut for ArrayBase<S, D> {
     fn view_mut(&mut self) -> ViewMut<'_> {
-        let layout = layout(self.shape(), self.strides());
-        memory_mut(self.as_mut_ptr(), layout)
+        // First the pointer: an array that shares its elements, or borrows them, copies them here and may lie otherwise then.
+        let pointer = self.as_mut_ptr();
+        memory_mut(pointer, self.shape(), self.strides())
     }
 }
 
 impl<T: Element> Arg for [T] {
     fn view(&self) -> View<'_> {
-        memory(self.as_ptr(), layout(&[self.len()], &[1]))
+        View {
+            source: Source::Memory(self.as_ptr().cast()),
+            ty: Type::Strong(T::DTYPE),
+            axes: Axes::Dense(self.len()),
+        }
     }
 }
 
 impl<T: Element> ArgMut for [T] {
     fn view_mut(&mut self) -> ViewMut<'_> {
-        let layout = layout(&[self.len()], &[1]);
-        memory_mut(self.as_mut_ptr(), layout)
+        ViewMut {
+            pointer: self.as_mut_ptr().cast(),
+            dtype: T::DTYPE,
+            axes: Axes::Dense(self.len()),
+            borrow: PhantomData,
+        }
     }
 }
 
@@ -220,7 +277,7 @@ impl<T: Element, const N: usize> ArgMut for [T; N] {
 
 impl Arg for View<'_> {
     fn view(&self) -> View<'_> {
-        self.clone()
+        *self
     }
 }
 
@@ -229,7 +286,7 @@ impl ArgMut for ViewMut<'_> {
         ViewMut {
             pointer: self.pointer,
             dtype: self.dtype,
-            layout: self.layout.clone(),
+            axes: self.axes,
             borrow: PhantomData,
         }
     }
@@ -258,8 +315,7 @@ impl Arg for Scalar {
         View {
             source: Source::Scalar(self.bits()),
             ty: Type::Strong(self.dtype()),
-            layout: layout(&[], &[]),
-            borrow: PhantomData,
+            axes: Axes::NONE,
         }
     }
 }
@@ -268,48 +324,47 @@ fn weak_scalar<'a>(weak: Weak, bits: u64) -> View<'a> {
     View {
         source: Source::Scalar(bits),
         ty: Type::Weak(weak),
-        layout: layout(&[], &[]),
-        borrow: PhantomData,
+        axes: Axes::NONE,
     }
 }
 
-fn layout(shape: &[usize], strides: &[isize]) -> Layout {
-    Layout {
-        shape: Dims::from_slice(shape),
-        strides: Dims::from_slice(strides),
-        offset: 0,
-    }
-}
-
-fn memory<'a, T: Element>(pointer: *const T, layout: Layout) -> View<'a> {
+#[inline]
+fn memory<'a, T: Element>(pointer: *const T, shape: &'a [usize], strides: &'a [isize]) -> View<'a> {
     View {
         source: Source::Memory(pointer.cast()),
         ty: Type::Strong(T::DTYPE),
-        layout,
-        borrow: PhantomData,
+        axes: Axes::Of { shape, strides },
     }
 }
 
-fn memory_mut<'a, T: Element>(pointer: *mut T, layout: Layout) -> ViewMut<'a> {
+#[inline]
+fn memory_mut<'a, T: Element>(pointer: *mut T, shape: &'a [usize], strides: &'a [isize]) -> ViewMut<'a> {
     ViewMut {
         pointer: pointer.cast(),
         dtype: T::DTYPE,
-        layout,
+        axes: Axes::Of { shape, strides },
         borrow: PhantomData,
     }
 }
 
-/// One or several arguments: a single [`Arg`] by reference or value, or a tuple, an array or a slice of them.
+/// One or several arguments: a single [`Arg`] by reference or value, or a tuple or an array of them.
 pub trait Args {
+    /// As many views as there are arguments.
+    type Views<'a>: AsMut<[View<'a>]>
+    where
+        Self: 'a;
+
     /// The arguments as views, in order.
-    fn views(&self) -> SmallVec<[View<'_>; 4]>;
+    fn views(&self) -> Self::Views<'_>;
 }
 
 macro_rules! single {
     ($($t:ty),*) => {$(
         impl Args for $t {
-            fn views(&self) -> SmallVec<[View<'_>; 4]> {
-                smallvec::smallvec![self.view()]
+            type Views<'a> = [View<'a>; 1] where Self: 'a;
+
+            fn views(&self) -> [View<'_>; 1] {
+                [self.view()]
             }
         }
     )*};
@@ -318,74 +373,105 @@ macro_rules! single {
 single!(bool, i8, i16, i32, i64, u8, u16, u32, f32, f64, Scalar, View<'_>);
 
 impl<A: Arg + ?Sized> Args for &A {
-    fn views(&self) -> SmallVec<[View<'_>; 4]> {
-        smallvec::smallvec![(**self).view()]
+    type Views<'a>
+        = [View<'a>; 1]
+    where
+        Self: 'a;
+
+    fn views(&self) -> [View<'_>; 1] {
+        [(**self).view()]
     }
 }
 
 impl<T: Element, S: Data<Elem = T>, D: Dimension> Args for ArrayBase<S, D> {
-    fn views(&self) -> SmallVec<[View<'_>; 4]> {
-        smallvec::smallvec![self.view()]
+    type Views<'a>
+        = [View<'a>; 1]
+    where
+        Self: 'a;
+
+    fn views(&self) -> [View<'_>; 1] {
+        [Arg::view(self)]
     }
 }
 
 macro_rules! tuples {
-    ($($name:ident)*) => {
+    ($count:literal: $($name:ident)*) => {
         impl<$($name: Arg),*> Args for ($($name,)*) {
+            type Views<'a> = [View<'a>; $count] where Self: 'a;
+
             #[expect(non_snake_case, reason = "the type parameters name the members")]
-            fn views(&self) -> SmallVec<[View<'_>; 4]> {
+            fn views(&self) -> [View<'_>; $count] {
                 let ($($name,)*) = self;
-                smallvec::smallvec![$($name.view()),*]
+                [$($name.view()),*]
             }
         }
     };
 }
 
-tuples!(A);
-tuples!(A B);
-tuples!(A B C);
-tuples!(A B C D);
-tuples!(A B C D E);
-tuples!(A B C D E F);
-tuples!(A B C D E F G);
-tuples!(A B C D E F G H);
+tuples!(1: A);
+tuples!(2: A B);
+tuples!(3: A B C);
+tuples!(4: A B C D);
+tuples!(5: A B C D E);
+tuples!(6: A B C D E F);
+tuples!(7: A B C D E F G);
+tuples!(8: A B C D E F G H);
 
 impl<A: Arg, const N: usize> Args for [A; N] {
-    fn views(&self) -> SmallVec<[View<'_>; 4]> {
-        self.iter().map(Arg::view).collect()
+    type Views<'a>
+        = [View<'a>; N]
+    where
+        Self: 'a;
+
+    fn views(&self) -> [View<'_>; N] {
+        self.each_ref().map(Arg::view)
     }
 }
 
 impl Args for () {
-    fn views(&self) -> SmallVec<[View<'_>; 4]> {
-        SmallVec::new()
+    type Views<'a> = [View<'a>; 0];
+
+    fn views(&self) -> [View<'_>; 0] {
+        []
     }
 }
 
 /// One or several outputs: a single [`ArgMut`] by mutable reference, or a tuple of them.
 pub trait ArgsMut {
+    /// As many views as there are outputs.
+    type Views<'a>: AsMut<[ViewMut<'a>]>
+    where
+        Self: 'a;
+
     /// The outputs as views, in order.
-    fn views_mut(&mut self) -> SmallVec<[ViewMut<'_>; 2]>;
+    fn views_mut(&mut self) -> Self::Views<'_>;
 }
 
 impl<A: ArgMut + ?Sized> ArgsMut for &mut A {
-    fn views_mut(&mut self) -> SmallVec<[ViewMut<'_>; 2]> {
-        smallvec::smallvec![(**self).view_mut()]
+    type Views<'a>
+        = [ViewMut<'a>; 1]
+    where
+        Self: 'a;
+
+    fn views_mut(&mut self) -> [ViewMut<'_>; 1] {
+        [(**self).view_mut()]
     }
 }
 
 macro_rules! output_tuples {
-    ($($name:ident)*) => {
+    ($count:literal: $($name:ident)*) => {
         impl<$($name: ArgMut),*> ArgsMut for ($($name,)*) {
+            type Views<'a> = [ViewMut<'a>; $count] where Self: 'a;
+
             #[expect(non_snake_case, reason = "the type parameters name the members")]
-            fn views_mut(&mut self) -> SmallVec<[ViewMut<'_>; 2]> {
+            fn views_mut(&mut self) -> [ViewMut<'_>; $count] {
                 let ($($name,)*) = self;
-                smallvec::smallvec![$($name.view_mut()),*]
+                [$($name.view_mut()),*]
             }
         }
     };
 }
 
-output_tuples!(A B);
-output_tuples!(A B C);
-output_tuples!(A B C D);
+output_tuples!(2: A B);
+output_tuples!(3: A B C);
+output_tuples!(4: A B C D);

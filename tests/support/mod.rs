@@ -166,7 +166,7 @@ impl Strided {
     }
 
     pub(crate) fn layout(&self) -> Layout {
-        self.arg().view().layout().clone()
+        self.arg().view().layout()
     }
 
     /// The elements in C order.
