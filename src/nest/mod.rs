@@ -143,10 +143,6 @@ pub struct Vector {
 /// `map` reads parameter p from `loads[p]`, at the current index. All functions are typed, simplified and expanded: they
 /// hold basic ops only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a nest has one leaf, so its size does not add up"
-)]
 pub enum Leaf {
     /// For each index of the last axis: loads, `map`, and a store of each result.
     Map {

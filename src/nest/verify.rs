@@ -239,7 +239,7 @@ impl Check<'_> {
         self.axis_order(1, axes.saturating_sub(1));
         let tile = product.tile;
         let whole = tile.rows > 0 && tile.depth > 0 && tile.columns() > 0 && tile.panel > 0;
-        if !whole || tile.panel % tile.columns() != 0 {
+        if !whole || !tile.panel.is_multiple_of(tile.columns()) {
             self.violations.push(Violation::BadTile { tile });
         }
     }
