@@ -189,7 +189,7 @@ fn schedule(step: &Step<'_>, threads: usize) -> Schedule {
             Split::Axis { .. } | Split::Blocks { .. } => None,
         },
         order: match &nest.leaf {
-            Leaf::Map { .. } | Leaf::MatMul(_) => None,
+            Leaf::Map { .. } | Leaf::MatMul(_) | Leaf::Rows(_) => None,
             Leaf::Reduce(reduce) => Some(reduce.order),
         },
         notes: scheduled.notes.clone(),
@@ -247,6 +247,7 @@ fn operand(operand: &nest::Operand, bytes: usize) -> Operand {
         access: match operand.role {
             nest::Role::Input => Access::Read,
             nest::Role::Output => Access::Written,
+            nest::Role::Local => Access::Local,
         },
         dtype: operand.dtype.to_string(),
         stride: match operand.stride {

@@ -273,6 +273,7 @@ pub struct Operand {
 pub enum Access {
     Read,
     Written,
+    Local,
 }
 
 /// How an operand's elements lie along the innermost loop.

@@ -258,6 +258,7 @@ fn operand(operand: &Operand) -> Row {
     let access = match operand.access {
         Access::Read => "read",
         Access::Written => "written",
+        Access::Local => "kept for each row",
     };
     let stride = match operand.stride {
         Stride::Same => "one element for the innermost loop",
