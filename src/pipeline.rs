@@ -204,7 +204,11 @@ impl Program {
     pub fn run_as<O: Output>(&self, inputs: &[View<'_>]) -> Result<O, Error> {
         let prepared = self.prepared(inputs, None)?;
         let wanted = self.wanted(&prepared)?;
-        let compute = |outputs: &mut [ViewMut<'_>]| self.execute(&prepared, &regions(inputs, outputs));
+        let compute = |outputs: &mut [ViewMut<'_>]| {
+            let mut regions = Regions::new();
+            fill(&mut regions, inputs, outputs);
+            self.execute(&prepared, &regions);
+        };
         Ok(O::compute(&wanted, compute)?)
     }
 
@@ -228,7 +232,8 @@ impl Program {
     /// As [`Program::run`]; outputs that do not fit, and outputs that overlap an input without being the very same view.
     pub fn run_into(&self, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>]) -> Result<(), Error> {
         let prepared = self.prepared(inputs, Some(outputs))?;
-        let regions = regions(inputs, outputs);
+        let mut regions = Regions::new();
+        fill(&mut regions, inputs, outputs);
         self.check_overlap(&prepared, &regions)?;
         self.execute(&prepared, &regions);
         Ok(())
@@ -622,10 +627,12 @@ fn weak_types(graph: &Graph) -> Vec<(usize, Dtype)> {
     types
 }
 
-/// The memory of the inputs, then of the outputs; up to ten take no allocation.
+/// The memory of a call's inputs, then of its outputs; up to ten take no allocation.
+type Regions<'a> = SmallVec<[Region<'a>; 10]>;
+
+/// Fills an empty list in place: returning it would copy all of its room.
 #[inline]
-fn regions<'a>(inputs: &'a [View<'_>], outputs: &'a mut [ViewMut<'_>]) -> SmallVec<[Region<'a>; 10]> {
-    let mut regions = SmallVec::new();
+fn fill<'a>(regions: &mut Regions<'a>, inputs: &'a [View<'_>], outputs: &'a mut [ViewMut<'_>]) {
     // One by one: `extend` is a call that costs more than the few regions.
     for input in inputs {
         regions.push(Region::read(input));
@@ -633,7 +640,6 @@ fn regions<'a>(inputs: &'a [View<'_>], outputs: &'a mut [ViewMut<'_>]) -> SmallV
     for output in outputs {
         regions.push(Region::write(output));
     }
-    regions
 }
 
 impl Prepared {
