@@ -8,6 +8,7 @@
 
 use std::ops::Index;
 
+use loopweave_ir::text::ast::Span;
 use smallvec::SmallVec;
 
 use super::error::count;
@@ -52,10 +53,10 @@ pub enum BindError {
         takes: usize,
     },
     /// An argument or a result whose extent is not the one the graph fixes.
-    #[error("`{array}` has extent {extent} at axis {axis}; `{graph}` declares {declared}")]
+    #[error("{array} has extent {extent} at axis {axis}; `{graph}` declares {declared}")]
     Extent {
-        /// The name of the input or output.
-        array: String,
+        /// The input or output.
+        array: End,
         /// The axis.
         axis: usize,
         /// Its extent.
@@ -66,20 +67,22 @@ pub enum BindError {
         declared: usize,
     },
     /// Two extents of one name that differ.
-    #[error("`{name}` is {first} in `{first_array}` (axis {first_axis}) but {extent} in `{array}` (axis {axis})")]
+    #[error(
+        "the extent `{name}` is {first} in {first_array} (axis {first_axis}) but {extent} in {array} (axis {axis})"
+    )]
     Name {
         /// The name of the extent.
         name: String,
         /// What it was first.
         first: usize,
         /// The input or output where it was that.
-        first_array: String,
+        first_array: End,
         /// The axis of that array.
         first_axis: usize,
         /// What it is then.
         extent: usize,
         /// The input or output where it is that.
-        array: String,
+        array: End,
         /// The axis of that array.
         axis: usize,
     },
@@ -90,8 +93,13 @@ pub enum BindError {
         name: String,
     },
     /// Shapes that do not broadcast.
-    #[error(transparent)]
-    Broadcast(ShapeError),
+    #[error("{error}")]
+    Broadcast {
+        /// What is wrong.
+        error: Box<ShapeError>,
+        /// The place in the text of what computes with them; empty where there is no text.
+        span: Span,
+    },
     /// A shape that a view, or the program, cannot take.
     #[error("`{array}`: {error}")]
     Shape {
@@ -99,6 +107,8 @@ pub enum BindError {
         array: String,
         /// What is wrong.
         error: Box<ShapeError>,
+        /// The place of the array, or of its view, in the text.
+        span: Span,
     },
     /// A reduction of nothing that has no value for nothing.
     #[error("`{reduction}` over {} of `{array}` {shape:?} has no elements", Axes(.axes))]
@@ -111,7 +121,39 @@ pub enum BindError {
         array: String,
         /// Its extents.
         shape: Vec<usize>,
+        /// The reduction's place in the text.
+        span: Span,
     },
+}
+
+impl BindError {
+    /// The place in the program's text that the error is about, where it is about one.
+    pub fn span(&self) -> Option<Span> {
+        match self {
+            BindError::Broadcast { span, .. } | BindError::Shape { span, .. } | BindError::Empty { span, .. } => {
+                Some(*span).filter(|span| span.start < span.end)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// An array at an end of a program; an input and a result may have the same name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The input of this name.
+    Input(String),
+    /// The result of this name.
+    Result(String),
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            End::Input(name) => write!(f, "`{name}`"),
+            End::Result(name) => write!(f, "the result `{name}`"),
+        }
+    }
 }
 
 /// Axes in a sentence.
@@ -165,7 +207,7 @@ pub fn bind(graph: &Graph, inputs: &[&[usize]]) -> Result<Shapes, BindError> {
     }
     for ((name, id), dims) in graph.outputs.iter().zip(&graph.output_dims) {
         let shape = bind.shapes[id.index()].clone();
-        bind.declared(name, dims, &shape)?;
+        bind.declared(|| End::Result(name.clone()), dims, &shape)?;
     }
     Ok(Shapes(bind.shapes))
 }
@@ -194,7 +236,7 @@ pub fn layout(graph: &Graph, shapes: &Shapes, node: NodeId, source: &Layout) -> 
 struct Extent<'g> {
     name: &'g str,
     extent: usize,
-    array: &'g str,
+    array: End,
     axis: usize,
 }
 
@@ -216,51 +258,51 @@ impl<'g> Bind<'g> {
             });
         }
         if let ArrayOp::Input { dims } = &node.op {
-            self.declared(&node.name, dims, shape)?;
+            self.declared(|| End::Input(node.name.clone()), dims, shape)?;
         }
         self.shapes[id.index()] = shape.into();
         Ok(())
     }
 
     /// Compares the extents of an input or output with the declared ones.
-    fn declared(&mut self, array: &'g str, dims: &'g [Option<Dim>], shape: &[usize]) -> Result<(), BindError> {
+    fn declared(&mut self, array: impl Fn() -> End, dims: &'g [Option<Dim>], shape: &[usize]) -> Result<(), BindError> {
         for (axis, (dim, &extent)) in dims.iter().zip(shape).enumerate() {
             match dim {
                 None => {}
                 Some(Dim::Fixed(declared)) if *declared == extent => {}
                 Some(Dim::Fixed(declared)) => {
                     return Err(BindError::Extent {
-                        array: array.to_owned(),
+                        array: array(),
                         axis,
                         extent,
                         graph: self.graph.name.clone(),
                         declared: *declared,
                     });
                 }
-                Some(Dim::Name(name)) => self.named(name, extent, array, axis)?,
+                Some(Dim::Name(name)) => self.named(name, extent, &array, axis)?,
             }
         }
         Ok(())
     }
 
-    fn named(&mut self, name: &'g str, extent: usize, array: &'g str, axis: usize) -> Result<(), BindError> {
+    fn named(&mut self, name: &'g str, extent: usize, array: &impl Fn() -> End, axis: usize) -> Result<(), BindError> {
         match self.extents.iter().find(|e| e.name == name) {
             Some(first) if first.extent == extent => {}
             Some(first) => {
                 return Err(BindError::Name {
                     name: name.to_owned(),
                     first: first.extent,
-                    first_array: first.array.to_owned(),
+                    first_array: first.array.clone(),
                     first_axis: first.axis,
                     extent,
-                    array: array.to_owned(),
+                    array: array(),
                     axis,
                 });
             }
             None => self.extents.push(Extent {
                 name,
                 extent,
-                array,
+                array: array(),
                 axis,
             }),
         }
@@ -272,13 +314,13 @@ impl<'g> Bind<'g> {
         let shape = match &node.op {
             ArrayOp::Input { .. } => self.shapes[id.index()].clone(),
             ArrayOp::Constant(_) => Dims::new(),
-            ArrayOp::Map(_) => self.map(&node.args)?,
+            ArrayOp::Map(_) => self.map(&node.args, node.span)?,
             ArrayOp::Reduce {
                 reduction,
                 axes,
                 keepdims,
-            } => self.reduce(node.args[0], reduction, axes, *keepdims)?,
-            ArrayOp::View(view) => self.view(node.args[0], view)?,
+            } => self.reduce(id, reduction, axes, *keepdims)?,
+            ArrayOp::View(view) => self.view(node.args[0], view, node.span)?,
         };
         // A view is named by what it views: its own name says nothing to the user.
         let named = if matches!(node.op, ArrayOp::View(_)) {
@@ -287,12 +329,12 @@ impl<'g> Bind<'g> {
             id
         };
         let checked = shape::check_size(&shape);
-        checked.map_err(|error| self.shape_error(named, error))?;
+        checked.map_err(|error| self.shape_error(named, error, node.span))?;
         self.shapes[id.index()] = shape;
         Ok(())
     }
 
-    fn map(&self, args: &[NodeId]) -> Result<Dims<usize>, BindError> {
+    fn map(&self, args: &[NodeId], span: Span) -> Result<Dims<usize>, BindError> {
         let first = args.first().map(|a| &self.shapes[a.index()]);
         if let Some(first) = first
             && args.iter().all(|a| &self.shapes[a.index()] == first)
@@ -303,16 +345,21 @@ impl<'g> Bind<'g> {
             .iter()
             .map(|a| (self.graph.node(*a).name.as_str(), &self.shapes[a.index()][..]))
             .collect();
-        broadcast_shapes(&arrays).map_err(BindError::Broadcast)
+        broadcast_shapes(&arrays).map_err(|error| BindError::Broadcast {
+            error: Box::new(error),
+            span,
+        })
     }
 
     fn reduce(
         &self,
-        arg: NodeId,
+        node: NodeId,
         reduction: &Reduction,
         axes: &[usize],
         keepdims: bool,
     ) -> Result<Dims<usize>, BindError> {
+        let node = self.graph.node(node);
+        let arg = node.args[0];
         let from = &self.shapes[arg.index()];
         let kept = |(axis, &extent): (usize, &usize)| match (axes.contains(&axis), keepdims) {
             (false, _) => Some(extent),
@@ -330,12 +377,13 @@ impl<'g> Bind<'g> {
                 axes: axes.to_vec(),
                 array: self.graph.node(arg).name.clone(),
                 shape: from.to_vec(),
+                span: node.span,
             });
         }
         Ok(shape)
     }
 
-    fn view(&self, arg: NodeId, view: &View) -> Result<Dims<usize>, BindError> {
+    fn view(&self, arg: NodeId, view: &View, span: Span) -> Result<Dims<usize>, BindError> {
         let from = &self.shapes[arg.index()];
         let shape = match view {
             View::Permute(axes) => Ok(axes.iter().map(|&a| from[a]).collect()),
@@ -352,7 +400,7 @@ impl<'g> Bind<'g> {
                 shape::reshape_shape(from, &to)
             }
         };
-        shape.map_err(|error| self.shape_error(arg, error))
+        shape.map_err(|error| self.shape_error(arg, error, span))
     }
 
     fn extent_of(&self, dim: &Dim) -> Result<usize, BindError> {
@@ -366,10 +414,11 @@ impl<'g> Bind<'g> {
         }
     }
 
-    fn shape_error(&self, array: NodeId, error: ShapeError) -> BindError {
+    fn shape_error(&self, array: NodeId, error: ShapeError, span: Span) -> BindError {
         BindError::Shape {
             array: self.graph.node(array).name.clone(),
             error: Box::new(error),
+            span,
         }
     }
 }
