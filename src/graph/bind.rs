@@ -142,9 +142,9 @@ impl BindError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// The input of this name.
-    Input(String),
+    Input(Box<str>),
     /// The result of this name.
-    Result(String),
+    Result(Box<str>),
 }
 
 impl std::fmt::Display for End {
@@ -207,7 +207,7 @@ pub fn bind(graph: &Graph, inputs: &[&[usize]]) -> Result<Shapes, BindError> {
     }
     for ((name, id), dims) in graph.outputs.iter().zip(&graph.output_dims) {
         let shape = bind.shapes[id.index()].clone();
-        bind.declared(|| End::Result(name.clone()), dims, &shape)?;
+        bind.declared(|| End::Result(name.as_str().into()), dims, &shape)?;
     }
     Ok(Shapes(bind.shapes))
 }
@@ -258,7 +258,7 @@ impl<'g> Bind<'g> {
             });
         }
         if let ArrayOp::Input { dims } = &node.op {
-            self.declared(|| End::Input(node.name.clone()), dims, shape)?;
+            self.declared(|| End::Input(node.name.as_str().into()), dims, shape)?;
         }
         self.shapes[id.index()] = shape.into();
         Ok(())
