@@ -28,9 +28,50 @@ HERE = Path(__file__).parent
 # Rounding and the order of summation, beside what a sum of the terms' absolute values would be.
 TOLERANCE = {"f32": 2e-5, "f64": 1e-12}
 
+# Arrays of up to 32 MiB come from one stretch of memory in huge pages, and larger ones from huge pages of their own: else each
+# array would begin and end in small pages, on some sides more than on others, as NumPy asks for huge pages by itself.
+PAGES = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=33554432"
+
 # A sample takes at least this long, in nanoseconds, so that the clock's own cost vanishes.
 SAMPLE_NS = 200_000
 TURN_NS = 3_000_000
+
+
+class Patience:
+    """Waits for moments in which no other program runs, as long as it lasts."""
+
+    def __init__(self, seconds: float):
+        self.left = seconds
+        self.turns = self.disturbed = 0
+
+    def turn(self, side: "Side", **request) -> list[float]:
+        """The times of a turn at whose ends nothing else ran, or of the fourth try."""
+        for _ in range(4):
+            self.wait()
+            times = side.ask(do="time", **request)["ns"]
+            self.turns += 1
+            if not others():
+                break
+            self.disturbed += 1
+            if self.left <= 0:
+                break
+        return times
+
+    def wait(self):
+        start = time.monotonic()
+        while others() and time.monotonic() - start < self.left:
+            time.sleep(0.002)
+        self.left -= time.monotonic() - start
+
+
+def others() -> int:
+    """The threads of other programs that run or could; 0 where the system does not say."""
+    try:
+        running = Path("/proc/loadavg").read_text().split()[3].split("/")[0]
+    except OSError:
+        return 0
+    # This one runs, too.
+    return int(running) - 1
 
 
 @dataclass
@@ -45,7 +86,7 @@ class Side:
 
     def start(self):
         count = str(self.threads)
-        environment = dict(os.environ, GLIBC_TUNABLES="glibc.malloc.hugetlb=1")
+        environment = dict(os.environ, GLIBC_TUNABLES=PAGES)
         for variable in ("NUMBA", "OMP", "OPENBLAS", "MKL", "NUMEXPR"):
             environment[f"{variable}_NUM_THREADS"] = count
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -82,23 +123,27 @@ class Figure:
     rounds_ns: list[float]
 
 
-def measure(sides: list[Side], rows: list[Row], dtypes: list[str], sizes: list[str], rounds: int) -> tuple[list[Figure], list[str]]:
-    """The figures, and what went wrong."""
-    figures, errors = [], []
+def measure(
+    sides: list[Side], rows: list[Row], dtypes: list[str], sizes: list[str], rounds: int, seconds: float
+) -> tuple[list[Figure], list[str], str]:
+    """The figures, what went wrong, and how quiet the machine was; `seconds` are to be waited for other programs at most."""
+    figures, errors, patience = [], [], Patience(seconds)
     for side in sides:
         side.start()
     try:
         for row in rows:
             for dtype in dtypes:
                 for size in sizes:
-                    figures += case(sides, row, dtype, size, rounds, errors)
+                    figures += case(sides, row, dtype, size, rounds, patience, errors)
     finally:
         for side in sides:
             side.stop()
-    return figures, errors
+    return figures, errors, f"other programs ran beside {patience.disturbed} of {patience.turns} turns"
 
 
-def case(sides: list[Side], row: Row, dtype: str, size: str, rounds: int, errors: list[str]) -> list[Figure]:
+def case(
+    sides: list[Side], row: Row, dtype: str, size: str, rounds: int, patience: Patience, errors: list[str]
+) -> list[Figure]:
     inputs, output = row.shapes(SIZES[size])
     request = {"text": row.text(dtype), "row": row.name, "dtype": dtype, "inputs": inputs, "output": output}
     arrays = [values(position, shape, dtype).astype(np.float64) for position, shape in enumerate(inputs)]
@@ -127,7 +172,7 @@ def case(sides: list[Side], row: Row, dtype: str, size: str, rounds: int, errors
             per_call = calls[id(side)]
             last = samples[id(side)][-1][0] if samples[id(side)] else SAMPLE_NS / per_call
             count = min(15, max(3, round(TURN_NS / (last * per_call))))
-            samples[id(side)].append(side.ask(do="time", calls=per_call, samples=count)["ns"])
+            samples[id(side)].append(patience.turn(side, calls=per_call, samples=count))
     for side in opened:
         side.ask(do="close")
 
@@ -137,8 +182,10 @@ def case(sides: list[Side], row: Row, dtype: str, size: str, rounds: int, errors
     for side in opened:
         every = [ns for turn in samples[id(side)] for ns in turn]
         middle = [statistics.median(turn) for turn in samples[id(side)]]
-        figures.append(Figure(row.name, dtype, size, side.name, side.threads, size_bytes, min(every), statistics.median(every), middle))
-    print(f"{row.name} {dtype} {size}: " + ", ".join(f"{f.side}-{f.threads} {f.median_ns / 1000:.4g} µs" for f in figures), file=sys.stderr)
+        best, median = min(every), statistics.median(every)
+        figures.append(Figure(row.name, dtype, size, side.name, side.threads, size_bytes, best, median, middle))
+    times = [f"{f.side} {f.threads} {f.median_ns / 1000:.4g} µs" for f in figures]
+    print(f"{row.name} {dtype} {size}: {', '.join(times)}", file=sys.stderr)
     return figures
 
 

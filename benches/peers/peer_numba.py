@@ -11,6 +11,7 @@ PACKAGES = ["numpy==2.4.6", "numba==0.68.1"]
 
 # All rows run on several threads.
 THREADED = None
+PARALLEL = int(os.environ["NUMBA_NUM_THREADS"]) > 1
 
 ELEMENTS = "def row({params}, out):\n for i in numba.prange(out.size): out[i] = {body}"
 TOTAL = "def row({params}, out):\n s = {params}.dtype.type(0)\n for i in numba.prange({first}.size): s += {body}\n out[()] = s"
@@ -20,15 +21,18 @@ ROW_SUMS = """def row(x, out):
   s = x.dtype.type(0)
   for j in range(x.shape[1]): s += x[i, j]
   out[i] = s"""
-# Each thread takes a band of columns, over which it walks row by row.
 COLUMN_SUMS = """def row(x, out):
+ out[:] = 0
+ for i in range(x.shape[0]):
+  for j in range(x.shape[1]): out[j] += x[i, j]"""
+# Each thread takes a band of columns, over which it walks row by row.
+COLUMN_BANDS = """def row(x, out):
  bands = numba.get_num_threads()
  width = (x.shape[1] + bands - 1) // bands
  for band in numba.prange(bands):
-  begin, end = band * width, min((band + 1) * width, x.shape[1])
-  for j in range(begin, end): out[j] = 0
-  for i in range(x.shape[0]):
-   for j in range(begin, end): out[j] += x[i, j]"""
+  part = out[band * width:(band + 1) * width]
+  part[:] = 0
+  for i in range(x.shape[0]): part += x[i, band * width:(band + 1) * width]"""
 
 
 def compiled(source: str, params: str = "", body: str = ""):
@@ -36,7 +40,7 @@ def compiled(source: str, params: str = "", body: str = ""):
     scope = {"numba": numba, "math": math}
     first = params.split(",")[0]
     exec(source.replace("{params}.dtype", f"{first}.dtype").format(params=params, body=body, first=first), scope)
-    return numba.njit(fastmath=True, parallel=int(os.environ["NUMBA_NUM_THREADS"]) > 1)(scope["row"])
+    return numba.njit(fastmath=True, parallel=PARALLEL)(scope["row"])
 
 
 # Constants are written in the elements' type: a bare one would take float32 to float64.
@@ -51,7 +55,7 @@ ROWS = {
     "sum": compiled(TOTAL, "x", "x[i]"),
     "dot": compiled(TOTAL, "x, y", "x[i] * y[i]"),
     "sum_rows": compiled(ROW_SUMS),
-    "sum_columns": compiled(COLUMN_SUMS),
+    "sum_columns": compiled(COLUMN_BANDS if PARALLEL else COLUMN_SUMS),
     "add_row": compiled(GRID, "x, y", "x[i, j] + y[j]"),
     "add_transposed": compiled(GRID, "a, b", "a[i, j] + b[j, i]"),
 }

@@ -47,10 +47,10 @@ def ratios(figures: list[Figure], threads: int) -> list[Ratio]:
     return found
 
 
-def write(folder: Path, figures: list[Figure], errors: list[str], command: str, packages: list[str]):
+def write(folder: Path, figures: list[Figure], errors: list[str], command: str, packages: list[str], quiet: str):
     counts = sorted({f.threads for f in figures if f.side == OURS})
     tables = {threads: ratios(figures, threads) for threads in counts}
-    setting = {"command": command, "date": date.today().isoformat(), "machine": machine(), "peers": packages}
+    setting = {"command": command, "date": date.today().isoformat(), "machine": machine(), "peers": packages, "quiet": quiet}
     data = {**setting, "errors": errors, "figures": [asdict(f) for f in figures]}
     (folder / "report.json").write_text(json.dumps(data, indent=1) + "\n")
     (folder / "report.md").write_text(markdown(setting, tables, errors))
@@ -70,7 +70,7 @@ def machine() -> str:
 
 
 def markdown(setting: dict, tables: dict[int, list[Ratio]], errors: list[str]) -> str:
-    lines = [f"`{setting['command']}` on {setting['machine']}, {setting['date']}; {', '.join(setting['peers'])}", ""]
+    lines = [f"`{setting['command']}` on {setting['machine']}, {setting['date']}; {', '.join(setting['peers'])}; {setting['quiet']}", ""]
     for threads, table in tables.items():
         lines += [f"## {threads} thread{'s' * (threads > 1)}", ""]
         lines += ["| row | dtype | size | loopweave µs | GB/s | best peer | µs | ratio | of minima |", "| --- " * 9 + "|"]

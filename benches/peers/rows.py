@@ -16,6 +16,10 @@ SIZES = {"1k": 1 << 10, "64k": 1 << 16, "1M": 1 << 20, "16M": 1 << 24}
 POLY = (0.1, -0.2, 0.3, -0.4, 0.5, -0.6, 0.7, -0.8, 0.9)
 
 
+# What the kernels may call.
+FUNCTIONS = "fn relu(x) { if x > 0 { x } else { 0 } }\n"
+
+
 def horner(x: str, constant: Callable = str) -> str:
     """The polynomial of degree 8, as text that every side reads."""
     text = constant(POLY[0])
@@ -31,7 +35,7 @@ class Row:
     reference: Callable
 
     def text(self, dtype: str) -> str:
-        return "kernel row" + re.sub(r"\bT\b", dtype, self.kernel)
+        return FUNCTIONS + "kernel row" + re.sub(r"\bT\b", dtype, self.kernel)
 
     def shapes(self, elements: int) -> tuple[list[list[int]], list[int]]:
         """The extents of the inputs and of the result."""
@@ -46,7 +50,7 @@ class Row:
 ROWS = [
     Row("add", "(a: T[n], b: T[n]) -> T[n] { a + b }", lambda a, b: a + b),
     Row("axpy", "(x: T[n], y: T[n]) -> T[n] { 2.5 * x + y }", lambda x, y: 2.5 * x + y),
-    Row("chain", "(a: T[n], b: T[n], c: T[n], d: T[n], e: T[n]) -> T[n] { let h = a * b + c; (if h > 0 { h } else { 0 }) * d - e }", lambda a, b, c, d, e: np.maximum(a * b + c, 0) * d - e),
+    Row("chain", "(a: T[n], b: T[n], c: T[n], d: T[n], e: T[n]) -> T[n] { relu(a * b + c) * d - e }", lambda a, b, c, d, e: np.maximum(a * b + c, 0) * d - e),
     Row("poly8", "(x: T[n]) -> T[n] { %s }" % horner("x"), lambda x: np.polyval(POLY, x)),
     Row("exp", "(x: T[n]) -> T[n] { exp(x) }", np.exp),
     Row("sum", "(x: T[n]) -> T { sum(x) }", np.sum),
