@@ -4,17 +4,21 @@
 //! object a line for each: `{"ns": […]}` for times, `{"error": "…"}` for what fails, `{}` for the rest. Knows no row: programs
 //! come as text, and inputs are numbers that the other sides make alike.
 //!
-//! Invariant: outside a request nothing runs, so that no side disturbs another.
+//! Invariants: outside a request nothing runs, so that no side disturbs another; the arrays lie in memory as those of the
+//! other sides do ([`Memory`]).
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Lines, StdinLock, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
+use bytemuck::Pod;
+use loopweave::ir::Element;
 use loopweave::ir::simplify::Fast;
 use loopweave::jit::{self, Kernel};
 use loopweave::runtime::view::{Arg, Args, View};
 use loopweave::{AnyArray, Dtype};
-use ndarray::{ArrayD, IxDyn};
+use memmap2::MmapMut;
+use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, IxDyn};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -24,25 +28,28 @@ type Error = Box<dyn std::error::Error>;
 #[derive(Debug, Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase")]
 enum Request {
-    /// Compiles a program and makes its arrays.
-    Open {
-        /// A `kernel` item.
-        text: String,
-        /// The type of all arrays.
-        dtype: String,
-        /// The extents of each input.
-        inputs: Vec<Vec<usize>>,
-        /// Those of the result.
-        output: Vec<usize>,
-        /// Fast-math permissions, as `--fast` takes them; none where it is empty.
-        fast: String,
-    },
+    /// Compiles a program, makes its arrays and calls it once.
+    Open(Case),
     /// Times `samples` batches of `calls` calls each; a batch more goes first, unmeasured.
     Time { calls: u32, samples: u32 },
     /// Writes the result to a `.npy` file.
     Result { path: PathBuf },
     /// Frees the arrays.
     Close,
+}
+
+#[derive(Debug, Deserialize)]
+struct Case {
+    /// A `kernel` item, and the functions it calls.
+    text: String,
+    /// The type of all arrays.
+    dtype: String,
+    /// The extents of each input.
+    inputs: Vec<Vec<usize>>,
+    /// Those of the result.
+    output: Vec<usize>,
+    /// Fast-math permissions, as `--fast` takes them; none where it is empty.
+    fast: String,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -54,109 +61,139 @@ struct Reply {
     error: Option<String>,
 }
 
-/// A kernel with its arrays.
-struct Case {
-    kernel: Kernel,
-    inputs: Vec<AnyArray>,
-    output: AnyArray,
-}
-
-/// As many arguments as there are.
-struct Inputs<'a>(&'a [AnyArray]);
-
-impl Args for Inputs<'_> {
-    fn views(&self) -> SmallVec<[View<'_>; 4]> {
-        self.0.iter().map(Arg::view).collect()
-    }
-}
-
 fn main() -> Result<(), Error> {
     let threads = std::env::args()
         .nth(1)
         .ok_or("expected the number of threads")?
         .parse()?;
-    let mut case = None;
-    let mut out = std::io::stdout().lock();
-    for line in std::io::stdin().lock().lines() {
-        let reply = serve(&line?, threads, &mut case).unwrap_or_else(|error| Reply {
-            error: Some(error.to_string()),
-            ..Reply::default()
-        });
-        writeln!(out, "{}", serde_json::to_string(&reply)?)?;
-        out.flush()?;
+    let mut lines = std::io::stdin().lock().lines();
+    while let Some(line) = lines.next() {
+        let done = match serde_json::from_str(&line?)? {
+            Request::Open(case) => match case.dtype.parse()? {
+                Dtype::F32 => serve(&case, threads, &mut lines, |value| value as f32),
+                Dtype::F64 => serve(&case, threads, &mut lines, |value| value),
+                other => Err(format!("no rows of {other} yet").into()),
+            },
+            Request::Close => Ok(()),
+            Request::Time { .. } | Request::Result { .. } => Err("no case is open".into()),
+        };
+        say(done.map(|()| Reply::default()))?;
     }
     Ok(())
 }
 
-fn serve(line: &str, threads: usize, case: &mut Option<Case>) -> Result<Reply, Error> {
-    match (serde_json::from_str(line)?, case) {
-        (Request::Close, case) => *case = None,
-        (
-            Request::Open {
-                text,
-                dtype,
-                inputs,
-                output,
-                fast,
-            },
-            case,
-        ) => {
-            // The arrays of the case before are gone before those of the next are made.
-            *case = None;
-            let dtype: Dtype = dtype.parse()?;
-            let fast: Fast = if fast.is_empty() {
-                Fast::default()
-            } else {
-                fast.parse()?
-            };
-            let made = Case {
-                kernel: jit::kernel(&text)?.threads(threads)?.fast(fast),
-                inputs: (0u32..)
-                    .zip(&inputs)
-                    .map(|(position, shape)| array(dtype, position, shape))
-                    .collect::<Result<_, _>>()?,
-                output: AnyArray::zeros(dtype, &output).ok_or("the result is too large")?,
-            };
-            case.insert(made).call()?;
-        }
-        (_, None) => return Err("no case is open".into()),
-        (Request::Time { calls, samples }, Some(case)) => {
-            case.batch(calls)?;
-            let ns = (0..samples).map(|_| case.batch(calls)).collect::<Result<_, _>>()?;
-            return Ok(Reply {
-                ns: Some(ns),
-                ..Reply::default()
-            });
-        }
-        (Request::Result { path }, Some(case)) => loopweave::cli::npy::write(&path, &case.output)?,
-    }
-    Ok(Reply::default())
+fn say(reply: Result<Reply, Error>) -> Result<(), Error> {
+    let reply = reply.unwrap_or_else(|error| Reply {
+        error: Some(error.to_string()),
+        ..Reply::default()
+    });
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", serde_json::to_string(&reply)?)?;
+    Ok(out.flush()?)
 }
 
-impl Case {
-    fn call(&mut self) -> Result<(), loopweave::Error> {
-        self.kernel.call_into(Inputs(&self.inputs), &mut self.output)
-    }
-
-    /// The time per call of so many calls, in nanoseconds.
-    fn batch(&mut self, calls: u32) -> Result<f64, loopweave::Error> {
-        let start = Instant::now();
-        for _ in 0..calls {
-            self.call()?;
+/// Answers what is asked of one case, until it is closed. An error is one of opening it.
+fn serve<T>(case: &Case, threads: usize, lines: &mut Lines<StdinLock<'_>>, of: fn(f64) -> T) -> Result<(), Error>
+where
+    T: Element + Pod,
+    AnyArray: From<ArrayD<T>>,
+{
+    let fast: Fast = match case.fast.as_str() {
+        "" => Fast::default(),
+        fast => fast.parse()?,
+    };
+    let kernel = jit::kernel(&case.text)?.threads(threads)?.fast(fast);
+    let shapes = || case.inputs.iter().chain([&case.output]);
+    let memory = (0..)
+        .zip(shapes())
+        .map(|(position, shape)| Memory::new::<T>(position, shape));
+    let mut memory: Vec<Memory> = memory.collect::<Result<_, _>>()?;
+    for (memory, position) in memory.iter_mut().zip(0..case.inputs.len() as u32) {
+        for (element, i) in memory.elements_mut().iter_mut().zip(0..) {
+            *element = of(value(position, i));
         }
-        Ok(start.elapsed().as_nanos() as f64 / f64::from(calls))
+    }
+    let Some((output, inputs)) = memory.split_last_mut() else {
+        return Err("no arrays".into());
+    };
+    let inputs = inputs.iter().zip(&case.inputs);
+    let inputs = inputs.map(|(memory, shape)| ArrayViewD::from_shape(IxDyn(shape), memory.elements()));
+    let inputs: Vec<ArrayViewD<'_, T>> = inputs.collect::<Result<_, _>>()?;
+    let mut output = ArrayViewMutD::from_shape(IxDyn(&case.output), output.elements_mut())?;
+
+    batch(&kernel, &inputs, &mut output, 1)?;
+    say(Ok(Reply::default()))?;
+    for line in lines {
+        match serde_json::from_str(&line?)? {
+            Request::Close => break,
+            Request::Open(_) => say(Err("another case is open".into()))?,
+            Request::Time { calls, samples } => {
+                // The batch before the samples warms what the other sides have cooled.
+                let times = (0..=samples).map(|_| batch(&kernel, &inputs, &mut output, calls));
+                let times: Result<Vec<f64>, Error> = times.collect();
+                say(times.map(|times| Reply {
+                    ns: Some(times[1..].to_vec()),
+                    ..Reply::default()
+                }))?;
+            }
+            Request::Result { path } => {
+                let written = loopweave::cli::npy::write(&path, &AnyArray::from(output.to_owned()));
+                say(written.map(|()| Reply::default()).map_err(Error::from))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The time per call of so many calls, in nanoseconds.
+fn batch<T: Element>(
+    kernel: &Kernel,
+    inputs: &[ArrayViewD<'_, T>],
+    output: &mut ArrayViewMutD<'_, T>,
+    calls: u32,
+) -> Result<f64, Error> {
+    let start = Instant::now();
+    for _ in 0..calls {
+        kernel.call_into(Inputs(inputs), &mut *output)?;
+    }
+    Ok(start.elapsed().as_nanos() as f64 / f64::from(calls))
+}
+
+/// As many arguments as there are.
+struct Inputs<'a, T>(&'a [ArrayViewD<'a, T>]);
+
+impl<T: Element> Args for Inputs<'_, T> {
+    fn views(&self) -> SmallVec<[View<'_>; 4]> {
+        self.0.iter().map(Arg::view).collect()
     }
 }
 
-/// The input at this position: the same numbers as `values` in `worker.py`.
-fn array(dtype: Dtype, position: u32, shape: &[usize]) -> Result<AnyArray, Error> {
-    let count = shape.iter().product::<usize>();
-    let values = (0..count as u32).map(|i| value(position, i));
-    Ok(match dtype {
-        Dtype::F32 => ArrayD::from_shape_vec(IxDyn(shape), values.map(|v| v as f32).collect())?.into(),
-        Dtype::F64 => ArrayD::from_shape_vec(IxDyn(shape), values.collect())?.into(),
-        other => return Err(format!("no rows of {other} yet").into()),
-    })
+/// The memory of an array: from the beginning of a huge page, and a little on for each position, so that the arrays of a
+/// call do not compete for the same sets of the caches. `worker.py` does the same.
+struct Memory {
+    map: MmapMut,
+    begin: usize,
+    bytes: usize,
+}
+
+impl Memory {
+    fn new<T>(position: usize, shape: &[usize]) -> Result<Memory, Error> {
+        const PAGE: usize = 2 << 20;
+        let bytes = shape.iter().product::<usize>() * size_of::<T>();
+        let map = MmapMut::map_anon(bytes + 2 * PAGE)?;
+        #[cfg(target_os = "linux")]
+        map.advise(memmap2::Advice::HugePage)?;
+        let begin = map.as_ptr().align_offset(PAGE) + 320 * position;
+        Ok(Memory { map, begin, bytes })
+    }
+
+    fn elements<T: Pod>(&self) -> &[T] {
+        bytemuck::cast_slice(&self.map[self.begin..self.begin + self.bytes])
+    }
+
+    fn elements_mut<T: Pod>(&mut self) -> &mut [T] {
+        bytemuck::cast_slice_mut(&mut self.map[self.begin..self.begin + self.bytes])
+    }
 }
 
 /// A number between -1 and 1 of 24 bits, which every float type but the 16-bit ones holds.

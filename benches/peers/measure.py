@@ -28,10 +28,6 @@ HERE = Path(__file__).parent
 # Rounding and the order of summation, beside what a sum of the terms' absolute values would be.
 TOLERANCE = {"f32": 2e-5, "f64": 1e-12}
 
-# Arrays of up to 32 MiB come from one stretch of memory in huge pages, and larger ones from huge pages of their own: else each
-# array would begin and end in small pages, on some sides more than on others, as NumPy asks for huge pages by itself.
-PAGES = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=33554432"
-
 # A sample takes at least this long, in nanoseconds, so that the clock's own cost vanishes.
 SAMPLE_NS = 200_000
 TURN_NS = 3_000_000
@@ -86,7 +82,7 @@ class Side:
 
     def start(self):
         count = str(self.threads)
-        environment = dict(os.environ, GLIBC_TUNABLES=PAGES)
+        environment = dict(os.environ)
         for variable in ("NUMBA", "OMP", "OPENBLAS", "MKL", "NUMEXPR"):
             environment[f"{variable}_NUM_THREADS"] = count
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
