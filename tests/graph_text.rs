@@ -188,6 +188,10 @@ fn errors_say_where_and_what() {
         ),
         ("(i as u8) + 300", "1: the literal 300 does not fit u8"),
         (
+            "9223372036854775808",
+            "1: the literal 9223372036854775808 does not fit i64",
+        ),
+        (
             "if x { 1 } else { 2 }",
             "1: `select` does not take f32; expected a bool condition (write `x != 0`)",
         ),

@@ -302,7 +302,7 @@ fn wrong_shapes_are_named() {
         .call::<Array2<f32>>((&Array2::<f32>::zeros((3, 4)), &Array2::<f32>::zeros((5, 6))))
         .unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("axis 1 of `x` and axis 0 of `w`"), "{text}");
+    assert!(text.contains("axis 1 of `x` [3, 4] and axis 0 of `w` [5, 6]"), "{text}");
     let kernel = jit::kernel("kernel p(x: f32[a, b, c], w: f32[d, e, f]) { x @ w }").unwrap();
     let error = kernel
         .call::<Array3<f32>>((&Array3::<f32>::zeros((2, 3, 4)), &Array3::<f32>::zeros((3, 4, 5))))

@@ -9,7 +9,7 @@ use loopweave_ir::text::print_func;
 use super::args::{ExplainArgs, Stage};
 use super::error::CliError;
 use super::eval::options;
-use super::input::{all, describe, matched};
+use super::input::{all, describe, matched, no_others};
 use super::subject::{Param, Subject};
 use crate::codegen::{print_asm, print_clif};
 use crate::error::Error;
@@ -35,11 +35,15 @@ pub(super) fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<(), CliErr
 
     let types = types(&params, &described)?;
     let program = Program::compile(subject.graph(&types)?, &options)?;
+    no_others(&params, &args.args)?;
     let layouts = || -> Result<Vec<Layout>, CliError> {
         let described = all(&params, described.clone(), "-a")?;
         Ok(described.into_iter().map(|(_, layout)| layout).collect())
     };
-    let schedule = || Ok::<_, CliError>(program.schedule(&layouts()?)?);
+    let schedule = || -> Result<_, CliError> {
+        let scheduled = program.schedule(&layouts()?);
+        Ok(scheduled.map_err(|error| subject.located(error))?)
+    };
     let text = |stage: Stage| match stage {
         Stage::Func => Ok(functions(program.graph())),
         Stage::Graph => Ok(program.graph().to_string()),
@@ -50,7 +54,7 @@ pub(super) fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<(), CliErr
         Stage::Report => {
             // What this machine cannot run is reported as far as the plan tells.
             if options.target.runs_here() {
-                program.warm(&layouts()?)?;
+                program.warm(&layouts()?).map_err(|error| subject.located(error))?;
             }
             Ok(program.report().text(REPORT_LEVEL))
         }

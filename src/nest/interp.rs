@@ -33,7 +33,11 @@ pub fn run(nest: &Nest, binding: &Binding, buffers: &mut [Buffer]) -> Result<(),
                 Leaf::Map { .. } => vec![whole],
                 _ => indices(&kept).collect(),
             };
-            let space = if matches!(nest.leaf, Leaf::Map { .. }) { &kept } else { &reduced };
+            let space = if matches!(nest.leaf, Leaf::Map { .. }) {
+                &kept
+            } else {
+                &reduced
+            };
             let mut stage = Stage::new(&nest.leaf)?;
             for row in rows {
                 stage.run(&machine, &row, space, buffers)?;
@@ -120,7 +124,9 @@ impl<'a> Stage<'a> {
                     elements.push(map.eval(&args, position as i64)?.to_vec());
                 }
                 let count = elements.len() as i64;
-                let Some(value) = fold.run(elements)? else { return Ok(()) };
+                let Some(value) = fold.run(elements)? else {
+                    return Ok(());
+                };
                 machine.load(&reduce.finish_loads, at, buffers, &mut args);
                 let inputs: Vec<Scalar> = value
                     .into_iter()

@@ -40,8 +40,8 @@ use cranelift_codegen::ir::{AbiParam, Value, types};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError, ModuleReloc, default_libcall_names};
 use cranelift_object::{ObjectBuilder, ObjectModule};
-use loopweave_ir::expand::lower_storage_casts;
 use loopweave_ir::Dtype;
+use loopweave_ir::expand::lower_storage_casts;
 
 use self::emit::Emitter;
 use crate::codegen::{CodegenError, abi, wide};
