@@ -74,8 +74,11 @@ fn thread_counts_agree() {
     }
 }
 
+/// How an array lies in memory, what holds it, and the view of its elements there.
+type Laid = (&'static str, Array2<f32>, fn(&Array2<f32>) -> ArrayView2<'_, f32>);
+
 /// The ways a matrix of these elements can lie in memory.
-fn layouts(dense: &Array2<f32>) -> Vec<(&'static str, Array2<f32>, fn(&Array2<f32>) -> ArrayView2<'_, f32>)> {
+fn layouts(dense: &Array2<f32>) -> Vec<Laid> {
     let (rows, columns) = dense.dim();
     let mut fortran = Array2::zeros((rows, columns).f());
     fortran.assign(dense);
