@@ -46,6 +46,9 @@ pub struct Options {
     pub threads: Threads,
     /// The machine that code is made for.
     pub target: Target,
+    /// Whether ops are fused. Results are the same bits without it: every array is then stored by a kernel of its own, so
+    /// that a wrong or slow one can be found.
+    pub fusion: bool,
 }
 
 impl Options {
@@ -58,6 +61,7 @@ impl Options {
             fast: Fast::NONE,
             threads: Threads::Global,
             target: Target::native()?,
+            fusion: true,
         })
     }
 }
@@ -144,7 +148,11 @@ impl Program {
     /// # Errors
     /// An op that is not yet supported.
     pub fn compile_shared(graph: Graph, options: &Options, kernels: Arc<KernelCache>) -> Result<Program, Error> {
-        let plan = fuse::plan(&graph);
+        let plan = if options.fusion {
+            fuse::plan(&graph)
+        } else {
+            fuse::unfused(&graph)
+        };
         let weak = weak_types(&graph);
         let groups = plan
             .groups

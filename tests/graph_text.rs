@@ -163,7 +163,10 @@ fn results_have_the_types_of_numpy() {
 fn errors_say_where_and_what() {
     for (text, expected) in [
         ("x + y", "5: the name `y` is not defined"),
-        ("x @ s", "1: `s` has no axes; a matrix product needs at least one (`*` scales by a scalar)"),
+        (
+            "x @ s",
+            "1: `s` has no axes; a matrix product needs at least one (`*` scales by a scalar)",
+        ),
         ("expp(x)", "1: the function `expp` is not defined"),
         ("exp(x, x)", "1: `exp` takes 1 argument, found 2"),
         ("max(x, 0)", "1: `max` takes 1 argument, found 2"),

@@ -87,6 +87,7 @@ pub(super) fn options(machine: &MachineArgs, threads: Option<u16>) -> Result<Opt
         fast: machine.fast.unwrap_or_default(),
         threads: threads.map_or(Ok(Threads::Global), |count| Threads::count(count.into()))?,
         target: Target::parse(&machine.target)?,
+        fusion: true,
     })
 }
 

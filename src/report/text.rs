@@ -223,10 +223,11 @@ fn lanes(vector: Vector) -> String {
 
 fn decision(decision: &Decision) -> Row {
     let saved = match decision.saved_bytes {
-        Some(bytes) => format!("; saves {} of traffic", Bytes(bytes)),
-        None => String::new(),
+        Some(bytes) if bytes > 0 => format!("; saves {} of traffic", Bytes(bytes)),
+        _ => String::new(),
     };
-    let edge = format!("{} into {}", decision.producer, decision.consumer);
+    let between = if decision.siblings { "beside" } else { "into" };
+    let edge = format!("{} {between} {}", decision.producer, decision.consumer);
     (vec![edge, decision.code.clone()], format!("{}{saved}", decision.words))
 }
 
