@@ -164,8 +164,8 @@ fn errors_say_where_and_what() {
     for (text, expected) in [
         ("x + y", "5: the name `y` is not defined"),
         (
-            "x @ s",
-            "1: `s` has no axes; a matrix product needs at least one (`*` scales by a scalar)",
+            "x @ sum(x)",
+            "1: `sum` has no axes; a matrix product needs at least one (`*` scales by a scalar)",
         ),
         ("expp(x)", "1: the function `expp` is not defined"),
         ("exp(x, x)", "1: `exp` takes 1 argument, found 2"),
