@@ -475,6 +475,7 @@ impl Program {
             let places = group
                 .operands
                 .iter()
+                .filter(|o| o.role != Role::Local)
                 .map(|o| plan.places[&o.access.source].clone())
                 .collect();
             steps.push(PreparedStep {
@@ -505,12 +506,19 @@ impl Program {
     fn schedule_group(&self, group: &Lowered, placement: &Placement) -> Result<(Scheduled, ByteRanges), Error> {
         let mut layouts: SmallVec<[Layout; 6]> = SmallVec::new();
         let mut views = ByteRanges::new();
+        let shape = group.domain.shape(&self.graph, &placement.shapes);
         for operand in &group.operands {
+            if operand.role == Role::Local {
+                let row: usize = group.reduced.iter().map(|&axis| shape[axis]).product();
+                let elements = if operand.of_result { 1 } else { row };
+                views.push(0..(elements * operand.dtype.size()) as isize);
+                layouts.push(Layout::contiguous(&[])?);
+                continue;
+            }
             let source = &placement.layouts[&operand.access.source];
             views.push(source.byte_range(operand.dtype.size()));
             layouts.push(operand.access.layout(&self.graph, &placement.shapes, source)?);
         }
-        let shape = group.domain.shape(&self.graph, &placement.shapes);
         let scheduled = schedule(group, &shape, &layouts, &self.options.target);
         debug_assert_eq!(verify::verify(&scheduled.nest), Ok(()), "{}", scheduled.nest);
         Ok((scheduled, views))

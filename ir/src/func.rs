@@ -175,6 +175,19 @@ impl Func {
         self
     }
 
+    /// The function with other results: nodes of its own, in any order and number.
+    ///
+    /// # Panics
+    /// If an id is not one of its nodes.
+    pub fn with_results(mut self, results: Vec<ExprId>) -> Func {
+        assert!(
+            results.iter().all(|id| id.index() < self.nodes.len()),
+            "results are nodes"
+        );
+        self.results = results;
+        self
+    }
+
     /// A function made of these parts as they stand, for tests of the verifier: nothing is checked or put in order.
     pub fn from_parts_unchecked(name: &str, params: Vec<Param>, nodes: Vec<Node>, results: Vec<ExprId>) -> Func {
         let typed = nodes.iter().all(|n| n.dtype.is_some()) && params.iter().all(|p| p.dtype.is_some());

@@ -118,6 +118,7 @@ fn plan(graph: &Graph, plan: &Plan) -> String {
             GroupKind::Map => "map",
             GroupKind::Reduce(_) => "reduce",
             GroupKind::MatMul(_) => "matmul",
+            GroupKind::Rows(_) => "rows",
         };
         let (members, roots) = (names(&group.members), names(&group.roots));
         let _ = writeln!(text, "group {i} {}: {kind} of {members}, storing {roots}", group.name);

@@ -13,6 +13,7 @@ mod extents;
 mod order;
 mod reading;
 mod records;
+mod rows;
 mod rules;
 mod unfused;
 
@@ -71,6 +72,8 @@ pub enum GroupKind {
     /// A matrix product (the one member that is one), with elementwise nodes of its factors before it and, over its result,
     /// after it.
     MatMul(NodeId),
+    /// Maps and reductions over the same rows, the last axes of their space: these groups one after the other, for each row.
+    Rows(Vec<Group>),
 }
 
 /// One merge or refusal.
@@ -154,6 +157,8 @@ codes! {
         MapIntoMatMul "map-into-matmul" "computed as the factor is packed"
         /// An elementwise consumer of a matrix product, computed where the product is stored.
         MapAfterMatMul "map-after-matmul" "computed where the product is stored"
+        /// Two of a chain of nodes that work on the same rows, one row after the other.
+        RowResident "row-resident" "kept in cache from row to row"
         /// An elementwise producer computed again in this consumer's kernel, since that costs less than its array's way
         /// through memory.
         Recomputed "recomputed" "cheaper to compute again than to read"
@@ -207,6 +212,7 @@ fn group(graph: &Graph, extents: &[Vec<Extent>], members: Vec<NodeId>, roots: Ve
         GroupKind::Map => extents[roots[0].index()].clone(),
         GroupKind::Reduce(reductions) => extents[graph.node(reductions[0]).args[0].index()].clone(),
         GroupKind::MatMul(product) => extents[product.index()].clone(),
+        GroupKind::Rows(_) => Vec::new(),
     };
     if let GroupKind::MatMul(product) = kind {
         // The contracted axis stands before the product's columns.

@@ -32,6 +32,7 @@ use super::extents::{Extent, extents};
 use super::order::{DraftId, Order};
 use super::reading::{Edge, Growth, Path, Reading, edges, is_computed, source};
 use super::records::{Outcome, Records};
+use super::rows;
 use super::{GroupKind, Plan, Reason};
 use crate::graph::{ArrayOp, Graph, NodeId};
 
@@ -83,7 +84,7 @@ pub fn plan(graph: &Graph) -> Plan {
     for id in (0..graph.nodes.len()).rev() {
         planner.visit(NodeId(id as u32), is_output[id]);
     }
-    planner.finish(&extents)
+    rows::merge(graph, &extents, planner.finish(&extents))
 }
 
 /// An index at which elements are wanted, relative to the index of a group's loops: equal ones are equal, and

@@ -7,6 +7,7 @@
 //! `permute(exp(x))` loads x along permuted strides.
 
 mod product;
+mod rows;
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,6 +16,7 @@ use loopweave_ir::simplify::{Fast, simplify};
 use loopweave_ir::{Builder, Dtype, ExprId, Func, Scalar};
 
 use self::product::lower_matmul;
+use self::rows::lower_rows;
 use super::{Leaf, OperandId, Order, Reduce, Role};
 use crate::fuse::{Group, GroupKind};
 use crate::graph::bind::{self, Shapes};
@@ -164,6 +166,7 @@ pub fn lower(graph: &Graph, group: &Group, fast: Fast) -> Result<Lowered, Expand
         GroupKind::Map => lower_map(graph, group, fast),
         GroupKind::Reduce(nodes) => lower_reduce(graph, group, nodes, fast),
         GroupKind::MatMul(node) => lower_matmul(graph, group, *node, fast),
+        GroupKind::Rows(stages) => lower_rows(graph, group, stages, fast),
     }
 }
 

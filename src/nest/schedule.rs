@@ -18,7 +18,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::lower::Lowered;
 use super::matmul::Tile;
-use super::{Axis, AxisRole, Binding, Bound, Leaf, Nest, Operand, Order, Stride, Vector};
+use super::{Axis, AxisRole, Binding, Bound, Leaf, Nest, Operand, Order, Role, Stride, Vector};
 use crate::shape::Layout;
 use crate::target::Target;
 
@@ -178,6 +178,15 @@ fn logical_loops(lowered: &Lowered, shape: &[usize], layouts: &[Layout]) -> Vec<
                 .zip(layouts)
                 .map(|(operand, layout)| {
                     let size = operand.dtype.size() as isize;
+                    if operand.role == Role::Local {
+                        let inner = lowered.reduced.iter().filter(|&&inner| inner > axis);
+                        let within: usize = inner.map(|&inner| shape[inner]).product();
+                        return if is_reduced && !operand.of_result {
+                            within as isize * size
+                        } else {
+                            0
+                        };
+                    }
                     if !operand.of_result {
                         return layout.strides[axis] * size;
                     }
@@ -360,6 +369,9 @@ fn finish(
                 dtype: operand.dtype,
                 role: operand.role,
                 stride: match (bound.strides[vector_axis], loops[vector_axis].extent) {
+                    // What is kept for a row lies in scratch as one element or as neighbours.
+                    _ if operand.role == Role::Local && operand.of_result => Stride::Zero,
+                    _ if operand.role == Role::Local => Stride::Unit,
                     // The stride along an axis of extent 1 is never taken, so it may be the one of most calls.
                     (_, 1) if !operand.of_result => Stride::Unit,
                     (0, _) => Stride::Zero,

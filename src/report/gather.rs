@@ -119,6 +119,7 @@ fn group(subject: &Subject<'_>, planned: &fuse::Group, lowered: &Lowered, step: 
             GroupKind::Map => Kind::Map,
             GroupKind::Reduce(_) => Kind::Reduce,
             GroupKind::MatMul(_) => Kind::MatMul,
+            GroupKind::Rows(_) => Kind::Rows,
         },
         members: planned.members.iter().map(|&id| graph.node(id).name.clone()).collect(),
         functions: functions(&lowered.leaf),

@@ -147,6 +147,8 @@ pub enum Kind {
     Reduce,
     /// A matrix product, with elementwise functions before and after.
     MatMul,
+    /// Maps and reductions that take turns row by row.
+    Rows,
 }
 
 /// A scalar function of a group.

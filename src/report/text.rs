@@ -144,6 +144,7 @@ fn in_short(group: &Group) -> String {
             Kind::Map => "map",
             Kind::Reduce => "reduce",
             Kind::MatMul => "matmul",
+            Kind::Rows => "rows",
         };
         return format!("{kind}, not scheduled yet: the first call decides the loops");
     };
@@ -159,6 +160,11 @@ fn in_short(group: &Group) -> String {
     let one = || String::from("one element");
     let what = match (group.kind, over(Role::Kept), over(Role::Reduced)) {
         (Kind::Map, kept, _) => format!("map over {}", kept.unwrap_or_else(one)),
+        (Kind::Rows, kept, reduced) => format!(
+            "rows of {} for each {}",
+            reduced.unwrap_or_else(one),
+            kept.unwrap_or_else(one)
+        ),
         (Kind::MatMul, kept, reduced) => format!(
             "matmul of {} over {}",
             kept.unwrap_or_else(one),
