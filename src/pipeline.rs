@@ -509,9 +509,7 @@ impl Program {
         let shape = group.domain.shape(&self.graph, &placement.shapes);
         for operand in &group.operands {
             if operand.role == Role::Local {
-                let row: usize = group.reduced.iter().map(|&axis| shape[axis]).product();
-                let elements = if operand.of_result { 1 } else { row };
-                views.push(0..(elements * operand.dtype.size()) as isize);
+                views.push(0..group.local_bytes(operand, &shape) as isize);
                 layouts.push(Layout::contiguous(&[])?);
                 continue;
             }

@@ -101,12 +101,12 @@ fn into_reductions() {
     check_rows(
         "
         x: f32[n, m] | let a = x as f64; let s = sum(a, axis = 1); let t = sum(a, axis = 0); (s, t) => a+s; a+t | a>s recomputed, a>t recomputed
-        x: f32[n, m] | let a = exp(x); let s = sum(a, axis = 1); let t = sum(a, axis = 0); (s, t) => a; s; t | a>s would-duplicate-expensive-op, a>t would-duplicate-expensive-op
+        x: f32[n, m] | let a = exp(x); let s = sum(a, axis = 1); let t = sum(a, axis = 0); (s, t) => a+s; t | a>s row-resident, a>t would-duplicate-expensive-op
         x: f32[n, m] | let a = exp(x); let s = sum(a, axis = 1); s => a+s | a>s map-into-reduce
         x: f32[n, m] | let a = exp(x); let s = sum(transpose(a), axis = 1); s => a+s | a>s map-into-reduce
-        x: f32[n, m] | let a = exp(x); let s = sum(a, axis = 1); (a, s) => a; s | a>s used-elsewhere
-        x: f32[n, m] | let a = abs(x); let s = sum(a, axis = 1); (a, s) => a; s | a>s used-elsewhere
-        x: f32[n, m], y: f32[n, m] | let a = x - y; let s = sum(a * x, axis = 1); (a, s) => a; mul+s | a>mul used-elsewhere, mul>s map-into-reduce
+        x: f32[n, m] | let a = exp(x); let s = sum(a, axis = 1); (a, s) => a+s | a>s row-resident
+        x: f32[n, m] | let a = abs(x); let s = sum(a, axis = 1); (a, s) => a+s | a>s row-resident
+        x: f32[n, m], y: f32[n, m] | let a = x - y; let s = sum(a * x, axis = 1); (a, s) => a+mul+s | a>mul row-resident, mul>s map-into-reduce
         x: f32[n, m], y: f32[m] | let a = exp(y); let s = sum(x * a, axis = 1); s => a; mul+s | a>mul would-duplicate-expensive-op, mul>s map-into-reduce
         x: f32[n, m] | let s = sum(reshape(exp(x), -1), axis = 0); s => exp; s | exp>s view-between
         x: f32[n] | let s = max(abs(x)); s => abs+s | abs>s map-into-reduce
@@ -123,16 +123,16 @@ fn after_reductions() {
         x: f32[n, m], y: f32[n] | let s = sum(x, axis = 1); s + y => s+add | s>add map-after-reduce
         x: f32[n, m], y: f32[n] | let s = sum(x, axis = 1); let e = exp(y); e + s => s+e+add | e>add map-into-map, s>add map-after-reduce
         x: f32[n, m], y: f32[m, n] | let s = sum(x, axis = 1); s + y => s; add | s>add result-is-broadcast
-        x: f32[n, m] | let s = sum(x, axis = 1, keepdims = true); x + s => s; add | s>add result-is-broadcast
-        x: f32[n, m] | let s = sum(x, axis = 1, keepdims = true); let e = s * 2; x + e => s+e; add | s>e map-after-reduce, e>add result-is-broadcast
+        x: f32[n, m] | let s = sum(x, axis = 1, keepdims = true); x + s => s+add | s>add row-resident
+        x: f32[n, m] | let s = sum(x, axis = 1, keepdims = true); let e = s * 2; x + e => s+e+add | s>e map-after-reduce, e>add row-resident
         x: f32[n, m] | let s = sum(x, axis = 1); sum(s, axis = 0) => s; sum | s>sum reduce-of-reduce
         x: f32[n, m] | let s = sum(x, axis = 1); let e = exp(s); sum(e, axis = 0) => s+e; sum | s>e map-after-reduce, e>sum reduce-of-reduce
         x: f32[n, m] | let s = sum(x, axis = 1); let b = exp(s); (s, b) => s+b | s>b map-after-reduce
         x: f32[n] | let s = sum(x); let b = exp(s); let c = abs(s); (b, c) => s+b+c | s>b map-after-reduce, s>c map-after-reduce
         x: f32[n, n] | let s = sum(x, axis = []); exp(transpose(s)) => s; exp | s>exp view-between
-        x: f32[n, m] | let s = sum(x, axis = 1); x + s[:, newaxis] => s; add | s>add result-is-broadcast
-        x: f32[n, m] | let e = abs(x); let s = sum(e, axis = 1, keepdims = true); e + s => e+s; e+add | e>s recomputed, e>add map-into-map, s>add result-is-broadcast
-        x: f32[n, m] | let e = exp(x); let s = sum(e, axis = 1, keepdims = true); e / s => e; s; div | e>s would-duplicate-expensive-op, e>div depends-through-another, s>div result-is-broadcast
+        x: f32[n, m] | let s = sum(x, axis = 1); x + s[:, newaxis] => s+add | s>add row-resident
+        x: f32[n, m] | let e = abs(x); let s = sum(e, axis = 1, keepdims = true); e + s => e+s+add | e>s recomputed, e>add map-into-map, s>add row-resident
+        x: f32[n, m] | let e = exp(x); let s = sum(e, axis = 1, keepdims = true); e / s => e+s+div | e>s row-resident, e>div row-resident, s>div row-resident
         ",
     );
 }
@@ -166,9 +166,9 @@ fn programs() {
     check_rows(
         "
         x: f32[n, m], y: f32[n, m], t: f32[n, m] | let e = x - y; let l = e * e; let s = mean(l); (s, 2 * e * t) => e+mul+mul; l+s | e>l used-elsewhere, l>s map-into-reduce, e>mul map-into-map, mul>mul map-into-map
-        x: f32[n, m] | let e = exp(x - max(x, axis = -1, keepdims = true)); e / sum(e, axis = -1, keepdims = true) => max; sub+e; sum; div | max>sub result-is-broadcast, sub>e map-into-map, e>sum would-duplicate-expensive-op, e>div depends-through-another, sum>div result-is-broadcast
-        x: f32[n, m] | let mu = mean(x, axis = -1, keepdims = true); let d = x - mu; let v = mean(d * d, axis = -1, keepdims = true); d / sqrt(v + 0.00001) => mu; d+mul+v+add+sqrt; d+div | mu>d result-is-broadcast, d>mul recomputed, mul>v map-into-reduce, v>add map-after-reduce, add>sqrt map-after-reduce, d>div map-into-map, sqrt>div result-is-broadcast
-        x: f32[n, m] | let mu = mean(x, axis = -1, keepdims = true); let d = x - mu; let v = mean(d * d, axis = -1, keepdims = true); (d, d / sqrt(v + 0.00001)) => mu; d; mul+v+add+sqrt; div | mu>d result-is-broadcast, d>mul used-elsewhere, mul>v map-into-reduce, v>add map-after-reduce, add>sqrt map-after-reduce, d>div depends-through-another, sqrt>div result-is-broadcast
+        x: f32[n, m] | let e = exp(x - max(x, axis = -1, keepdims = true)); e / sum(e, axis = -1, keepdims = true) => max+sub+e+sum+div | max>sub row-resident, sub>e map-into-map, e>sum row-resident, e>div row-resident, sum>div row-resident
+        x: f32[n, m] | let mu = mean(x, axis = -1, keepdims = true); let d = x - mu; let v = mean(d * d, axis = -1, keepdims = true); d / sqrt(v + 0.00001) => mu+d+mul+v+add+sqrt+div | mu>d row-resident, d>mul recomputed, mul>v map-into-reduce, v>add map-after-reduce, add>sqrt map-after-reduce, d>div map-into-map, sqrt>div row-resident
+        x: f32[n, m] | let mu = mean(x, axis = -1, keepdims = true); let d = x - mu; let v = mean(d * d, axis = -1, keepdims = true); (d, d / sqrt(v + 0.00001)) => mu+d+mul+v+add+sqrt+div | mu>d row-resident, d>mul row-resident, mul>v map-into-reduce, v>add map-after-reduce, add>sqrt map-after-reduce, d>div row-resident, sqrt>div row-resident
         x: f32[n, m], g: f32[m], b: f32[m], mu: f32[m], v: f32[m] | let r = g / sqrt(v + 0.00001); (x - mu) * r + b => add+sqrt+r; sub+mul+add | add>sqrt map-into-map, sqrt>r map-into-map, sub>mul map-into-map, r>mul would-duplicate-expensive-op, mul>add map-into-map
         x: f32[n, 2] | let d = x[:, newaxis] - x[newaxis]; sqrt(sum(d * d, axis = -1)) => d+mul+sum+sqrt | d>mul map-into-map, mul>sum map-into-reduce, sum>sqrt map-after-reduce
         x: f32[n], y: f32[n] | let mx = mean(x); let my = mean(y); sum((x - mx) * (y - my)) => mx; my; sub+sub+mul+sum | mx>sub result-is-broadcast, my>sub result-is-broadcast, sub>mul map-into-map, sub>mul map-into-map, mul>sum map-into-reduce

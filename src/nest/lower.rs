@@ -316,6 +316,13 @@ fn side_by_side(sums: &[Accumulated<'_>]) -> Func {
 }
 
 impl Lowered {
+    /// Bytes of what an operand of [`Role::Local`] holds for one row of this iteration space.
+    pub fn local_bytes(&self, operand: &Operand, shape: &[usize]) -> usize {
+        let row: usize = self.reduced.iter().map(|&axis| shape[axis]).product();
+        let elements = if operand.of_result { 1 } else { row };
+        elements * operand.dtype.size()
+    }
+
     /// The order for a reduction whose result has the vector axis.
     pub(super) const fn chain() -> Order {
         Order::Chain { block: CHAIN_BLOCK }

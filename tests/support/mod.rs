@@ -343,17 +343,28 @@ pub(crate) fn interpret(program: &Program, inputs: &[Strided]) -> Vec<Vec<Scalar
             arrays.insert(node, (Buffer { bytes, origin: 0 }, layout));
         }
         let sources: Vec<NodeId> = group.operands.iter().map(|o| o.access.source).collect();
+        let space = group.domain.shape(graph, &shapes);
         let ranges: Vec<_> = group
             .operands
             .iter()
             .map(|o| {
+                if o.role == Role::Local {
+                    return 0..group.local_bytes(o, &space) as isize;
+                }
                 let size = o.dtype.size() as isize;
                 let range = arrays[&o.access.source].1.range();
                 range.map_or(0..0, |(low, high)| low * size..(high + 1) * size)
             })
             .collect();
         verify::verify_binding(&scheduled.nest, &scheduled.binding, &ranges).unwrap();
-        let mut buffers: Vec<Buffer> = sources.iter().map(|s| arrays[s].0.clone()).collect();
+        let buffer = |(o, range): (&loopweave::nest::lower::Operand, &std::ops::Range<isize>)| match o.role {
+            Role::Local => Buffer {
+                bytes: vec![0xa5; range.end as usize],
+                origin: 0,
+            },
+            _ => arrays[&o.access.source].0.clone(),
+        };
+        let mut buffers: Vec<Buffer> = group.operands.iter().zip(&ranges).map(buffer).collect();
         interp::run(&scheduled.nest, &scheduled.binding, &mut buffers).unwrap();
         for ((source, buffer), operand) in sources.iter().zip(buffers).zip(&group.operands) {
             if operand.role == Role::Output {
