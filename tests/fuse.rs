@@ -334,6 +334,54 @@ fn traffic() {
     }
 }
 
+#[test]
+fn products() {
+    check_rows(
+        "
+        x: f32[m, k], w: f32[k, n] | let h = x @ w; h => h
+        x: f32[m, k], w: f32[k, n], b: f32[n] | let h = x @ w; let a = h + b; a => h+a | h>a map-after-matmul
+        x: f32[m, k], w: f32[k, n], b: f32[n] | let h = x @ w; let a = h + b; let r = maximum(a, 0); r => h+a+r | h>a map-after-matmul, a>r map-after-matmul
+        x: f32[m, k], w: f32[k, n], b: f32[n] | let h = x @ w; let a = h + b; let r = maximum(a, 0); (a, r) => h+a+r | h>a map-after-matmul, a>r map-after-matmul
+        x: f32[m, k], w: f32[k, n] | let h = x @ w; let a = exp(h); (h, a) => h+a | h>a map-after-matmul
+        x: f32[m, k], w: f32[k, k] | let h = x @ w; let a = h + x; a => h+a | h>a map-after-matmul
+        x: f16[m, k], w: f32[k, n] | let c = x as f32; let h = c @ w; h => c+h | c>h map-into-matmul
+        x: f32[m, k], w: f32[k, n] | let c = x * 2; let h = c @ w; h => c+h | c>h map-into-matmul
+        x: f32[m, k], w: f32[k, n] | let c = exp(x); let h = c @ w; h => c; h | c>h would-duplicate-expensive-op
+        x: f32[m, k], w: f32[k, n] | let c = x * 2; let h = c @ w; (c, h) => c; h | c>h used-elsewhere
+        x: f32[m, k] | let c = x * 2; let h = c @ transpose(c); h => c+h | c>h recomputed
+        x: f32[m, k], w: f32[k, n], v: f32[n, p] | let h = x @ w; let r = maximum(h, 0); let y = r @ v; y => h+r; y | h>r map-after-matmul, r>y reduce-of-reduce
+        x: f32[m, k], w: f32[k, n], v: f32[k, n] | let a = x @ w; let b = x @ v; let c = a * b; c => a; b+c | a>c second-reduction, b>c map-after-matmul
+        x: f32[m, k], w: f32[k, n] | let h = x @ w; let s = sum(h, axis = 1); s => h; s | h>s reduce-of-reduce
+        x: f32[m, k], w: f32[k, n] | let h = x @ w; let s = sum(h * 2, axis = 0); (h, s) => h+mul; s | h>mul map-after-matmul, mul>s reduce-of-reduce
+        x: f32[m, k], w: f32[k, n] | let h = x @ w; let a = transpose(h) + 1; a => h; a | h>a view-between
+        x: f32[m, k], w: f32[k, m] | let h = x @ w; let a = h + transpose(h); a => h; a | h>a view-between
+        x: f32[b, m, k], w: f32[k, n], c: f32[b, 1, n] | let h = x @ w; let a = h + c; a => h+a | h>a map-after-matmul
+        q: f32[n, d], k: f32[m, d], v: f32[m, e] | let s = (q @ transpose(k)) * 0.125; let t = exp(s - max(s, axis = 1, keepdims = true)); let p = t / sum(t, axis = 1, keepdims = true); let y = p @ v; y => matmul+s; max+sub+t+sum+p; y | matmul>s map-after-matmul, s>max reduce-of-reduce, s>sub depends-through-another, max>sub row-resident, sub>t map-into-map, t>sum row-resident, t>p row-resident, sum>p row-resident, p>y reduce-of-reduce
+        x: f32[k], w: f32[k, n] | let h = x @ w; let a = h * 2; a => h+a | h>a map-after-matmul
+        ",
+    );
+}
+
+#[test]
+fn rows() {
+    check_rows(
+        "
+        x: f32[n, m] | let t = max(x, axis = 1, keepdims = true); let l = ln(sum(exp(x - t), axis = 1, keepdims = true)) + t; x - l => t+sub+exp+sum+ln+l+sub | t>sub row-resident, sub>exp map-into-map, exp>sum map-into-reduce, sum>ln map-after-reduce, ln>l map-after-reduce, t>l row-resident, l>sub row-resident
+        x: f32[n, m], g: f32[m] | let r = sqrt(mean(x * x, axis = 1, keepdims = true) + 0.00001); x / r * g => mul+mean+add+r+div+mul | mul>mean map-into-reduce, mean>add map-after-reduce, add>r map-after-reduce, r>div row-resident, div>mul map-into-map
+        x: f32[m, n] | let y = transpose(x); let s = sum(y, axis = 1, keepdims = true); y / s => s+div | s>div row-resident
+        x: f32[m, n] | let s = sum(x, axis = 0, keepdims = true); x / s => s; div | s>div result-is-broadcast
+        x: f32[n, m] | let s = sum(x); x / s => s; div | s>div result-is-broadcast
+        x: f32[a, b, c] | let s = sum(x, axis = [1, 2], keepdims = true); x / s => s+div | s>div row-resident
+        x: f32[a, b, c] | let s = sum(x, axis = [0, 2], keepdims = true); x / s => s; div | s>div result-is-broadcast
+        x: f32[n, m] | let s = sum(x, axis = 1, keepdims = true); let e = x / s; let t = sum(e, axis = 0); t => s; e+t | s>e result-is-broadcast, e>t map-into-reduce
+        x: f32[n, m] | let s = sum(x, axis = 1, keepdims = true); let t = sum(x, axis = 0, keepdims = true); x / s / t => t; s+div+div | s>div row-resident, div>div map-into-map, t>div result-is-broadcast
+        x: f32[n, m] | let a = argmax(x, axis = 1, keepdims = true); let s = x - a; s => a+s | a>s row-resident
+        x: f32[n, n] | let s = sum(x, axis = 1); x + s => s; add | s>add result-is-broadcast
+        x: f32[n, m] | let s = sum(x, axis = 1, keepdims = true); let e = exp(x[:, ::-1] - s); e => s+sub+e | s>sub row-resident, sub>e map-into-map
+        ",
+    );
+}
+
 /// The plan that fuses nothing has a group for each op.
 #[test]
 fn unfused() {
@@ -424,7 +472,7 @@ fn sound(graph: &Graph, plan: &Plan) {
     }
     for (id, node) in graph.iter() {
         let is_output = graph.outputs.iter().any(|(_, output)| *output == id);
-        let computes = matches!(node.op, ArrayOp::Map(_) | ArrayOp::Reduce { .. });
+        let computes = matches!(node.op, ArrayOp::Map(_) | ArrayOp::Reduce { .. } | ArrayOp::MatMul);
         assert_eq!(computed.contains(&id), computes || is_output, "{id}");
         assert!(!is_output || made.contains(&id), "the output {id} is not stored");
     }
