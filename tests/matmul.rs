@@ -298,6 +298,50 @@ fn an_epilogue_is_computed_where_the_product_is_stored() {
     }
 }
 
+/// The micro-kernels of both emitters, in every width of vectors: with fused multiply-add in the processor, and without.
+#[test]
+fn every_target_gives_the_same_bits() {
+    use loopweave::target::{OptLevel, Target};
+    let (x, y) = (noisy(23, 70, 1), noisy(70, 19, 2));
+    let (x64, y64) = (x.mapv(f64::from), y.mapv(f64::from));
+    let f64_text = "kernel product(x: f64[m, k], y: f64[k, n]) -> f64[m, n] { x @ y }";
+    let expected64: Array2<f64> = jit::kernel(f64_text).unwrap().call((&x64, &y64)).unwrap();
+    let mut names = vec!["native", "simd128"];
+    if cfg!(target_arch = "x86_64") {
+        names.push("x86-64");
+        names.extend(has_avx2().then_some("x86-64-v3"));
+    }
+    for name in names {
+        for opt in [OptLevel::None, OptLevel::Speed] {
+            let target = Target::parse(name).unwrap().with_opt_level(opt);
+            let kernel = jit::kernel(F32).unwrap().target(target.clone());
+            let found: Array2<f32> = kernel.call((&x, &y)).unwrap();
+            assert_eq!(found, chain(x.view(), y.view()), "{name} {opt:?}");
+            let kernel = jit::kernel(f64_text).unwrap().target(target);
+            let found: Array2<f64> = kernel.call((&x64, &y64)).unwrap();
+            assert_eq!(found, expected64, "{name} {opt:?}");
+        }
+    }
+}
+
+fn has_avx2() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
+/// NaN, infinities, signed zeros and subnormals go through the chain as its multiply-adds say.
+#[test]
+fn special_values_follow_the_chain() {
+    let special = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 0.0, 1e-40, f32::MAX, 1.5];
+    let x = Array2::from_shape_fn((9, 8), |(i, k)| special[(i + 3 * k) % 8]);
+    let y = Array2::from_shape_fn((8, 17), |(k, j)| special[(5 * k + j) % 8]);
+    let found: Array2<f32> = jit::kernel(F32).unwrap().call((&x, &y)).unwrap();
+    let bits = |v: f32| if v.is_nan() { f32::NAN.to_bits() } else { v.to_bits() };
+    assert_eq!(found.mapv(bits), chain(x.view(), y.view()).mapv(bits));
+}
+
 #[test]
 fn wrong_shapes_are_named() {
     let kernel = jit::kernel("kernel p(x: f32[a, b], w: f32[c, d]) { x @ w }").unwrap();

@@ -181,7 +181,7 @@ fn lower_map(graph: &Graph, group: &Group, fast: Fast) -> Result<Lowered, Expand
         name: group.name.clone(),
         operands,
         domain: Domain::Node(domain),
-        axis_names: axis_names(group),
+        axis_names: axis_names(&group.axes),
         reduced: Vec::new(),
         leaf: Leaf::Map {
             map: finished(&map, fast)?,
@@ -258,7 +258,7 @@ fn lower_reduce(graph: &Graph, group: &Group, nodes: &[NodeId], fast: Fast) -> R
         name: group.name.clone(),
         operands,
         domain: Domain::Node(domain),
-        axis_names: axis_names(group),
+        axis_names: axis_names(&group.axes),
         reduced: reduced.clone(),
         order_free,
         thin: None,
@@ -330,9 +330,9 @@ impl Lowered {
 }
 
 /// The program's name of each axis's extent; where it has none, or names two axes alike, i, j, k, l, m, i5, i6 … by position.
-fn axis_names(group: &Group) -> Vec<String> {
-    let mut names: Vec<Option<String>> = Vec::with_capacity(group.axes.len());
-    for name in &group.axes {
+fn axis_names(axes: &[Option<String>]) -> Vec<String> {
+    let mut names: Vec<Option<String>> = Vec::with_capacity(axes.len());
+    for name in axes {
         names.push(name.clone().filter(|name| !names.contains(&Some(name.clone()))));
     }
     for axis in 0..names.len() {

@@ -83,6 +83,11 @@ pub(super) fn lower_matmul(graph: &Graph, group: &Group, node: NodeId, fast: Fas
         },
     };
     let axis = contracted_axis(graph, node);
+    // The contracted axis is named last: where none has a name, rows are i, columns j, and it is k.
+    let mut axes = group.axes.clone();
+    axes[axis..].rotate_left(1);
+    let mut names = axis_names(&axes);
+    names[axis..].rotate_right(1);
     let is_thin = graph.node(left).rank == 1 || graph.node(right).rank == 1;
     let map = one_product(&product);
     let (leaf, thin) = match is_thin {
@@ -96,7 +101,7 @@ pub(super) fn lower_matmul(graph: &Graph, group: &Group, node: NodeId, fast: Fas
         name: group.name.clone(),
         operands,
         domain: Domain::Product(node),
-        axis_names: axis_names(group),
+        axis_names: names,
         reduced: vec![axis],
         leaf,
         order_free: !accumulator.is_float(),

@@ -58,7 +58,7 @@ pub(super) fn lower_rows(graph: &Graph, group: &Group, stages: &[Group], fast: F
         name: group.name.clone(),
         operands: operands.all,
         domain: whole.domain,
-        axis_names: axis_names(group),
+        axis_names: axis_names(&group.axes),
         reduced: whole.reduced,
         leaf: Leaf::Rows(leaves),
         order_free: false,
