@@ -334,7 +334,16 @@ fn has_avx2() -> bool {
 /// NaN, infinities, signed zeros and subnormals go through the chain as its multiply-adds say.
 #[test]
 fn special_values_follow_the_chain() {
-    let special = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 0.0, 1e-40, f32::MAX, 1.5];
+    let special = [
+        f32::NAN,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        -0.0,
+        0.0,
+        1e-40,
+        f32::MAX,
+        1.5,
+    ];
     let x = Array2::from_shape_fn((9, 8), |(i, k)| special[(i + 3 * k) % 8]);
     let y = Array2::from_shape_fn((8, 17), |(k, j)| special[(5 * k + j) % 8]);
     let found: Array2<f32> = jit::kernel(F32).unwrap().call((&x, &y)).unwrap();
