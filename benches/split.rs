@@ -19,17 +19,14 @@ use loopweave::runtime::parallel::{SerialReason, Split, Threads, Work, for_each,
 use loopweave::runtime::view::{Arg, ArgMut, View};
 
 const ROUNDS: usize = 200;
+/// The part of a loop that shows when the other thread comes.
+const PART: Duration = Duration::from_micros(20);
 /// Longer than an idle worker of the pool looks for work before it sleeps.
 const ASLEEP: Duration = Duration::from_millis(2);
 
 fn main() {
     let threads = Threads::count(2).expect("a second thread");
-    let busy = time(|| for_each(&threads, 2, |_| {}));
-    let asleep = median((0..ROUNDS).map(|_| {
-        std::thread::sleep(ASLEEP);
-        once(|| for_each(&threads, 2, |_| {}))
-    }));
-    println!("an empty loop of two parts: {busy:.0} ns back to back, {asleep:.0} ns after a pause\n");
+    hand_off(&threads);
     println!(
         "| kernel | elements | estimate ns | serial ns | 2 parts | 4 parts | 8 parts | 2 after a pause | the model |"
     );
@@ -39,6 +36,40 @@ fn main() {
             row(text, 1 << log2, &threads);
         }
     }
+}
+
+/// What it costs the caller that a loop has two parts, and what part of the time the other thread came before the caller had
+/// done both: each part takes as long as a small part of a call.
+fn hand_off(threads: &Threads) {
+    println!("| pause before the call | two empty parts, ns | two parts of {PART:?}, ns | shared |");
+    println!("| --- | --- | --- | --- |");
+    for pause in [0, 10, 50, 90, 200, 1000].map(Duration::from_micros) {
+        let rounds = |part: fn()| {
+            (0..ROUNDS).map(move |_| {
+                let start = Instant::now();
+                // The system's sleep is too coarse for short pauses.
+                while start.elapsed() < pause {
+                    std::hint::spin_loop();
+                }
+                once(|| for_each(threads, 2, move |_| part()))
+            })
+        };
+        let empty = median(rounds(|| {}));
+        let times: Vec<f64> = rounds(|| {
+            let start = Instant::now();
+            while start.elapsed() < PART {
+                std::hint::spin_loop();
+            }
+        })
+        .collect();
+        let shared = times.iter().filter(|&&t| t < 1.9 * PART.as_nanos() as f64).count();
+        println!(
+            "| {pause:?} | {empty:.0} | {:.0} | {:.0} % |",
+            median(times.into_iter()),
+            100.0 * shared as f64 / ROUNDS as f64
+        );
+    }
+    println!();
 }
 
 fn row(text: &str, n: usize, threads: &Threads) {
@@ -72,7 +103,8 @@ fn row(text: &str, n: usize, threads: &Threads) {
         .collect();
     let mut regions: Vec<Region<'_>> = views.iter().map(Region::read).collect();
     regions.push(Region::write(&mut out));
-    let launch = |split| Launch::new(Arc::clone(&kernel), &scheduled, split, &bytes).expect("a verified nest");
+    let launch =
+        |split| Arc::new(Launch::new(Arc::clone(&kernel), &scheduled, split, &bytes).expect("a verified nest"));
 
     let serial = launch(Split::Serial {
         reason: SerialReason::OneThread,

@@ -117,7 +117,7 @@ pub struct Prepared {
 #[derive(Debug)]
 struct PreparedStep {
     scheduled: Scheduled,
-    launch: Launch,
+    launch: Arc<Launch>,
     places: SmallVec<[Place; 6]>,
 }
 
@@ -471,7 +471,7 @@ impl Program {
                 .collect();
             steps.push(PreparedStep {
                 scheduled,
-                launch,
+                launch: Arc::new(launch),
                 places,
             });
         }

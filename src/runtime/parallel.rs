@@ -10,12 +10,12 @@
 //! [`PART_NS`]. `cargo bench --bench split` measures all of these: it times `a + b` and `exp(x)` with the split forced on and
 //! off, beside what the model says.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use loopweave_ir::Op;
 use rayon::ThreadPool;
 
+use super::team::{Loop, Team};
 use crate::nest::schedule::Scheduled;
 use crate::nest::{AxisId, AxisRole, Leaf, Order, Role};
 
@@ -35,9 +35,23 @@ pub enum Threads {
     #[default]
     Global,
     /// The threads of this pool.
-    Pool(Arc<ThreadPool>),
+    Pool(Pool),
     /// The calling thread alone.
     Caller,
+}
+
+/// A rayon pool, with those of its threads that stay awake between calls.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    pool: Arc<ThreadPool>,
+    team: Arc<Team>,
+}
+
+impl From<Arc<ThreadPool>> for Pool {
+    fn from(pool: Arc<ThreadPool>) -> Pool {
+        let team = Arc::default();
+        Pool { pool, team }
+    }
 }
 
 impl Threads {
@@ -51,14 +65,14 @@ impl Threads {
         }
         // The caller takes part, so one thread fewer is started.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(count - 1).build()?;
-        Ok(Threads::Pool(Arc::new(pool)))
+        Ok(Threads::Pool(Arc::new(pool).into()))
     }
 
     /// How many threads run a parallel loop, the caller included.
     pub fn number(&self) -> usize {
         match self {
             Threads::Global => rayon::current_num_threads(),
-            Threads::Pool(pool) => pool.current_num_threads() + 1,
+            Threads::Pool(own) => own.pool.current_num_threads() + 1,
             Threads::Caller => 1,
         }
     }
@@ -228,30 +242,32 @@ pub fn split(scheduled: &Scheduled, threads: usize) -> Split {
     }
 }
 
-/// Runs `part(i)` for every i below `parts`, on the caller's thread and the pool's.
-pub fn for_each(threads: &Threads, parts: usize, part: impl Fn(usize) + Sync) {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            if i >= parts {
-                break;
-            }
-            part(i);
-        }
-    };
-    let others = threads.number().min(parts).saturating_sub(1);
+/// Runs `part(i)` for every i below `parts`, on the caller's thread and the pool's; no call of `part` outlives this one.
+pub fn for_each(threads: &Threads, parts: usize, part: impl Fn(usize) + Send + Sync + 'static) {
+    /// The helpers from rayon's global pool.
+    static GLOBAL: LazyLock<Arc<Team>> = LazyLock::new(Arc::default);
+    let most = threads.number().saturating_sub(1);
+    let others = most.min(parts.saturating_sub(1));
+    if others == 0 {
+        return (0..parts).for_each(part);
+    }
+    let work = Loop::new(parts, part);
     match threads {
-        _ if others == 0 => work(),
-        Threads::Pool(pool) => pool.in_place_scope(|scope| share(scope, others, &work)),
-        _ => rayon::in_place_scope(|scope| share(scope, others, &work)),
+        Threads::Pool(own) if own.pool.current_thread_index().is_none() => {
+            own.team
+                .run(&work, others, most, |team| own.pool.spawn(move || team.help()));
+        }
+        Threads::Global if rayon::current_thread_index().is_none() => {
+            GLOBAL.run(&work, others, most, |team| rayon::spawn(move || team.help()));
+        }
+        // A pool's own thread asks the others through the pool: they are awake, or busy with what it is part of.
+        _ => {
+            for _ in 0..others {
+                let work = Arc::clone(&work);
+                rayon::spawn(move || work.run());
+            }
+            work.run();
+            work.finish();
+        }
     }
-}
-
-/// Runs `work` on `others` threads of the pool and on this one.
-fn share<'s>(scope: &rayon::Scope<'s>, others: usize, work: &'s (impl Fn() + Sync)) {
-    for _ in 0..others {
-        scope.spawn(|_| work());
-    }
-    work();
 }
