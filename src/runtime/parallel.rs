@@ -20,9 +20,9 @@ use crate::nest::schedule::Scheduled;
 use crate::nest::{AxisId, AxisRole, Leaf, Order, Role};
 
 /// Calls estimated below this stay on the caller's thread.
-pub const SPLIT_NS: f64 = 40_000.0;
+pub const SPLIT_NS: f64 = 24_000.0;
 /// No part is estimated below this.
-pub const PART_NS: f64 = 15_000.0;
+pub const PART_NS: f64 = 8_000.0;
 /// Parts per thread, so that a thread that is held up leaves its share to the others.
 const PARTS_PER_THREAD: usize = 4;
 /// A part along the vector axis covers a multiple of this many elements: whole cache lines of every dtype.
@@ -203,13 +203,14 @@ pub fn split(scheduled: &Scheduled, threads: usize) -> Split {
     }
     let parts = ((estimate / PART_NS) as usize).clamp(2, threads * PARTS_PER_THREAD);
     let (nest, binding) = (&scheduled.nest, &scheduled.binding);
+    let vector = nest.vector_axis();
     let axis = |(i, &extent): (usize, &usize)| {
         let id = AxisId(i as u32);
-        let grain = extent.div_ceil(parts);
-        let grain = if id == nest.vector_axis() {
-            grain.next_multiple_of(VECTOR_GRAIN)
-        } else {
-            grain
+        let grain = match &nest.leaf {
+            // A band of columns is a short piece of every row, so bands are few and wide.
+            Leaf::Reduce(_) if id == vector => extent.div_ceil(parts.min(threads)).next_multiple_of(VECTOR_GRAIN),
+            _ if id == vector => extent.div_ceil(parts).next_multiple_of(VECTOR_GRAIN),
+            _ => extent.div_ceil(parts),
         };
         (nest.axes[i].role == AxisRole::Kept && extent > grain).then_some((id, grain, extent))
     };
@@ -218,28 +219,33 @@ pub fn split(scheduled: &Scheduled, threads: usize) -> Split {
     let enough = axes
         .iter()
         .find(|(_, grain, extent)| extent.div_ceil(*grain) >= threads);
-    if let Some(&(axis, grain, _)) = enough {
-        return Split::Axis { axis, grain };
+    match (enough, blocks(scheduled, estimate, threads)) {
+        // Whole rows stream from memory, and bands do not.
+        (Some(&(axis, ..)), Some((grain, parts))) if axis == vector && parts >= threads => Split::Blocks { grain },
+        (Some(&(axis, grain, _)), _) => Split::Axis { axis, grain },
+        (None, Some((grain, _))) => Split::Blocks { grain },
+        (None, None) => match axes.iter().max_by_key(|(_, grain, extent)| extent.div_ceil(*grain)) {
+            Some(&(axis, grain, _)) => Split::Axis { axis, grain },
+            None => serial(SerialReason::NoAxis),
+        },
     }
-    if let Leaf::Reduce(reduce) = &nest.leaf {
-        let blocks = binding.reduced_len(nest).div_ceil(reduce.order.block() as usize);
-        let row = match reduce.order {
-            Order::Lanes { .. } => 1,
-            Order::Chain { .. } => binding.extents[nest.vector_axis().index()],
-        };
-        // Each kept index outside of the vector axis is a parallel loop of its own, worth its own wake-up.
-        let rounds = (binding.kept_len(nest) / row.max(1)).max(1);
-        if blocks > 1 && estimate / rounds as f64 >= SPLIT_NS {
-            let parts = ((estimate / rounds as f64 / PART_NS) as usize).clamp(2, threads * PARTS_PER_THREAD);
-            return Split::Blocks {
-                grain: blocks.div_ceil(parts),
-            };
-        }
-    }
-    match axes.iter().max_by_key(|(_, grain, extent)| extent.div_ceil(*grain)) {
-        Some(&(axis, grain, _)) => Split::Axis { axis, grain },
-        None => serial(SerialReason::NoAxis),
-    }
+}
+
+/// The blocks per part and the parts of a reduction split by its blocks, where there are two with sufficient work.
+fn blocks(scheduled: &Scheduled, estimate: f64, threads: usize) -> Option<(usize, usize)> {
+    let (nest, binding) = (&scheduled.nest, &scheduled.binding);
+    let Leaf::Reduce(reduce) = &nest.leaf else { return None };
+    let blocks = binding.reduced_len(nest).div_ceil(reduce.order.block() as usize);
+    let row = match reduce.order {
+        Order::Lanes { .. } => 1,
+        Order::Chain { .. } => binding.extents[nest.vector_axis().index()],
+    };
+    // Each kept index outside of the vector axis is a parallel loop of its own, worth its own wake-up.
+    let rounds = (binding.kept_len(nest) / row.max(1)).max(1);
+    let estimate = estimate / rounds as f64;
+    let parts = ((estimate / PART_NS) as usize).clamp(2, threads * PARTS_PER_THREAD);
+    let grain = blocks.div_ceil(parts);
+    (blocks > 1 && estimate >= SPLIT_NS).then_some((grain, blocks.div_ceil(grain)))
 }
 
 /// Runs `part(i)` for every i below `parts`, on the caller's thread and the pool's; no call of `part` outlives this one.
