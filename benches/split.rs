@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench split` times `a + b` and `exp(x)` on f32 from 4k to 16M elements, on one thread and split into 2, 4
 //! and 8 parts on two threads whatever the model says, and beside each what the model estimates and decides. It begins with
-//! what waking the pool costs: an empty loop of two parts, back to back and after the pool fell asleep.
+//! what handing a part over costs: loops of two parts after pauses shorter and longer than helpers stay awake.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

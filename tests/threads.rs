@@ -92,6 +92,21 @@ fn reductions() {
 }
 
 #[test]
+fn sums_of_columns_are_split_by_rows_where_there_are_enough() {
+    let rows = [
+        ([2048, 2048], "parallel, 8 parts of 1 block on 2 threads"),
+        // One block: a band of columns for each thread.
+        ([200, 40_000], "parallel, 2 parts of 20032 on 2 threads"),
+    ];
+    let kernel = jit::sum().axis(0).threads(2).unwrap();
+    for (shape, split) in rows {
+        let _: Array1<f32> = kernel.call(Array2::<f32>::ones(shape)).unwrap();
+        let report = kernel.report().text(4);
+        assert!(report.contains(split), "{shape:?}:\n{report}");
+    }
+}
+
+#[test]
 fn one_kernel_called_from_four_threads() {
     let kernel = jit::zip(|x, y| x * y + 1.0).unwrap();
     thread::scope(|scope| {
@@ -195,6 +210,7 @@ fn every_part_runs_once_and_none_after_the_loop() {
                 let runs: Arc<Vec<AtomicUsize>> = Arc::new((0..parts).map(|_| AtomicUsize::new(0)).collect());
                 let of_loop = Arc::clone(&runs);
                 for_each(&threads, parts, move |i| {
+                    thread::yield_now();
                     of_loop[i].fetch_add(1, Ordering::Relaxed);
                 });
                 assert!(runs.iter().all(|r| r.load(Ordering::Relaxed) == 1), "{parts} parts");
