@@ -309,7 +309,7 @@ impl Kernel {
 
     /// The kernel on the threads of a pool.
     pub fn pool(&self, pool: Arc<ThreadPool>) -> Kernel {
-        self.with(|options| options.threads = Threads::Pool(pool))
+        self.with(|options| options.threads = Threads::Pool(pool.into()))
     }
 
     /// The kernel with these fast-math rewrites allowed.

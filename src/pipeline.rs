@@ -121,7 +121,7 @@ pub struct Prepared {
 #[derive(Debug)]
 struct PreparedStep {
     scheduled: Scheduled,
-    launch: Launch,
+    launch: Arc<Launch>,
     places: SmallVec<[Place; 6]>,
 }
 
@@ -480,7 +480,7 @@ impl Program {
                 .collect();
             steps.push(PreparedStep {
                 scheduled,
-                launch,
+                launch: Arc::new(launch),
                 places,
             });
         }

@@ -1,12 +1,17 @@
 //! The same bits on any number of threads, and kernels shared between threads.
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use loopweave::AnyArray;
 use loopweave::ir::testing::Rng;
 use loopweave::jit::{self, Kernel};
+use loopweave::runtime::parallel::{Threads, for_each};
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
+use rayon::ThreadPoolBuilder;
 
 const COUNTS: [usize; 5] = [1, 2, 3, 7, 16];
 
@@ -87,6 +92,21 @@ fn reductions() {
 }
 
 #[test]
+fn sums_of_columns_are_split_by_rows_where_there_are_enough() {
+    let rows = [
+        ([2048, 2048], "parallel, 8 parts of 1 block on 2 threads"),
+        // One block: a band of columns for each thread.
+        ([200, 40_000], "parallel, 2 parts of 20032 on 2 threads"),
+    ];
+    let kernel = jit::sum().axis(0).threads(2).unwrap();
+    for (shape, split) in rows {
+        let _: Array1<f32> = kernel.call(Array2::<f32>::ones(shape)).unwrap();
+        let report = kernel.report().text(4);
+        assert!(report.contains(split), "{shape:?}:\n{report}");
+    }
+}
+
+#[test]
 fn one_kernel_called_from_four_threads() {
     let kernel = jit::zip(|x, y| x * y + 1.0).unwrap();
     thread::scope(|scope| {
@@ -143,4 +163,148 @@ fn a_handle_may_be_dropped_while_others_run() {
         drop(kernel);
         workers.into_iter().for_each(|w| w.join().unwrap());
     }
+}
+
+/// A kernel with a call that is split, and that call.
+fn doubling() -> (Kernel, impl Fn(&Kernel)) {
+    let x = Array1::from_shape_fn(500_000, |i| i as f32);
+    let kernel = jit::map(|x| x + x).unwrap();
+    (kernel, move |kernel| {
+        let y: Array1<f32> = kernel.call(&x).unwrap();
+        assert!(y.iter().zip(&x).all(|(&y, &x)| y == x + x));
+    })
+}
+
+#[test]
+fn calls_from_a_pool_s_own_threads_end() {
+    let (kernel, call) = doubling();
+    for threads in [1, 2, 3] {
+        let pool = Arc::new(ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+        let other = Arc::new(ThreadPoolBuilder::new().num_threads(1).build().unwrap());
+        for kernel in [&kernel, &kernel.pool(Arc::clone(&pool)), &kernel.pool(other)] {
+            for _ in 0..10 {
+                pool.install(|| call(kernel));
+                pool.install(|| rayon::join(|| call(kernel), || call(kernel)));
+                call(kernel);
+            }
+            // Within and without the pool at once.
+            thread::scope(|scope| {
+                scope.spawn(|| pool.broadcast(|_| call(kernel)));
+                scope.spawn(|| call(kernel));
+                scope.spawn(|| rayon::broadcast(|_| call(kernel)));
+            });
+        }
+    }
+}
+
+#[test]
+fn every_part_runs_once_and_none_after_the_loop() {
+    for threads in [
+        Threads::Global,
+        Threads::Caller,
+        Threads::count(2).unwrap(),
+        Threads::count(7).unwrap(),
+    ] {
+        for parts in [0, 1, 2, 3, 100] {
+            for _ in 0..50 {
+                let runs: Arc<Vec<AtomicUsize>> = Arc::new((0..parts).map(|_| AtomicUsize::new(0)).collect());
+                let of_loop = Arc::clone(&runs);
+                for_each(&threads, parts, move |i| {
+                    thread::yield_now();
+                    of_loop[i].fetch_add(1, Ordering::Relaxed);
+                });
+                assert!(runs.iter().all(|r| r.load(Ordering::Relaxed) == 1), "{parts} parts");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_part_s_panic_reaches_the_caller_after_the_others_ended() {
+    let threads = Threads::count(3).unwrap();
+    for failing in 0..8 {
+        let ended = Arc::new(AtomicUsize::new(0));
+        let of_loop = Arc::clone(&ended);
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            for_each(&threads, 8, move |i| {
+                assert!(i != failing, "part {i}");
+                thread::sleep(Duration::from_micros(300));
+                of_loop.fetch_add(1, Ordering::Relaxed);
+            });
+        }));
+        let message = result.unwrap_err().downcast::<String>().unwrap();
+        assert_eq!(*message, format!("part {failing}"));
+        assert_eq!(ended.load(Ordering::Relaxed), 7);
+    }
+}
+
+#[test]
+fn other_jobs_of_the_pool_run_between_calls() {
+    let (kernel, call) = doubling();
+    let pool = Arc::new(ThreadPoolBuilder::new().num_threads(1).build().unwrap());
+    let kernel = kernel.pool(Arc::clone(&pool));
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                call(&kernel);
+            }
+        });
+        for _ in 0..20 {
+            pool.install(|| thread::sleep(Duration::from_micros(50)));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_pool_ends_soon_after_its_last_call() {
+    let (kernel, call) = doubling();
+    let (ended, ends) = mpsc::channel();
+    let builder = ThreadPoolBuilder::new().num_threads(2);
+    let pool = builder.exit_handler(move |_| ended.send(()).unwrap()).build().unwrap();
+    let kernel = kernel.pool(Arc::new(pool));
+    call(&kernel);
+    drop(kernel);
+    for _ in 0..2 {
+        ends.recv_timeout(Duration::from_secs(5))
+            .expect("the pool's threads end");
+    }
+}
+
+/// A thread that went on looking for work would take a third of a second's ticks.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pool_is_idle_after_its_last_call() {
+    let (kernel, call) = doubling();
+    let builder = ThreadPoolBuilder::new().num_threads(1);
+    let pool = builder.thread_name(|_| "idle-after".to_owned()).build().unwrap();
+    let kernel = kernel.pool(Arc::new(pool));
+    (0..10).for_each(|_| call(&kernel));
+    thread::sleep(Duration::from_millis(20));
+    let before = ticks("idle-after");
+    thread::sleep(Duration::from_millis(330));
+    let used = ticks("idle-after") - before;
+    assert!(used <= 2, "{used} ticks of 10 ms without a call");
+}
+
+/// The ticks of the processor that this process's threads of that name used.
+#[cfg(target_os = "linux")]
+fn ticks(name: &str) -> u64 {
+    let mut threads = 0;
+    let mut sum = 0;
+    for task in std::fs::read_dir("/proc/self/task").unwrap() {
+        // A thread of another test may have ended.
+        let Ok(stat) = std::fs::read_to_string(task.unwrap().path().join("stat")) else {
+            continue;
+        };
+        let (head, fields) = stat.rsplit_once(')').unwrap();
+        if head.ends_with(&format!("({name}")) {
+            threads += 1;
+            let fields: Vec<&str> = fields.split_whitespace().collect();
+            sum += fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        }
+    }
+    assert!(threads > 0, "no thread is called {name}");
+    sum
 }

@@ -208,7 +208,7 @@ impl Launch {
     /// # Panics
     /// If a region does not cover the view that the launch was verified for, or an output's is not writable: a fault of the
     /// calling module, which binds again for every layout.
-    pub fn run<'a>(&self, mut regions: impl Iterator<Item = Region<'a>>, threads: &Threads) {
+    pub fn run<'a>(self: &Arc<Self>, mut regions: impl Iterator<Item = Region<'a>>, threads: &Threads) {
         with_copy(&self.template, |words| {
             for operand in &self.operands {
                 let region = regions.next().expect("one region per operand");
@@ -228,17 +228,17 @@ impl Launch {
     }
 
     /// Runs the kernel on a block whose pointers `run` checked.
-    fn run_words(&self, words: &mut [u64], threads: &Threads) {
+    fn run_words(self: &Arc<Self>, words: &mut [u64], threads: &Threads) {
         match self.split {
             Split::Serial { .. } => self.part(words),
             Split::Axis { axis, grain } => {
                 let (axis, extent) = (axis.index(), self.binding.extents[axis.index()]);
-                let words = &*words;
-                for_each(threads, extent.div_ceil(grain), |i| {
+                let (launch, words) = (Arc::clone(self), Box::<[u64]>::from(words));
+                for_each(threads, extent.div_ceil(grain), move |i| {
                     let start = i * grain;
-                    with_copy(words, |words| {
-                        self.narrow(words, axis, start, grain.min(extent - start));
-                        self.part(words);
+                    with_copy(&words, |words| {
+                        launch.narrow(words, axis, start, grain.min(extent - start));
+                        launch.part(words);
                     });
                 });
             }
@@ -254,6 +254,7 @@ impl Launch {
                 words[Abi::SCRATCH] = scratch.expose_provenance() as u64;
                 // SAFETY: the block has the form that `Abi` gives this nest. Its pointers and strides reach inside the
                 // regions that `run` checked: `new` verified the whole, and a part is the whole with some axis narrowed.
+                // The regions' borrows last as long as `run`, and no part outlives `for_each`.
                 // Scratch has the size that the interface asks for the largest part, and the code lives as long as `kernel`.
                 unsafe { self.kernel.code.main()(words.as_mut_ptr()) }
             }),
@@ -279,9 +280,9 @@ impl Launch {
     }
 
     /// Runs a reduction with the blocks of each result in parallel.
-    fn run_blocks(&self, words: &mut [u64], grain: usize, threads: &Threads) {
+    fn run_blocks(self: &Arc<Self>, words: &mut [u64], grain: usize, threads: &Threads) {
         let nest = &self.kernel.nest;
-        let (Some(blocks), Some(finish), Leaf::Reduce(reduce)) =
+        let (Some(_), Some(finish), Leaf::Reduce(reduce)) =
             (self.kernel.code.blocks(), self.kernel.code.finish(), &nest.leaf)
         else {
             return self.part(words);
@@ -303,11 +304,12 @@ impl Launch {
                         self.narrow(words, axis, rest % extent, 1);
                         rest /= extent;
                     }
-                    let whole = &*words;
-                    for_each(threads, count.div_ceil(grain), |i| {
-                        with_copy(whole, |words| {
+                    let (launch, whole) = (Arc::clone(self), Box::<[u64]>::from(&*words));
+                    for_each(threads, count.div_ceil(grain), move |i| {
+                        with_copy(&whole, |words| {
                             words[Abi::FIRST_BLOCK] = (i * grain) as u64;
                             words[Abi::LAST_BLOCK] = ((i + 1) * grain).min(count) as u64;
+                            let blocks = launch.kernel.code.blocks().expect("the code of blocks, as above");
                             // SAFETY: as in `part`; the parts write disjoint blocks of scratch, and read the operands.
                             unsafe { blocks(words.as_mut_ptr()) }
                         });

@@ -5,4 +5,5 @@ pub mod cache;
 mod display;
 pub mod launch;
 pub mod parallel;
+mod team;
 pub mod view;

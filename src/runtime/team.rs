@@ -1,0 +1,269 @@
+//! The threads that help a caller with a loop, and stay awake a moment for its next one.
+//!
+//! In: a loop's parts and a count of helpers that would be of use. Out: the parts, each run once, on the caller's thread and
+//! on those that came in time. A helper is a job on a rayon pool; between loops it watches its team's board for [`AWAKE`]
+//! before it gives the thread back, for a sleeping thread takes longer to wake than most loops take to run.
+//!
+//! Invariants: a part runs only after it was claimed, a claim is followed by the end of the part, and [`Loop::finish`]
+//! returns when all parts were claimed and have ended. So no part runs afterwards, a helper that comes late finds nothing
+//! left, and the caller waits for no thread that has not begun. A helper holds its team but not the pool, so a pool ends
+//! [`AWAKE`] after its last loop at the latest; and it lets the pool's other jobs run, every [`WATCH`] while it is idle and
+//! every [`LONGEST`] in any case.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::fmt;
+use std::hint::spin_loop;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+/// How long a helper without work looks for more, and a caller for the end of the last part before it sleeps.
+const AWAKE: Duration = Duration::from_micros(100);
+/// How long an idle helper watches the board before other jobs of its pool have a turn.
+const WATCH: Duration = Duration::from_micros(20);
+/// How long other jobs of the pool wait at most, however many loops follow each other.
+const LONGEST: Duration = Duration::from_millis(1);
+
+/// The helpers of one pool, and the loops they can take part in.
+#[derive(Debug, Default)]
+pub(super) struct Team {
+    /// How many loops are on the board, to be watched without its lock.
+    posted: AtomicUsize,
+    board: Mutex<Board>,
+}
+
+#[derive(Debug, Default)]
+struct Board {
+    posts: Vec<Post>,
+    /// Helpers that were called and have not left.
+    helpers: usize,
+    /// Those of them that run no loop: they watch the board, or will as soon as their threads begin.
+    free: usize,
+}
+
+/// A loop that seeks helpers.
+#[derive(Debug)]
+struct Post {
+    work: Arc<Loop>,
+    seats: usize,
+}
+
+thread_local! {
+    /// Whether this thread is a helper.
+    static HELPS: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Team {
+    /// Runs a loop on this thread and on up to `others` helpers. Where too few are free, `call` starts a thread on
+    /// [`help`](Team::help), as long as there are no more than `most` in all.
+    pub(super) fn run(self: &Arc<Team>, work: &Arc<Loop>, others: usize, most: usize, call: impl Fn(Arc<Team>)) {
+        let missing = {
+            let mut board = self.board();
+            board.posts.push(Post {
+                work: Arc::clone(work),
+                seats: others,
+            });
+            self.posted.store(board.posts.len(), Ordering::Release);
+            let missing = others
+                .saturating_sub(board.free)
+                .min(most.saturating_sub(board.helpers));
+            board.helpers += missing;
+            board.free += missing;
+            missing
+        };
+        (0..missing).for_each(|_| call(Arc::clone(self)));
+        work.run();
+        self.withdraw(&mut self.board(), work);
+        work.finish();
+    }
+
+    /// What a helper does: parts of loops, until there were none for a while.
+    pub(super) fn help(&self) {
+        // A thread that helps already came here through the pool's other jobs: it must not begin to wait within its wait.
+        let nested = HELPS.replace(true);
+        let mut worked = Instant::now();
+        let mut gave_way = worked;
+        loop {
+            if let Some(work) = self.next(if nested { Duration::ZERO } else { WATCH }) {
+                work.run();
+                let mut board = self.board();
+                self.withdraw(&mut board, &work);
+                board.free += 1;
+                drop(board);
+                worked = Instant::now();
+                if worked - gave_way < LONGEST {
+                    continue;
+                }
+            }
+            if !self.leave(gave_way.elapsed() >= LONGEST) {
+                continue;
+            }
+            if nested || worked.elapsed() >= AWAKE {
+                break;
+            }
+            // The pool's other jobs may take long, so that the team must not count on this thread meanwhile.
+            if let Some(rayon::Yield::Executed) = rayon::yield_now() {
+                worked = Instant::now();
+            }
+            thread::yield_now();
+            if !self.come_back() {
+                break;
+            }
+            gave_way = Instant::now();
+        }
+        HELPS.set(nested);
+    }
+
+    /// A loop from the board, as soon as there is one, unless that takes too long.
+    fn next(&self, patience: Duration) -> Option<Arc<Loop>> {
+        let start = Instant::now();
+        loop {
+            for _ in 0..16 {
+                if self.posted.load(Ordering::Acquire) > 0
+                    && let Some(work) = self.take()
+                {
+                    return Some(work);
+                }
+                spin_loop();
+            }
+            if start.elapsed() >= patience {
+                return None;
+            }
+        }
+    }
+
+    /// Takes a seat at the first loop of the board.
+    fn take(&self) -> Option<Arc<Loop>> {
+        let mut board = self.board();
+        let post = board.posts.first_mut()?;
+        post.seats -= 1;
+        let work = Arc::clone(&post.work);
+        if post.seats == 0 {
+            self.withdraw(&mut board, &work);
+        }
+        board.free -= 1;
+        Some(work)
+    }
+
+    /// Removes a loop that seeks no more helpers.
+    fn withdraw(&self, board: &mut Board, work: &Arc<Loop>) {
+        board.posts.retain(|post| !Arc::ptr_eq(&post.work, work));
+        self.posted.store(board.posts.len(), Ordering::Release);
+    }
+
+    /// Takes a free helper out of the count; unless it must go, not while a loop counts on it.
+    fn leave(&self, must: bool) -> bool {
+        let mut board = self.board();
+        let leaves = must || board.posts.is_empty();
+        if leaves {
+            board.helpers -= 1;
+            board.free -= 1;
+        }
+        leaves
+    }
+
+    /// Counts a helper again, unless others watch the board on all processors but the caller's.
+    fn come_back(&self) -> bool {
+        let mut board = self.board();
+        let of_use = board.free + 1 < processors();
+        if of_use {
+            board.helpers += 1;
+            board.free += 1;
+        }
+        of_use
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A loop whose parts are independent, shared by the threads that run them.
+pub(super) struct Loop {
+    part: Box<dyn Fn(usize) + Send + Sync>,
+    parts: usize,
+    /// The first part that nobody claimed.
+    next: AtomicUsize,
+    ended: AtomicUsize,
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    caller: Thread,
+    /// Whether the caller sleeps until the last part has ended.
+    asleep: AtomicBool,
+}
+
+impl Loop {
+    /// The loop of `part(i)` for every i below `parts`, to be finished by this thread.
+    pub(super) fn new(parts: usize, part: impl Fn(usize) + Send + Sync + 'static) -> Arc<Loop> {
+        Arc::new(Loop {
+            part: Box::new(part),
+            parts,
+            next: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
+            panic: Mutex::new(None),
+            caller: thread::current(),
+            asleep: AtomicBool::new(false),
+        })
+    }
+
+    /// Runs parts until none is left to claim.
+    pub(super) fn run(&self) {
+        loop {
+            let i = self.next.fetch_add(1, Ordering::Relaxed);
+            if i >= self.parts {
+                return;
+            }
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (self.part)(i))) {
+                *self.panic() = Some(panic);
+            }
+            // In one order with `finish`, which sets `asleep` and then reads `ended`: one of the two sees the other.
+            let ended = self.ended.fetch_add(1, Ordering::SeqCst) + 1;
+            if ended == self.parts && self.asleep.load(Ordering::SeqCst) {
+                self.caller.unpark();
+            }
+        }
+    }
+
+    /// Waits until the parts that others claimed have ended; called when none is left to claim.
+    ///
+    /// # Panics
+    /// With the panic of a part.
+    pub(super) fn finish(&self) {
+        let unfinished = || self.ended.load(Ordering::SeqCst) < self.parts;
+        let start = Instant::now();
+        while unfinished() && start.elapsed() < AWAKE {
+            (0..16).for_each(|_| spin_loop());
+        }
+        self.asleep.store(true, Ordering::SeqCst);
+        while unfinished() {
+            thread::park();
+        }
+        let panic = self.panic().take();
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+    }
+
+    fn panic(&self) -> MutexGuard<'_, Option<Box<dyn Any + Send>>> {
+        self.panic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Loop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loop")
+            .field("parts", &self.parts)
+            .field("next", &self.next)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The processors that this process may use.
+fn processors() -> usize {
+    static COUNT: std::sync::LazyLock<usize> =
+        std::sync::LazyLock::new(|| thread::available_parallelism().map_or(1, std::num::NonZero::get));
+    *COUNT
+}
