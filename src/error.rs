@@ -9,6 +9,7 @@ use loopweave_ir::{Dtype, Literal, Type, TypeError};
 use crate::codegen::CodegenError;
 use crate::graph::GraphError;
 use crate::graph::bind::BindError;
+use crate::graph::trace::ProgramErrors;
 use crate::nest::verify::Violation;
 use crate::runtime::array::OutputError;
 use crate::shape::ShapeError;
@@ -34,6 +35,9 @@ pub enum Error {
         /// Every place where they do not fit.
         errors: Vec<TypeError>,
     },
+    /// An array program in Rust with errors, each with its line.
+    #[error(transparent)]
+    Program(#[from] ProgramErrors),
     /// An array program that makes no sense whatever the shapes.
     #[error(transparent)]
     Graph(#[from] GraphError),
