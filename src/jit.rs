@@ -1,8 +1,8 @@
 //! Kernels from scalar functions: the front door.
 //!
 //! In: a closure, a [`Func`] or text. Out: a [`Kernel`] that takes arrays. [`map`] and [`zip`] apply a function to every
-//! element, [`reduce`] and the named reductions ([`sum`], [`max`] …) combine elements along axes, [`kernel`] compiles an
-//! array program in text.
+//! element, [`reduce`] and the named reductions ([`sum`], [`max`] …) combine elements along axes, [`matmul`] multiplies
+//! matrices. [`program`] compiles a whole array program that a closure describes, [`kernel`] one in text.
 //!
 //! A kernel is specialised at its first call for each set of dtypes, ranks and memory layouts; later calls of the same kind
 //! find their machine code. It can be called from several threads at once, cloning it is cheap, and dropping the last clone
@@ -30,6 +30,8 @@
 //! # Ok::<(), loopweave::Error>(())
 //! ```
 
+mod matmul;
+mod program;
 mod reduce;
 
 use std::sync::Arc;
@@ -44,12 +46,17 @@ use loopweave_ir::{Dtype, Expr, Func, Type};
 use rayon::ThreadPool;
 use smallvec::SmallVec;
 
+use self::matmul::MatMulSpec;
+pub use self::matmul::{MatMul, matmul};
+pub use self::program::{Outputs, Program, program};
 use self::reduce::ReduceSpec;
 pub use self::reduce::{Reduction, all, any, argmax, argmin, max, mean, min, prod, reduce, reduce_func, sum};
 use crate::error::{CallError, Error};
+pub use crate::graph::Slice;
 use crate::graph::build::GraphBuilder;
+pub use crate::graph::trace::{Array, ProgramBuilder};
 use crate::graph::{Graph, NodeId};
-use crate::pipeline::{KernelCache, Options, Program};
+use crate::pipeline::{self, KernelCache, Options};
 use crate::report::Report;
 use crate::runtime::array::Output;
 use crate::runtime::cache::{Cache, Found};
@@ -168,7 +175,7 @@ pub fn kernel(text: &str) -> Result<Kernel, Error> {
         return Err(diagnostics.into());
     };
     let graph = crate::graph::text::lower_kernel(kernel, &functions, &source)?;
-    Ok(Kernel::new(Source::Program(graph, source), Options::native()))
+    Ok(Kernel::new(Source::Program(graph, Some(source)), Options::native()))
 }
 
 /// What a function can be given as: a [`Func`], or text.
@@ -260,7 +267,7 @@ struct Inner {
 #[derive(Debug)]
 struct Specialised {
     signature: Signature,
-    program: Program,
+    program: pipeline::Program,
 }
 
 /// The type and the rank of each argument.
@@ -274,8 +281,9 @@ const REMEMBERED: usize = 64;
 enum Source {
     Elementwise(Func),
     Reduce(ReduceSpec),
-    /// An array program, and the text it came from.
-    Program(Graph, SourceText),
+    MatMul(MatMulSpec),
+    /// An array program, and the text it came from, if it came from one.
+    Program(Graph, Option<SourceText>),
 }
 
 impl Kernel {
@@ -327,11 +335,7 @@ impl Kernel {
     /// # Errors
     /// Types the function does not take, shapes that do not broadcast, and a result asked for in another form than it has.
     pub fn call<O: Output>(&self, args: impl Args) -> Result<O, Error> {
-        let mut views = args.views();
-        let views = views.as_mut();
-        let specialised = self.specialised(views)?;
-        self.convert_scalars(&specialised.program, views);
-        specialised.program.run_as(views)
+        self.run_as(args.views().as_mut())
     }
 
     /// Computes the results into existing arrays of the results' dtypes and shapes, of any strides: one, or a tuple of them.
@@ -376,13 +380,25 @@ impl Kernel {
         specialised.program.warm(&vec![layout; dtypes.len()])
     }
 
+    /// Compiles a program, which is specialised, for contiguous inputs of these shapes.
+    fn warm_shapes(&self, shapes: &[&[usize]]) -> Result<(), Error> {
+        let layouts: Result<Vec<Layout>, _> = shapes.iter().map(|shape| Layout::contiguous(shape)).collect();
+        let layouts = layouts?;
+        match self.inner.programs.last() {
+            Some(last) => last.program.warm(&layouts),
+            None => Ok(()),
+        }
+    }
+
     /// What the last call did: loops, parallel and vector, what was merged and what not, with reasons. Before any call it
     /// holds the name alone.
     pub fn report(&self) -> Report {
         match self.inner.programs.last() {
             Some(last) => match &self.inner.source {
-                Source::Program(_, text) => last.program.report().locate(text),
-                Source::Elementwise(_) | Source::Reduce(_) => last.program.report(),
+                Source::Program(_, Some(text)) => last.program.report().locate(text),
+                Source::Program(_, None) | Source::Elementwise(_) | Source::Reduce(_) | Source::MatMul(_) => {
+                    last.program.report()
+                }
             },
             None => Report::uncalled(self.inner.source.name()),
         }
@@ -393,6 +409,12 @@ impl Kernel {
         self.inner.kernels.len()
     }
 
+    fn run_as<O: Output>(&self, views: &mut [View<'_>]) -> Result<O, Error> {
+        let specialised = self.specialised(views)?;
+        self.convert_scalars(&specialised.program, views);
+        specialised.program.run_as(views)
+    }
+
     fn run_into(&self, views: &mut [View<'_>], out: &mut [ViewMut<'_>]) -> Result<(), Error> {
         let specialised = self.specialised(views)?;
         self.convert_scalars(&specialised.program, views);
@@ -401,8 +423,10 @@ impl Kernel {
 
     fn specialised(&self, views: &[View<'_>]) -> Result<Found<'_, Specialised>, Error> {
         let kind = |view: &View<'_>| (view.ty(), view.shape().len());
+        // A program says itself what it takes, and checks it.
+        let is_program = matches!(self.inner.source, Source::Program(..));
         let fits = |s: &Specialised| {
-            s.signature.len() == views.len() && s.signature.iter().copied().eq(views.iter().map(kind))
+            is_program || s.signature.len() == views.len() && s.signature.iter().copied().eq(views.iter().map(kind))
         };
         match self.inner.programs.find(fits) {
             Some(specialised) => Ok(specialised),
@@ -419,12 +443,12 @@ impl Kernel {
         }
         let options = inner.options.as_ref().map_err(TargetError::clone)?;
         let graph = inner.source.graph(&signature)?;
-        let program = Program::compile_shared(graph, options, Arc::clone(&inner.kernels))?;
+        let program = pipeline::Program::compile_shared(graph, options, Arc::clone(&inner.kernels))?;
         Ok(inner.programs.insert(Specialised { signature, program }))
     }
 
     /// Takes bare scalars to the types that a program in text declares.
-    fn convert_scalars(&self, program: &Program, views: &mut [View<'_>]) {
+    fn convert_scalars(&self, program: &pipeline::Program, views: &mut [View<'_>]) {
         if matches!(self.inner.source, Source::Program(..)) {
             for (view, &input) in views.iter_mut().zip(&program.graph().inputs) {
                 view.convert_weak(program.graph().node(input).dtype);
@@ -438,6 +462,7 @@ impl Source {
         match self {
             Source::Elementwise(func) => func.name(),
             Source::Reduce(spec) => spec.name(),
+            Source::MatMul(spec) => spec.name(),
             Source::Program(graph, _) => &graph.name,
         }
     }
@@ -453,18 +478,12 @@ impl Source {
                 check_count(func.name(), func.params().len(), signature)?;
                 let mut builder = GraphBuilder::new(func.name());
                 let inputs = inputs(&mut builder, func, signature);
-                let outputs = builder.map_multi(func, &inputs)?;
-                for (i, &node) in outputs.iter().enumerate() {
-                    let name = if outputs.len() == 1 {
-                        func.name().to_owned()
-                    } else {
-                        format!("{}.{i}", func.name())
-                    };
-                    builder.output(name, node);
-                }
+                let results = builder.map_multi(func, &inputs)?;
+                outputs(&mut builder, func.name(), &results);
                 Ok(builder.finish()?)
             }
             Source::Reduce(spec) => spec.graph(signature),
+            Source::MatMul(spec) => spec.graph(signature),
         }
     }
 }
@@ -485,4 +504,16 @@ fn inputs(builder: &mut GraphBuilder, func: &Func, signature: &[(Type, usize)]) 
     params
         .map(|(param, &(ty, rank))| builder.input(&param.name, ty, rank))
         .collect()
+}
+
+/// Makes nodes the outputs, under the name of the function that gives them.
+fn outputs(builder: &mut GraphBuilder, name: &str, results: &[NodeId]) {
+    for (i, &node) in results.iter().enumerate() {
+        let name = if results.len() == 1 {
+            name.to_owned()
+        } else {
+            format!("{name}.{i}")
+        };
+        builder.output(name, node);
+    }
 }

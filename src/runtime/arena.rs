@@ -74,7 +74,10 @@ pub fn plan(arrays: &[Interval]) -> Option<Plan> {
     order.sort_by_key(|&i| Reverse(padded[i]));
     let mut plan = Plan {
         offsets: vec![0; arrays.len()],
-        size: ArenaSize { bytes: 0, without_reuse },
+        size: ArenaSize {
+            bytes: 0,
+            without_reuse,
+        },
     };
     // In the order of their offsets, so that one pass over them sees every gap.
     let mut placed: Vec<usize> = Vec::with_capacity(arrays.len());

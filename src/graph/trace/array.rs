@@ -123,7 +123,12 @@ impl<'g> Array<'g> {
     /// # Ok::<(), loopweave::Error>(())
     /// ```
     #[track_caller]
-    pub fn reduce<F: FnOnce(Expr, Expr) -> Expr>(self, combine: F, init: impl Into<Literal>, axes: impl Axes) -> Array<'g> {
+    pub fn reduce<F: FnOnce(Expr, Expr) -> Expr>(
+        self,
+        combine: F,
+        init: impl Into<Literal>,
+        axes: impl Axes,
+    ) -> Array<'g> {
         self.combined(combine, init.into(), axes, false)
     }
 
@@ -146,7 +151,7 @@ impl<'g> Array<'g> {
     ///     let x = g.input("x", I64, 2);
     ///     g.output("gram", x.matmul(x.t()));
     /// })?;
-    /// let y: ndarray::Array2<i64> = gram.call(&ndarray::array![[1, 2], [3, 4]])?;
+    /// let y: ndarray::Array2<i64> = gram.call(&ndarray::array![[1i64, 2], [3, 4]])?;
     /// assert_eq!(y, ndarray::array![[5, 11], [11, 25]]);
     /// # Ok::<(), loopweave::Error>(())
     /// ```
@@ -178,7 +183,11 @@ impl<'g> Array<'g> {
         self.view(|graph, node| {
             let rank = graph.graph().node(node).rank;
             let position = |axis: isize| {
-                let from_front = if axis < 0 { axis.checked_add_unsigned(rank) } else { Some(axis) };
+                let from_front = if axis < 0 {
+                    axis.checked_add_unsigned(rank)
+                } else {
+                    Some(axis)
+                };
                 from_front.and_then(|axis| usize::try_from(axis).ok())
             };
             let mut axes: Vec<isize> = (0..rank as isize).collect();
@@ -195,7 +204,7 @@ impl<'g> Array<'g> {
     /// The view that basic indexing gives: a position, a range, or a [`Slice`] for each axis; axes without one stay whole.
     ///
     /// ```
-    /// use loopweave::graph::Slice;
+    /// use loopweave::jit::Slice;
     /// use loopweave::prelude::*;
     /// let steps = jit::program(|g| {
     ///     let x = g.input("x", F64, 2);
@@ -232,7 +241,11 @@ impl<'g> Array<'g> {
         self.view(|graph, node| {
             let source = graph.graph().node(node);
             let rank = source.rank;
-            let position = if axis < 0 { axis.checked_add_unsigned(rank + 1) } else { Some(axis) };
+            let position = if axis < 0 {
+                axis.checked_add_unsigned(rank + 1)
+            } else {
+                Some(axis)
+            };
             match position.and_then(|position| usize::try_from(position).ok()) {
                 Some(position) if position <= rank => {
                     let mut slices = vec![Slice::ALL; position];
@@ -370,7 +383,9 @@ impl<'g> Array<'g> {
 
     #[track_caller]
     fn view(self, make: impl FnOnce(&mut GraphBuilder, NodeId) -> Result<NodeId, GraphError>) -> Array<'g> {
-        let node = self.builder.make(&[self], |graph, args| make(graph, args[0]).map_err(Fault::from));
+        let node = self
+            .builder
+            .make(&[self], |graph, args| make(graph, args[0]).map_err(Fault::from));
         self.with(node)
     }
 
@@ -392,7 +407,9 @@ impl<'g> Array<'g> {
                 combine: &combine?,
                 init,
             };
-            graph.reduce(with, args[0], axes.as_deref(), keepdims).map_err(Fault::from)
+            graph
+                .reduce(with, args[0], axes.as_deref(), keepdims)
+                .map_err(Fault::from)
         });
         self.with(node)
     }
@@ -517,7 +534,8 @@ macro_rules! operators {
             }
         }
 
-        operators! { @left $trait $method $op: bool i32 i64 u64 f32 f64 }
+        // One type of integers and one of floats: a literal is of that type at once, so that `(1.0 - x).sqrt()` needs no suffix.
+        operators! { @left $trait $method $op: bool i64 f64 }
     )*};
     (@left $trait:ident $method:ident $op:ident: $($t:ty)*) => {$(
         impl<'g> ops::$trait<Array<'g>> for $t {
