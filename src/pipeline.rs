@@ -47,6 +47,9 @@ pub struct Options {
     pub threads: Threads,
     /// The machine that code is made for.
     pub target: Target,
+    /// Whether ops are fused. Results are the same bits without it: every array is then stored by a kernel of its own, so
+    /// that a wrong or slow one can be found.
+    pub fusion: bool,
 }
 
 impl Options {
@@ -59,6 +62,7 @@ impl Options {
             fast: Fast::NONE,
             threads: Threads::Global,
             target: Target::native()?,
+            fusion: true,
         })
     }
 }
@@ -145,7 +149,11 @@ impl Program {
     /// # Errors
     /// An op that is not yet supported.
     pub fn compile_shared(graph: Graph, options: &Options, kernels: Arc<KernelCache>) -> Result<Program, Error> {
-        let plan = fuse::plan(&graph);
+        let plan = if options.fusion {
+            fuse::plan(&graph)
+        } else {
+            fuse::unfused(&graph)
+        };
         let weak = weak_types(&graph);
         let groups = plan
             .groups
@@ -205,7 +213,11 @@ impl Program {
     pub fn run_as<O: Output>(&self, inputs: &[View<'_>]) -> Result<O, Error> {
         let prepared = self.prepared(inputs, None)?;
         let wanted = self.wanted(&prepared)?;
-        let compute = |outputs: &mut [ViewMut<'_>]| self.execute(&prepared, &regions(inputs, outputs));
+        let compute = |outputs: &mut [ViewMut<'_>]| {
+            let mut regions = Regions::new();
+            fill(&mut regions, inputs, outputs);
+            self.execute(&prepared, &regions);
+        };
         Ok(O::compute(&wanted, compute)?)
     }
 
@@ -229,7 +241,8 @@ impl Program {
     /// As [`Program::run`]; outputs that do not fit, and outputs that overlap an input without being the very same view.
     pub fn run_into(&self, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>]) -> Result<(), Error> {
         let prepared = self.prepared(inputs, Some(outputs))?;
-        let regions = regions(inputs, outputs);
+        let mut regions = Regions::new();
+        fill(&mut regions, inputs, outputs);
         self.check_overlap(&prepared, &regions)?;
         self.execute(&prepared, &regions);
         Ok(())
@@ -646,10 +659,12 @@ fn weak_types(graph: &Graph) -> Vec<(usize, Dtype)> {
     types
 }
 
-/// The memory of the inputs, then of the outputs; up to ten take no allocation.
+/// The memory of a call's inputs, then of its outputs; up to ten take no allocation.
+type Regions<'a> = SmallVec<[Region<'a>; 10]>;
+
+/// Fills an empty list in place: returning it would copy all of its room.
 #[inline]
-fn regions<'a>(inputs: &'a [View<'_>], outputs: &'a mut [ViewMut<'_>]) -> SmallVec<[Region<'a>; 10]> {
-    let mut regions = SmallVec::new();
+fn fill<'a>(regions: &mut Regions<'a>, inputs: &'a [View<'_>], outputs: &'a mut [ViewMut<'_>]) {
     // One by one: `extend` is a call that costs more than the few regions.
     for input in inputs {
         regions.push(Region::read(input));
@@ -657,7 +672,6 @@ fn regions<'a>(inputs: &'a [View<'_>], outputs: &'a mut [ViewMut<'_>]) -> SmallV
     for output in outputs {
         regions.push(Region::write(output));
     }
-    regions
 }
 
 impl Prepared {

@@ -137,6 +137,8 @@ fn eval_prints_as_numpy() {
         (&["x + x", "-i", "x=x.npy", "--threads", "3", "--target", "simd128", "--fast"], "[ 6. 12. 10.]"),
         (&["x + x", "-i", "x=x.npy", "--fast=contract,nsz"], "[ 6. 12. 10.]"),
         (&["a + a", "-i", "a=1.5"], "3.0"),
+        (&["a + a", "-i", "a=.5"], "1.0"),
+        (&["a + a", "-i", "a=+5"], "10"),
         // Files.
         (&["one.lw", "-i", "x=x.npy"], "[ 6. 12. 10.]"),
         (&["cube.lw", "-i", "x=x.npy"], "[ 27. 216. 125.]"),
@@ -186,6 +188,10 @@ fn eval_writes_files() {
         ""
     );
     assert_eq!(folder.read("a.npy"), folder.read("hi.npy"));
+
+    // A path may hold a `=`, once it cannot be a name.
+    folder.ok(&["eval", "x + y", "-i", "x=x.npy", "-i", "y=y.npy", "-o", "./a=b.npy"]);
+    assert_eq!(folder.read("a=b.npy"), folder.read("r.npy"));
 
     for (input, dtype) in [
         ("h", Dtype::F16),
@@ -274,7 +280,8 @@ fn error_messages() {
         .text(
             "deep.lw",
             &format!("fn f(x) {{ {}x{} }}", "(".repeat(100_000), ")".repeat(100_000)),
-        );
+        )
+        .text("same.lw", "kernel k(x: f32[n]) -> (x: f32[n]) { x[1:] }\n");
     std::fs::write(folder.path("binary.lw"), [0xff, 0xfe, 0x00]).unwrap();
     #[rustfmt::skip]
     let rows: &[&[&str]] = &[
@@ -285,6 +292,12 @@ fn error_messages() {
         &["eval", "1 + 2", "-i", "x=x.npy"],
         &["eval", "x", "-i", "x=x.npy", "-o", "z=r.npy"],
         &["eval", "x", "-i", "x=x.npy", "-o", "a.npy", "-o", "b.npy"],
+        &["eval", "x", "-i", "x=x.npy", "-o", "x+1=r.npy"],
+        &["eval", "(x, -x)", "-i", "x=x.npy", "-o", "a.npy", "-o", "./a.npy"],
+        &["eval", "(x, -x)", "-i", "x=x.npy", "-o", "x.npy", "-o", "out1=./x.npy"],
+        // A call without its argument is why its name is no input.
+        &["eval", "maximum()", "-i", "x=x.npy"],
+        &["eval", "sum(axis = 0) + y", "-i", "x=x.npy", "-i", "y=y.npy"],
         // Text.
         &["eval", "x +* 2", "-i", "x=x.npy"],
         &["eval", "sqr(x) + frob(x)", "-i", "x=x.npy"],
@@ -302,6 +315,9 @@ fn error_messages() {
         &["eval", "two.lw:dist", "-i", "x=x.npy", "-i", "y=h.npy"],
         &["eval", "one.lw", "-i", "x=m.npy"],
         &["eval", "two.lw:dist", "-i", "x=x.npy", "-i", "y=1"],
+        &["eval", "same.lw", "-i", "x=x.npy"],
+        &["eval", "max(x[3:]) + 1", "-i", "x=x.npy"],
+        &["eval", "9223372036854775808"],
         // Files.
         &["eval", "x", "-i", "x=none.npy"],
         &["eval", "x", "-i", "x=notes.npy"],
@@ -335,6 +351,16 @@ fn error_messages() {
         let message = folder.error(args);
         assert!(message.len() < 20_000, "{} bytes for {args:?}", message.len());
     }
+    let long = "a".repeat(100_000);
+    for args in [
+        &["eval", &long][..],
+        &["eval", "1", "-i", &format!("{long}=2")],
+        &["eval", "1", "-o", &format!("{long}=2")],
+        &["eval", "x", "-i", &format!("x={long}")],
+    ] {
+        let message = folder.error(args);
+        assert!(message.len() < 1_000, "{} bytes", message.len());
+    }
     for expr in [
         "(".repeat(200_000),
         "-".repeat(200_000) + "x",
@@ -355,6 +381,12 @@ fn usage_errors_exit_with_2() {
         &["frobnicate"],
         &["eval"],
         &["eval", "x", "-i", "x"],
+        &["eval", "x", "-i", "x=300u8"],
+        &["eval", "x", "-i", "x=1e999"],
+        &["eval", "x", "-i", "x=1", "-o", "-"],
+        &["eval", "x", "-i", "x=1", "-o", "x="],
+        &["eval", "-x", "-i", "x=1"],
+        &["eval", "x", "-i", "x=1", "--frobnicate"],
         &["eval", "x", "--target", "sparc"],
         &["eval", "x", "--threads", "0"],
         &["eval", "x", "--threads", "many"],
@@ -376,6 +408,12 @@ fn usage_errors_exit_with_2() {
             err(&output)
         );
     }
+    let long = folder.run(&["eval", "x", "-i", &format!("x=3{}", "a".repeat(100_000))]);
+    assert!(
+        long.status.code() == Some(2) && err(&long).len() < 2_000,
+        "{}",
+        err(&long).len()
+    );
     for args in [&["--help"][..], &["--version"], &["eval", "--help"]] {
         assert!(!folder.ok(args).is_empty());
     }

@@ -397,7 +397,7 @@ fn binding_errors_use_the_users_names() {
         (
             &sum,
             &[&[5, 4], &[4, 4]],
-            "`n` is 5 in `x` (axis 0) but 4 in `y` (axis 0)",
+            "the extent `n` is 5 in `x` (axis 0) but 4 in `y` (axis 0)",
         ),
         (
             &sum,
@@ -456,7 +456,10 @@ fn declared_extents_of_results_are_checked() {
     let graph = g.finish().unwrap();
     assert!(bind(&graph, &[&[3, 3]]).is_ok());
     let error = bind(&graph, &[&[3, 4]]).unwrap_err();
-    assert_eq!(error.to_string(), "`n` is 3 in `x` (axis 0) but 4 in `out` (axis 0)");
+    assert_eq!(
+        error.to_string(),
+        "the extent `n` is 3 in `x` (axis 0) but 4 in the result `out` (axis 0)"
+    );
 }
 
 #[test]

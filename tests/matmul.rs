@@ -74,8 +74,11 @@ fn thread_counts_agree() {
     }
 }
 
+/// How an array lies in memory, what holds it, and the view of its elements there.
+type Laid = (&'static str, Array2<f32>, fn(&Array2<f32>) -> ArrayView2<'_, f32>);
+
 /// The ways a matrix of these elements can lie in memory.
-fn layouts(dense: &Array2<f32>) -> Vec<(&'static str, Array2<f32>, fn(&Array2<f32>) -> ArrayView2<'_, f32>)> {
+fn layouts(dense: &Array2<f32>) -> Vec<Laid> {
     let (rows, columns) = dense.dim();
     let mut fortran = Array2::zeros((rows, columns).f());
     fortran.assign(dense);
@@ -302,7 +305,7 @@ fn wrong_shapes_are_named() {
         .call::<Array2<f32>>((&Array2::<f32>::zeros((3, 4)), &Array2::<f32>::zeros((5, 6))))
         .unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("axis 1 of `x` and axis 0 of `w`"), "{text}");
+    assert!(text.contains("axis 1 of `x` [3, 4] and axis 0 of `w` [5, 6]"), "{text}");
     let kernel = jit::kernel("kernel p(x: f32[a, b, c], w: f32[d, e, f]) { x @ w }").unwrap();
     let error = kernel
         .call::<Array3<f32>>((&Array3::<f32>::zeros((2, 3, 4)), &Array3::<f32>::zeros((3, 4, 5))))

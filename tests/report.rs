@@ -257,6 +257,7 @@ fn compiled_for(graph: Graph, target: Target) -> Program {
         fast: Fast::NONE,
         threads: Threads::count(2).unwrap(),
         target,
+        fusion: true,
     };
     Program::compile(graph, &options).unwrap()
 }

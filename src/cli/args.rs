@@ -2,7 +2,7 @@
 //!
 //! In: arguments. Out: [`Cli`]. What is refused here ends the program with exit code 2.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::builder::PossibleValuesParser;
@@ -38,6 +38,7 @@ const SUBJECT: &str = "EXPR|FILE.lw[:NAME]";
 #[command(after_help = "\
 EXPR is anything a kernel's body may be; its free names are inputs. An EXPR that begins with `-` goes after `--`.
 NAME may be a kernel, or an fn, which is applied to every element; it may be left out where the file has only one.
+A FILE.npy to write whose name has a `=` in it is written with its folder: `-o ./a=b.npy`.
 
 Examples:
   loopweave eval 'sqrt(x*x + y*y)' -i x=x.npy -i y=y.npy -o r.npy
@@ -51,8 +52,8 @@ pub(super) struct EvalArgs {
     #[arg(short, long = "input", value_name = "NAME=FILE.npy|NUMBER", value_parser = input)]
     pub(super) inputs: Vec<(String, Input)>,
     /// Writes a result to a file instead of printing it; without NAME, the results in their order
-    #[arg(short, long = "output", value_name = "[NAME=]FILE.npy")]
-    pub(super) outputs: Vec<String>,
+    #[arg(short, long = "output", value_name = "[NAME=]FILE.npy", value_parser = output)]
+    pub(super) outputs: Vec<Destination>,
     #[command(flatten)]
     pub(super) machine: MachineArgs,
     /// Threads to use, the calling one included [default: one per core]
@@ -153,6 +154,14 @@ pub(super) enum Input {
     Number(Number),
 }
 
+/// A file to write a result to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Destination {
+    /// The result; the next one that has no file where this says none.
+    pub(super) name: Option<String>,
+    pub(super) file: PathBuf,
+}
+
 /// What an argument is described as.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Argument {
@@ -192,30 +201,73 @@ fn binding(text: &str) -> Result<(String, &str), String> {
 fn input(text: &str) -> Result<(String, Input), String> {
     let (name, rest) = binding(text)?;
     let input = match number(rest) {
-        Some(number) => Input::Number(number),
-        None => Input::File(PathBuf::from(rest)),
+        Ok(number) => Input::Number(number),
+        Err(why) if begins_as_number(rest) && !rest.ends_with(".npy") && !Path::new(rest).exists() => {
+            return Err(format!("`{rest}` is neither a number ({why}) nor a file"));
+        }
+        Err(_) => Input::File(PathBuf::from(rest)),
     };
     Ok((name, input))
 }
 
-/// The number that a text is, in the language's own grammar.
-fn number(text: &str) -> Option<Number> {
-    let Block { lets, results } = parse_expr_body(text, "number").ok()?;
+/// `r.npy`, `NAME=r.npy`; what stands before a `=` is part of the path where it names a folder.
+fn output(text: &str) -> Result<Destination, String> {
+    let (name, file) = match text.split_once('=') {
+        Some((name, file)) if !name.contains(std::path::is_separator) => (Some(name), file),
+        _ => (None, text),
+    };
+    match (name, file) {
+        (Some(""), _) | (_, "") => Err(String::from("expected FILE.npy or NAME=FILE.npy")),
+        (_, "-") => Err(String::from(
+            "`-` is no file; a result without a file is printed on stdout (a file of that name is `./-`)",
+        )),
+        (name, file) => Ok(Destination {
+            name: name.map(str::to_owned),
+            file: PathBuf::from(file),
+        }),
+    }
+}
+
+/// The number that a text is, in the language's own grammar, which here may begin with `+` or with its point; or why it is
+/// none.
+fn number(text: &str) -> Result<Number, String> {
+    let unsigned = text.trim_start_matches(['+', '-']);
+    let sign = &text[..text.len() - unsigned.len()];
+    let whole = if unsigned.starts_with('.') { "0" } else { "" };
+    let plain = match sign {
+        "" | "-" => format!("{sign}{whole}{unsigned}"),
+        "+" => format!("{whole}{unsigned}"),
+        _ => return Err(String::from("it has several signs")),
+    };
+    let Block { lets, results } = parse_expr_body(&plain, "number").map_err(|errors| {
+        let first = errors.iter().next();
+        first.map_or_else(String::new, |error| error.message.clone())
+    })?;
     match (&lets[..], &results[..]) {
         ([], [only]) => match only.kind {
-            ExprKind::Literal(literal) => Some(Number::Weak(literal)),
-            ExprKind::Typed(scalar) => Some(Number::Typed(scalar)),
-            _ => None,
+            ExprKind::Literal(literal) => Ok(Number::Weak(literal)),
+            ExprKind::Typed(scalar) => Ok(Number::Typed(scalar)),
+            _ => Err(String::from("it is an expression")),
         },
-        _ => None,
+        _ => Err(String::from("it is an expression")),
     }
+}
+
+/// Whether a text can only have been meant as a number, unless it is the name of a file.
+fn begins_as_number(text: &str) -> bool {
+    let digits = text.trim_start_matches(['+', '-']);
+    let digits = digits.strip_prefix('.').unwrap_or(digits);
+    digits.starts_with(|c: char| c.is_ascii_digit())
 }
 
 fn argument(text: &str) -> Result<(String, Argument), String> {
     let (name, rest) = binding(text)?;
     let argument = match number(rest) {
-        Some(number) => Argument::Number(number),
-        None => array(rest)?,
+        Ok(number) => Argument::Number(number),
+        Err(why) if begins_as_number(rest) => {
+            return Err(format!("`{rest}` is neither a number ({why}) nor a type"));
+        }
+        Err(_) => array(rest)?,
     };
     Ok((name, argument))
 }
@@ -294,6 +346,10 @@ mod tests {
             ("x=i8[2,3]:[-3,1]", of(Dtype::I8, &[2, 3], Order::Strides(vec![-3, 1]))),
             ("x=2.5", Ok(Argument::Number(Number::Weak(Literal::float(2.5))))),
             ("x=-2i8", Ok(Argument::Number(Number::Typed(Scalar::from(-2i8))))),
+            (
+                "x=300u8",
+                Err("`300u8` is neither a number (the integer is out of range: u8 holds 0 to 255) nor a type"),
+            ),
             ("x", Err("expected NAME=…")),
             ("=f32", Err("expected NAME=…")),
             ("x=f32[3", Err("expected `]`")),
@@ -330,9 +386,56 @@ mod tests {
             ("x=-inf", Input::Number(Number::Weak(Literal::float(f64::NEG_INFINITY)))),
             ("x=true", Input::Number(Number::Weak(Literal::Bool(true)))),
             ("x=1e-3f32", Input::Number(Number::Typed(Scalar::from(1e-3f32)))),
+            ("x=.5", Input::Number(Number::Weak(Literal::float(0.5)))),
+            ("x=-.5", Input::Number(Number::Weak(Literal::float(-0.5)))),
+            ("x=+5", Input::Number(Number::Weak(Literal::Int(5)))),
+            ("x=+.5f32", Input::Number(Number::Typed(Scalar::from(0.5f32)))),
+            ("x=3d.npy", file("3d.npy")),
         ];
         for (text, expected) in rows {
             assert_eq!(input(text), Ok((String::from("x"), expected)), "{text}");
+        }
+        for (text, why) in [
+            (
+                "1e999",
+                "the float is out of range for f64: it would become an infinity",
+            ),
+            ("300u8", "the integer is out of range: u8 holds 0 to 255"),
+            (
+                "3x",
+                "`x` is not a suffix of a number; expected a dtype: i8 … i64, u8 … u64, f16, bf16, f32 or f64",
+            ),
+            ("--5", "it has several signs"),
+            ("1+2", "it is an expression"),
+        ] {
+            let message = format!("`{text}` is neither a number ({why}) nor a file");
+            assert_eq!(input(&format!("x={text}")), Err(message), "{text}");
+        }
+    }
+
+    #[test]
+    fn outputs() {
+        let rows = [
+            ("r.npy", Ok((None, "r.npy"))),
+            ("y=r.npy", Ok((Some("y"), "r.npy"))),
+            ("y=a=b.npy", Ok((Some("y"), "a=b.npy"))),
+            ("./a=b.npy", Ok((None, "./a=b.npy"))),
+            ("x+1=z.npy", Ok((Some("x+1"), "z.npy"))),
+            ("./-", Ok((None, "./-"))),
+            ("", Err("expected FILE.npy or NAME=FILE.npy")),
+            ("y=", Err("expected FILE.npy or NAME=FILE.npy")),
+            ("=r.npy", Err("expected FILE.npy or NAME=FILE.npy")),
+            (
+                "y=-",
+                Err("`-` is no file; a result without a file is printed on stdout (a file of that name is `./-`)"),
+            ),
+        ];
+        for (text, expected) in rows {
+            let expected = expected.map(|(name, file)| Destination {
+                name: name.map(str::to_owned),
+                file: PathBuf::from(file),
+            });
+            assert_eq!(output(text), expected.map_err(str::to_owned), "{text}");
         }
     }
 }

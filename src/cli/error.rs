@@ -59,8 +59,23 @@ pub(super) enum CliError {
     #[error("`{name}` has {axes} axes and {strides} strides")]
     Strides { name: String, axes: usize, strides: usize },
     /// A file for a result that there is not.
-    #[error("there is no result `{name}` to write; the results are {}", list(.results))]
-    NoOutput { name: String, results: Vec<String> },
+    #[error(
+        "there is no result `{name}` to write; the results are {} (a file of that name is `./{name}={}`)",
+        list(.results),
+        file.display()
+    )]
+    NoOutput {
+        name: String,
+        file: PathBuf,
+        results: Vec<String>,
+    },
+    /// One file for two results.
+    #[error("`{first}` and `{second}` would both be written to `{}`", path.display())]
+    SameFile {
+        path: PathBuf,
+        first: String,
+        second: String,
+    },
     /// More files than results.
     #[error("{files} files for {results} result{}", if *.results == 1 { "" } else { "s" })]
     TooManyOutputs { files: usize, results: usize },
@@ -72,9 +87,15 @@ pub(super) enum CliError {
     Stdout(io::Error),
 }
 
+/// The names, as many as a person reads.
 fn list(names: &[String]) -> String {
-    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    names.join(", ")
+    const SHOWN: usize = 20;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    let shown = shown.join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 fn quoted(names: &[String], one: &str, many: &str) -> String {

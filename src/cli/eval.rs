@@ -1,15 +1,15 @@
 //! `loopweave eval`: compiles a program for the arrays it is given, runs it, and prints or writes its results.
 
+use std::collections::HashMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::time::Instant;
 
-use loopweave_ir::text::is_identifier;
 use serde::Serialize;
 
-use super::args::{EvalArgs, MachineArgs};
+use super::args::{Destination, EvalArgs, MachineArgs};
 use super::error::CliError;
-use super::input::{Value, all, matched};
+use super::input::{Value, all, matched, no_others};
 use super::npy;
 use super::say;
 use super::subject::Subject;
@@ -50,10 +50,11 @@ pub(super) fn run(args: &EvalArgs, out: &mut impl Write) -> Result<(), CliError>
 
     let start = Instant::now();
     let program = Program::compile(subject.graph(&types)?, &options)?;
+    no_others(&params, &args.inputs)?;
     let names: Vec<String> = program.graph().outputs.iter().map(|(name, _)| name.clone()).collect();
     let files = files(&args.outputs, &names)?;
     let layouts: Vec<Layout> = views.iter().map(View::layout).collect();
-    program.warm(&layouts)?;
+    program.warm(&layouts).map_err(|error| subject.located(error))?;
     compile_time += start.elapsed();
 
     let mut results = program.run(&views)?;
@@ -86,6 +87,7 @@ pub(super) fn options(machine: &MachineArgs, threads: Option<u16>) -> Result<Opt
         fast: machine.fast.unwrap_or_default(),
         threads: threads.map_or(Ok(Threads::Global), |count| Threads::count(count.into()))?,
         target: Target::parse(&machine.target)?,
+        fusion: true,
     })
 }
 
@@ -109,37 +111,55 @@ pub(super) fn time(
 }
 
 /// The file of each result, if it has one: by its name, or else in order.
-fn files(outputs: &[String], names: &[String]) -> Result<Vec<Option<PathBuf>>, CliError> {
+fn files(outputs: &[Destination], names: &[String]) -> Result<Vec<Option<PathBuf>>, CliError> {
     let mut files: Vec<Option<PathBuf>> = vec![None; names.len()];
-    let mut unnamed: Vec<&str> = Vec::new();
-    for output in outputs {
-        let named = output.split_once('=');
-        let result = named.and_then(|(name, _)| names.iter().position(|n| n == name));
-        match (named, result) {
-            (Some((name, _)), Some(result)) if files[result].is_some() => {
-                return Err(CliError::Twice { name: name.to_owned() });
-            }
-            (Some((_, file)), Some(result)) => files[result] = Some(PathBuf::from(file)),
-            (Some((name, _)), None) if is_identifier(name) => {
-                return Err(CliError::NoOutput {
-                    name: name.to_owned(),
-                    results: names.to_vec(),
-                });
-            }
-            _ => unnamed.push(output),
+    for Destination { name, file } in outputs {
+        let Some(name) = name else { continue };
+        let Some(result) = names.iter().position(|n| n == name) else {
+            return Err(CliError::NoOutput {
+                name: name.clone(),
+                file: file.clone(),
+                results: names.to_vec(),
+            });
+        };
+        if files[result].replace(file.clone()).is_some() {
+            return Err(CliError::Twice { name: name.clone() });
         }
     }
-    let mut unnamed = unnamed.into_iter();
+    let mut unnamed = outputs.iter().filter(|output| output.name.is_none());
     for file in files.iter_mut().filter(|file| file.is_none()) {
-        *file = unnamed.next().map(PathBuf::from);
+        *file = unnamed.next().map(|output| output.file.clone());
     }
-    match unnamed.next() {
-        None => Ok(files),
-        Some(_) => Err(CliError::TooManyOutputs {
+    if unnamed.next().is_some() {
+        return Err(CliError::TooManyOutputs {
             files: outputs.len(),
             results: names.len(),
-        }),
+        });
     }
+    let mut places = HashMap::new();
+    for (file, name) in files.iter().zip(names) {
+        let Some(file) = file else { continue };
+        if let Some(first) = places.insert(place(file), name) {
+            return Err(CliError::SameFile {
+                path: file.clone(),
+                first: first.clone(),
+                second: name.clone(),
+            });
+        }
+    }
+    Ok(files)
+}
+
+/// One path for all that lead to the same file, which need not exist yet.
+fn place(file: &Path) -> PathBuf {
+    let in_folder = || {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
+        Some(folder.join(file.file_name()?))
+    };
+    // A folder that is not there is found out when the file is written.
+    let named = || path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    file.canonicalize().ok().or_else(in_folder).unwrap_or_else(named)
 }
 
 /// Writes the results that have a file, and prints the others.

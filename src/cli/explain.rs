@@ -9,11 +9,11 @@ use loopweave_ir::text::print_func;
 use super::args::{ExplainArgs, Stage};
 use super::error::CliError;
 use super::eval::options;
-use super::input::{all, describe, matched};
+use super::input::{all, describe, matched, no_others};
 use super::subject::{Param, Subject};
 use crate::codegen::{print_asm, print_clif};
 use crate::error::Error;
-use crate::fuse::{GroupKind, Plan};
+use crate::fuse::{Decision, GroupKind, Plan, Relation};
 use crate::graph::{ArrayOp, Graph, NodeId, Reduction};
 use crate::nest::Nest;
 use crate::nest::schedule::Scheduled;
@@ -35,11 +35,15 @@ pub(super) fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<(), CliErr
 
     let types = types(&params, &described)?;
     let program = Program::compile(subject.graph(&types)?, &options)?;
+    no_others(&params, &args.args)?;
     let layouts = || -> Result<Vec<Layout>, CliError> {
         let described = all(&params, described.clone(), "-a")?;
         Ok(described.into_iter().map(|(_, layout)| layout).collect())
     };
-    let schedule = || Ok::<_, CliError>(program.schedule(&layouts()?)?);
+    let schedule = || -> Result<_, CliError> {
+        let scheduled = program.schedule(&layouts()?);
+        Ok(scheduled.map_err(|error| subject.located(error))?)
+    };
     let text = |stage: Stage| match stage {
         Stage::Func => Ok(functions(program.graph())),
         Stage::Graph => Ok(program.graph().to_string()),
@@ -50,7 +54,7 @@ pub(super) fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<(), CliErr
         Stage::Report => {
             // What this machine cannot run is reported as far as the plan tells.
             if options.target.runs_here() {
-                program.warm(&layouts()?)?;
+                program.warm(&layouts()?).map_err(|error| subject.located(error))?;
             }
             Ok(program.report().text(REPORT_LEVEL))
         }
@@ -110,7 +114,7 @@ fn plan(graph: &Graph, plan: &Plan) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     for (i, group) in plan.groups.iter().enumerate() {
-        let kind = match group.kind {
+        let kind = match &group.kind {
             GroupKind::Map => "map",
             GroupKind::Reduce(_) => "reduce",
             GroupKind::MatMul(_) => "matmul",
@@ -120,7 +124,28 @@ fn plan(graph: &Graph, plan: &Plan) -> String {
     }
     for decision in &plan.decisions {
         let (producer, consumer) = (names(&[decision.producer]), names(&[decision.consumer]));
-        let _ = writeln!(text, "{producer} into {consumer}: {}", decision.verdict);
+        let between = match decision.relation {
+            Relation::Edge => "into",
+            Relation::Siblings => "beside",
+        };
+        let saves = saved_passes(graph, decision);
+        let _ = writeln!(text, "{producer} {between} {consumer}: {}{saves}", decision.verdict);
     }
     text
+}
+
+/// The passes over arrays in memory that a decision saves; extents, and so bytes, are not known here.
+fn saved_passes(graph: &Graph, decision: &Decision) -> String {
+    let passes = |sign: i32| -> Vec<String> {
+        let these = decision.saves.iter().filter(|t| t.passes * sign > 0);
+        these
+            .map(|t| format!("{} of {}", t.passes * sign, graph.node(t.array).name))
+            .collect()
+    };
+    let (saved, added) = (passes(1), passes(-1));
+    match (saved.is_empty(), added.is_empty()) {
+        (true, _) => String::new(),
+        (false, true) => format!(", saves passes: {}", saved.join(", ")),
+        (false, false) => format!(", saves passes: {}, for {}", saved.join(", "), added.join(", ")),
+    }
 }

@@ -90,25 +90,14 @@ pub(super) fn describe(param: &Param, argument: &Argument) -> Result<(Type, Layo
 }
 
 /// What the command line gives for each parameter, in the order of the parameters; `None` where it gives nothing.
+///
+/// What is given for no parameter is told here only if a parameter has nothing, as it may be meant for that one. Otherwise
+/// the program has the word first, where a call without its argument may be why a name is not an input: see [`no_others`].
 pub(super) fn matched<'a, T>(params: &[Param], given: &'a [(String, T)]) -> Result<Vec<Option<&'a T>>, CliError> {
-    let names = || params.iter().map(|param| param.name.clone()).collect();
     for (i, (name, _)) in given.iter().enumerate() {
         if given[..i].iter().any(|(other, _)| other == name) {
             return Err(CliError::Twice { name: name.clone() });
         }
-    }
-    let is_param = |name: &String| params.iter().any(|param| param.name == *name);
-    let unused: Vec<String> = given
-        .iter()
-        .map(|(name, _)| name)
-        .filter(|n| !is_param(n))
-        .cloned()
-        .collect();
-    if !unused.is_empty() {
-        return Err(CliError::Unused {
-            names: unused,
-            inputs: names(),
-        });
     }
     let find = |param: &Param| {
         given
@@ -116,7 +105,23 @@ pub(super) fn matched<'a, T>(params: &[Param], given: &'a [(String, T)]) -> Resu
             .find(|(name, _)| *name == param.name)
             .map(|(_, value)| value)
     };
-    Ok(params.iter().map(find).collect())
+    let found: Vec<Option<&T>> = params.iter().map(find).collect();
+    if found.iter().any(Option::is_none) {
+        no_others(params, given)?;
+    }
+    Ok(found)
+}
+
+/// Refuses what is given for no parameter.
+pub(super) fn no_others<T>(params: &[Param], given: &[(String, T)]) -> Result<(), CliError> {
+    let is_param = |name: &String| params.iter().any(|param| param.name == *name);
+    let names = given.iter().map(|(name, _)| name);
+    let names: Vec<String> = names.filter(|name| !is_param(name)).cloned().collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let inputs = params.iter().map(|param| param.name.clone()).collect();
+    Err(CliError::Unused { names, inputs })
 }
 
 /// All the values, or the error that names the parameters without one.

@@ -33,7 +33,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to stdout with exit code 0, the rest to stderr with 2. Where nobody reads, nobody minds.
-            let _ = error.print();
+            let plain = error.render().to_string();
+            let cut = shortened(&plain);
+            let _ = match cut == plain {
+                true => error.print(),
+                false => writeln!(io::stderr(), "{cut}"),
+            };
             return ExitCode::from(error.exit_code() as u8);
         }
     };
@@ -71,8 +76,18 @@ fn render(error: &CliError) -> String {
     match error {
         CliError::Program(Error::Text(diagnostics)) if io::stderr().is_terminal() => diagnostics.styled(),
         CliError::Program(Error::Text(diagnostics)) => diagnostics.to_string(),
-        other => format!("error: {other}"),
+        other => format!("error: {}", shortened(&other.to_string())),
     }
+}
+
+/// A message whose long words are cut: a name can be as long as the user's text.
+fn shortened(message: &str) -> String {
+    const MAX_WORD: usize = 300;
+    let cut = |word: &str| match word.char_indices().nth(MAX_WORD) {
+        Some((end, _)) => format!("{}…", &word[..end]),
+        None => word.to_owned(),
+    };
+    message.split(' ').map(cut).collect::<Vec<_>>().join(" ")
 }
 
 /// A message on stderr; if that is closed there is nobody left to tell.

@@ -7,7 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use loopweave_ir::text::ast::{Block, Item, KernelItem, Module};
-use loopweave_ir::text::{Functions, Source, free_names, lower_module, parse, parse_expr_body};
+use loopweave_ir::text::{
+    Diagnostic, Diagnostics, Functions, Source, free_names, lower_module, parse, parse_expr_body,
+};
 use loopweave_ir::{Dtype, Func, Type};
 
 use super::error::CliError;
@@ -144,6 +146,19 @@ impl Subject {
                 Ok(builder.finish()?)
             }
         }
+    }
+
+    /// The error with the part of the text that it is about, where it is about shapes that meet there.
+    pub(super) fn located(&self, error: Error) -> Error {
+        let (Subject::Body { source, .. } | Subject::Kernel { source, .. }, Error::Bind(bind)) = (self, &error) else {
+            return error;
+        };
+        let Some(span) = bind.span() else {
+            return error;
+        };
+        let mut diagnostics = Diagnostics::new(source);
+        diagnostics.push(Diagnostic::new(span, bind.to_string()));
+        diagnostics.into()
     }
 }
 

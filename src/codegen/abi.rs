@@ -33,12 +33,17 @@
 //! Several calls of `blocks` may run at once on one table, each on its own blocks; whatever else a function needs (lanes,
 //! packed elements) is in its own stack frame.
 //!
+//! # Scratch of rows
+//!
+//! The nest's local operands, each at the next multiple of 64 bytes, with an element for each index of the reduced axes or
+//! one for all; their pointers in the block are not used. Then what the stage at work needs as a reduction.
+//!
 //! # Scratch of a matrix product
 //!
 //! As [`MatMul::scratch`](crate::nest::MatMul::scratch) lays it out: packed blocks of the factors, and accumulators between
 //! blocks of the contracted axis.
 
-use crate::nest::{Leaf, Nest, Order};
+use crate::nest::{Leaf, Nest, Operand, Order, Reduce, Role, Stride};
 
 /// Words before the extents.
 const HEADER: usize = 4;
@@ -134,21 +139,37 @@ impl TileWord {
 
 /// Bytes of scratch that `main` needs for these extents of the nest's axes; 0 for a map.
 pub fn scratch_bytes(nest: &Nest, extents: &[usize]) -> usize {
+    let n: usize = nest.reduced().map(|axis| extents[axis.index()]).product();
     match &nest.leaf {
         Leaf::Map { .. } => 0,
         Leaf::Reduce(reduce) => {
-            let n: usize = nest.reduced().map(|axis| extents[axis.index()]).product();
-            let blocks = n.div_ceil(reduce.order.block() as usize).max(1);
             let row = match reduce.order {
                 Order::Lanes { .. } => 1,
                 Order::Chain { .. } => extents[nest.vector_axis().index()],
             };
-            let array = |size: usize| (blocks * row * size).next_multiple_of(64);
-            reduce.accumulators().iter().map(|d| array(d.size())).sum()
+            blocks_bytes(reduce, n, row)
         }
         Leaf::MatMul(product) => match *extents {
             [.., rows, k, columns] => product.scratch(rows, k, columns).end,
             _ => 0,
         },
+        Leaf::Rows(stages) => {
+            let locals = nest.operands.iter().filter(|o| o.role == Role::Local);
+            let row = |operand: &Operand| match operand.stride {
+                Stride::Zero => 64,
+                Stride::Unit | Stride::Any => (n * operand.dtype.size()).next_multiple_of(64),
+            };
+            let blocks = stages.iter().filter_map(|stage| match stage {
+                Leaf::Reduce(reduce) => Some(blocks_bytes(reduce, n, 1)),
+                _ => None,
+            });
+            locals.map(row).sum::<usize>() + blocks.max().unwrap_or(0)
+        }
     }
+}
+
+fn blocks_bytes(reduce: &Reduce, n: usize, row: usize) -> usize {
+    let blocks = n.div_ceil(reduce.order.block() as usize).max(1);
+    let array = |size: usize| (blocks * row * size).next_multiple_of(64);
+    reduce.accumulators().iter().map(|d| array(d.size())).sum()
 }

@@ -8,7 +8,7 @@
 use crate::graph::{ArrayOp, Dim, Graph, Node, NodeId, Slice, View};
 
 /// An extent known before any call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Extent {
     /// A number.
     Fixed(usize),
@@ -71,7 +71,14 @@ fn node_extents(id: NodeId, node: &Node, known: &[Vec<Extent>]) -> Vec<Extent> {
         }
         ArrayOp::View(View::Permute(axes)) => axes.iter().map(|&axis| arg(0)[axis].clone()).collect(),
         ArrayOp::View(View::Broadcast(dims)) => dims.iter().enumerate().map(|(i, d)| declared(i, Some(d))).collect(),
-        ArrayOp::View(View::Reshape(dims)) => dims.iter().enumerate().map(|(i, d)| declared(i, d.as_ref())).collect(),
+        ArrayOp::View(View::Reshape(dims)) => {
+            let open = remaining(arg(0), dims);
+            let extent = |(axis, dim): (usize, &Option<Dim>)| match (dim, &open) {
+                (None, Some(open)) => open.clone(),
+                _ => declared(axis, dim.as_ref()),
+            };
+            dims.iter().enumerate().map(extent).collect()
+        }
         ArrayOp::View(View::Slice(slices)) => sliced(id, slices, arg(0)),
     }
 }
@@ -96,6 +103,25 @@ fn broadcast(args: &[&Vec<Extent>], rank: usize, axis: usize) -> Option<Extent> 
         }
     }
     Some(met.clone())
+}
+
+/// The extent that a reshape leaves open, where the others are all there before: then it is what is left of those.
+fn remaining(from: &[Extent], to: &[Option<Dim>]) -> Option<Extent> {
+    let mut left: Vec<&Extent> = from.iter().filter(|extent| **extent != Extent::ONE).collect();
+    for dim in to.iter().flatten() {
+        let extent = match dim {
+            Dim::Fixed(1) => continue,
+            Dim::Fixed(extent) => Extent::Fixed(*extent),
+            Dim::Name(name) => Extent::Named(name.clone()),
+        };
+        let met = left.iter().position(|other| **other == extent)?;
+        left.remove(met);
+    }
+    match left[..] {
+        [] => Some(Extent::ONE),
+        [extent] => Some(extent.clone()),
+        _ => None,
+    }
 }
 
 fn sliced(id: NodeId, slices: &[Slice], from: &[Extent]) -> Vec<Extent> {

@@ -1,17 +1,39 @@
-//! The rules of fusion: which producer is computed inside its consumer.
+//! The rules of fusion: which nodes one nest computes.
 //!
 //! In: a [`Graph`]. Out: its [`Plan`].
 //!
-//! Nodes are visited in order, and each asks for the groups of its producers. A producer joins only if this consumer is its
-//! one reader, so each group is a tree whose one way out is its root: groups cannot depend on each other in a circle, and
-//! the order of their roots is an order of execution.
+//! Nodes are visited from the outputs back, so the groups that read a node's array are there when it is its turn. The places
+//! where its elements are wanted are its [`Unit`]s: a group, and the index at which the group wants them. Then
 //!
-//! No rule computes an element twice, except where extents that are unknown here turn out to be 1 beside larger ones: the
-//! bits are the same either way, and the common case is that they are equal.
+//! 1. groups that read the array at the same index of the same loops are siblings, and become one;
+//! 2. a map that one unit alone wants is computed there; one that several want is computed in the group that has its
+//!    iteration space, in all of them where that costs less than an array ([`cost`]), else in a group of its own;
+//! 3. a reduction takes in the maps that read its result at the result's index, and the reductions that these read beside it.
+//!
+//! What is not computed in all places is stored by one group and read by the others, and [`Order`] refuses what would let two
+//! groups wait for each other. The work is that of the edges, times the few places where a node is wanted.
+//!
+//! Fusion moves no bits: a node's function is applied to the same elements wherever it is computed, and a reduction's order
+//! depends on the shape that it reduces and on its combiner alone. Siblings are merged only where the order of both
+//! together is the order of each ([`Loops::with`]).
 
+mod loops;
+mod merge;
+
+use std::collections::HashMap;
+
+use loopweave_ir::Op;
+use smallvec::SmallVec;
+
+use self::loops::Loops;
+use super::cost::{self, Reader, Work};
+use super::estimate::{Estimate, estimates};
 use super::extents::{Extent, extents};
-use super::{Decision, Group, GroupKind, Plan, Reason, Rule, Verdict};
-use crate::graph::{ArrayOp, Graph, NodeId, View};
+use super::order::{DraftId, Order};
+use super::reading::{Edge, Growth, Path, Reading, edges, is_computed, source};
+use super::records::{Outcome, Records};
+use super::{GroupKind, Plan, Reason};
+use crate::graph::{ArrayOp, Graph, NodeId};
 
 /// Decides what runs together.
 ///
@@ -30,289 +52,496 @@ use crate::graph::{ArrayOp, Graph, NodeId, View};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn plan(graph: &Graph) -> Plan {
+    let extents = extents(graph);
+    let mut shapes = HashMap::new();
+    let shape_of: Vec<u32> = extents
+        .iter()
+        .map(|extents| {
+            let next = shapes.len() as u32;
+            *shapes.entry(extents).or_insert(next)
+        })
+        .collect();
+    let edges = edges(graph, &extents);
+    let estimates = estimates(graph, &extents, &shape_of, &edges);
     let mut planner = Planner {
         graph,
-        extents: extents(graph),
-        readers: readers(graph),
+        shape_of,
+        edges: &edges,
+        estimates: &estimates,
+        frames: HashMap::new(),
+        repeats: vec![false],
+        order: Order::default(),
         drafts: Vec::new(),
-        draft_of: vec![None; graph.nodes.len()],
-        decisions: Vec::new(),
+        places: vec![SmallVec::new(); graph.nodes.len()],
+        home: vec![None; graph.nodes.len()],
+        records: Records::default(),
     };
-    for (id, _) in graph.iter() {
-        planner.visit(id);
+    let mut is_output = vec![false; graph.nodes.len()];
+    for &(_, id) in &graph.outputs {
+        is_output[id.index()] = true;
     }
-    planner.finish()
+    for id in (0..graph.nodes.len()).rev() {
+        planner.visit(NodeId(id as u32), is_output[id]);
+    }
+    planner.finish(&extents)
 }
 
-/// Who reads a node's array, directly or through views.
-#[derive(Clone, Default)]
-struct Readers {
-    /// The maps and reductions, each once.
-    nodes: Vec<NodeId>,
-    /// Whether the array, or a view of it, is an output.
-    is_output: bool,
+/// An index at which elements are wanted, relative to the index of a group's loops: equal ones are equal, and
+/// [`ALIGNED`] is the loops' own.
+type Frame = u32;
+
+const ALIGNED: Frame = 0;
+
+/// Where a group computes a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    draft: DraftId,
+    /// Whether it is computed for each element that is reduced, and not for each result.
+    before: bool,
+    frame: Frame,
+}
+
+/// A place where a node's elements are wanted.
+#[derive(Clone, Debug)]
+struct Unit {
+    place: Place,
+    /// Who wants them.
+    consumers: SmallVec<[NodeId; 2]>,
+    /// Whether one element serves several indices of the loops.
+    repeats: bool,
+    /// Why they cannot be computed there.
+    refused: Option<Reason>,
 }
 
 /// A group while it grows.
+#[derive(Debug)]
 struct Draft {
-    members: Vec<NodeId>,
-    root: NodeId,
-    reduce: Option<NodeId>,
+    /// `None` for a map.
+    loops: Option<Loops>,
+    /// The shape over which its roots lie, as a number.
+    shape: u32,
+    /// Function nodes that it computes.
+    nodes: usize,
+    roots: Vec<NodeId>,
+    /// The computed nodes whose arrays it reads.
+    reads: Vec<NodeId>,
 }
 
 struct Planner<'g> {
     graph: &'g Graph,
-    extents: Vec<Vec<Extent>>,
-    readers: Vec<Readers>,
-    /// Groups by number; one that joined another is empty.
+    /// Per node, a number that is the same for shapes that are the same in every call.
+    shape_of: Vec<u32>,
+    edges: &'g [Vec<Edge>],
+    estimates: &'g [Estimate],
+    /// Frames by the frame around them, the view that is read through, and the shape that is read.
+    frames: HashMap<(Frame, Option<NodeId>, u32), Frame>,
+    /// Per frame: whether one element serves several indices of the loops.
+    repeats: Vec<bool>,
+    order: Order,
     drafts: Vec<Draft>,
-    draft_of: Vec<Option<usize>>,
-    decisions: Vec<Decision>,
+    /// Per node: where it is computed.
+    places: Vec<SmallVec<[Place; 2]>>,
+    /// Per node: the group that stores its array.
+    home: Vec<Option<DraftId>>,
+    records: Records,
 }
 
 impl Planner<'_> {
-    fn visit(&mut self, id: NodeId) {
-        let node = self.graph.node(id);
-        let computed = is_computed(&node.op);
-        if !computed && !self.graph.outputs.iter().any(|(_, output)| *output == id) {
-            return;
-        }
-        let draft = self.drafts.len();
-        self.drafts.push(Draft {
-            members: vec![id],
-            root: id,
-            reduce: matches!(node.op, ArrayOp::Reduce { .. } | ArrayOp::MatMul).then_some(id),
-        });
-        self.draft_of[id.index()] = Some(draft);
-        if !computed {
-            // An output that nothing computes is a copy.
-            return;
-        }
-        let mut asked: Vec<NodeId> = Vec::new();
-        for &arg in &node.args {
-            let producer = source(self.graph, arg);
-            if is_computed(&self.graph.node(producer).op) && !asked.contains(&producer) {
-                asked.push(producer);
-                let verdict = match self.decide(producer, id) {
-                    Ok(rule) => Verdict::Fused(rule),
-                    Err(reason) => Verdict::Refused(reason),
-                };
-                if let Verdict::Fused(_) = verdict {
-                    self.join(producer, draft);
+    fn visit(&mut self, id: NodeId, is_output: bool) {
+        match &self.graph.node(id).op {
+            ArrayOp::Map(_) => self.map(id, is_output),
+            ArrayOp::Reduce { .. } | ArrayOp::MatMul => self.reduce(id, is_output),
+            op => {
+                if !matches!(op, ArrayOp::View(_)) {
+                    self.merge_siblings(id);
                 }
-                self.decisions.push(Decision {
-                    producer,
-                    consumer: id,
-                    verdict,
-                });
+                if is_output {
+                    // An output that nothing computes is a copy.
+                    let copy = self.found(id);
+                    self.store(id, copy);
+                }
             }
         }
     }
 
-    fn decide(&self, producer: NodeId, consumer: NodeId) -> Result<Rule, Reason> {
-        let readers = &self.readers[producer.index()];
-        if readers.is_output || readers.nodes.len() > 1 {
-            return Err(Reason::UsedElsewhere);
-        }
-        let after_reduce = self.draft(producer).reduce.is_some();
-        let reading = self.reading(producer, consumer)?;
-        match &self.graph.node(consumer).op {
-            ArrayOp::MatMul => Err(Reason::ReadManyTimes),
-            ArrayOp::Reduce { .. } if after_reduce => Err(Reason::ReduceOfReduce),
-            ArrayOp::Reduce { .. } => self.through(reading).map(|_| Rule::MapIntoReduce),
-            _ if after_reduce => self.after_reduce(reading, producer, consumer),
-            _ => self.map_into_map(reading, consumer),
-        }
-    }
-
-    /// An elementwise producer in its elementwise consumer: where the consumer has no axis along which one element of the
-    /// producer serves many.
-    fn map_into_map(&self, reading: NodeId, consumer: NodeId) -> Result<Rule, Reason> {
-        let path = self.through(reading)?;
-        if !self.grows(reading, consumer) {
-            return Ok(Rule::MapIntoMap);
-        }
-        Err(match path {
-            Path::Same => Reason::ShapeMismatch,
-            Path::Moved => Reason::ViewBetween,
-        })
-    }
-
-    /// An elementwise consumer of a reduction's result: where its shape is the result's in every call.
-    fn after_reduce(&self, reading: NodeId, producer: NodeId, consumer: NodeId) -> Result<Rule, Reason> {
-        if self.draft(consumer).reduce.is_some() {
-            return Err(Reason::SecondReduction);
-        }
-        if self.grows(reading, consumer) {
-            return Err(Reason::ResultIsBroadcast);
-        }
-        if reading != producer {
-            return Err(Reason::ViewBetween);
-        }
-        if self.extents[consumer.index()] != self.extents[producer.index()] {
-            return Err(Reason::ShapeMismatch);
-        }
-        Ok(match self.draft(producer).reduce.map(|id| &self.graph.node(id).op) {
-            Some(ArrayOp::MatMul) => Rule::MapAfterMatMul,
-            _ => Rule::MapAfterReduce,
-        })
-    }
-
-    /// The argument through which the consumer reads the producer, if it reads all elements in one way.
-    fn reading(&self, producer: NodeId, consumer: NodeId) -> Result<NodeId, Reason> {
-        let args = self.graph.node(consumer).args.iter().copied();
-        let mut readings = args.filter(|&arg| source(self.graph, arg) == producer);
-        let first = readings.next().unwrap_or(producer);
-        if readings.all(|other| same_views(self.graph, first, other)) {
-            Ok(first)
-        } else {
-            Err(Reason::ViewBetween)
-        }
-    }
-
-    /// Whether the views between a producer and this reading of it become addresses of the producer's operands.
-    fn through(&self, reading: NodeId) -> Result<Path, Reason> {
-        let mut id = reading;
-        let mut path = Path::Same;
-        while let ArrayOp::View(view) = &self.graph.node(id).op {
-            match view {
-                View::Permute(_) | View::Slice(_) => path = Path::Moved,
-                View::Broadcast(_) | View::Reshape(_) => return Err(Reason::ViewBetween),
-            }
-            id = self.graph.node(id).args[0];
-        }
-        Ok(path)
-    }
-
-    /// Whether the consumer surely has an axis along which this argument is repeated: one that the argument lacks, or where
-    /// it has extent 1 and the consumer has not.
-    fn grows(&self, argument: NodeId, consumer: NodeId) -> bool {
-        let from = &self.extents[argument.index()];
-        let to = &self.extents[consumer.index()];
-        to.len() > from.len()
-            || from
-                .iter()
-                .zip(to)
-                .any(|(from, to)| *from == Extent::ONE && *to != Extent::ONE)
-    }
-
-    fn draft(&self, id: NodeId) -> &Draft {
-        let draft = self.draft_of[id.index()].expect("a node is asked for after it was visited");
-        &self.drafts[draft]
-    }
-
-    /// Moves the producer's group into the one that grows.
-    fn join(&mut self, producer: NodeId, into: usize) {
-        let Some(from) = self.draft_of[producer.index()] else {
+    /// A map: computed in one place, in several, or in the group that stores it.
+    fn map(&mut self, id: NodeId, is_output: bool) {
+        self.merge_siblings(id);
+        let mut units = self.units(id);
+        self.refuse_whole_groups(&mut units);
+        let kept_array = is_output || units.iter().any(|u| u.refused.is_some());
+        if let ([unit], false) = (&units[..], kept_array) {
+            self.compute(id, unit, Outcome::Inside);
             return;
+        }
+
+        let homes = units
+            .iter()
+            .filter(|u| u.refused.is_none() && !u.place.before && u.place.frame == ALIGNED);
+        let home = homes
+            .map(|u| u.place.draft)
+            .min_by_key(|d| self.drafts[d.index()].loops.is_some());
+        let is_home = |u: &Unit| Some(u.place.draft) == home && !u.place.before && u.place.frame == ALIGNED;
+        let copies: Vec<&Unit> = units.iter().filter(|u| u.refused.is_none() && !is_home(u)).collect();
+        let nodes = self.nodes(id);
+        let has_room = |u: &&Unit| self.drafts[u.place.draft.index()].nodes + nodes <= cost::MAX_NODES;
+        let few = copies.len() <= cost::MAX_COPIES && copies.iter().all(has_room);
+        let work = self.work(id);
+        let readers: Vec<Reader> = copies.iter().map(|u| self.reader(id, u)).collect();
+        if !kept_array && few && cost::compute_again(work, &readers, home.is_some()) {
+            for unit in &units {
+                self.compute(id, unit, if is_home(unit) { Outcome::Inside } else { Outcome::Copy });
+            }
+            return;
+        }
+
+        // The array is stored. A group computes all that it wants of the node, or reads all of it.
+        let is_expensive = few && !kept_array && cost::is_expensive(work, &readers, home.is_some());
+        let why = if is_expensive {
+            Reason::WouldDuplicateExpensiveOp
+        } else {
+            Reason::UsedElsewhere
         };
-        let members = std::mem::take(&mut self.drafts[from].members);
-        for member in &members {
-            self.draft_of[member.index()] = Some(into);
-        }
-        let reduce = self.drafts[from].reduce;
-        let draft = &mut self.drafts[into];
-        draft.members.extend(members);
-        draft.reduce = draft.reduce.or(reduce);
-    }
-
-    /// The extents of a group's iteration space.
-    fn space(&self, draft: &Draft, kind: GroupKind) -> Vec<Extent> {
-        let extents = |id: NodeId| self.extents[id.index()].clone();
-        match kind {
-            GroupKind::Map => extents(draft.root),
-            GroupKind::Reduce(id) => extents(self.graph.node(id).args[0]),
-            // The contracted axis stands before the product's columns.
-            GroupKind::MatMul(id) => {
-                let [left, right] = [0, 1].map(|i| self.graph.node(id).args[i]);
-                let mut space = extents(id);
-                let columns = (self.graph.node(right).rank > 1) as usize;
-                space.insert(
-                    space.len() - columns,
-                    extents(left)[self.graph.node(left).rank - 1].clone(),
-                );
-                space
+        let mut by_draft: Vec<(DraftId, Reader)> = Vec::new();
+        for (unit, reader) in copies.iter().zip(&readers) {
+            let draft = unit.place.draft;
+            match by_draft.iter_mut().find(|(other, _)| *other == draft) {
+                Some((_, all)) => *all = all.and(*reader),
+                None => by_draft.push((draft, *reader)),
             }
         }
-    }
-
-    fn finish(mut self) -> Plan {
-        let graph = self.graph;
-        // Drafts stand in the order of their roots.
-        let drafts = std::mem::take(&mut self.drafts);
-        let groups = drafts.into_iter().filter(|draft| !draft.members.is_empty());
-        let groups = groups.map(|mut draft| {
-            draft.members.sort_unstable();
-            let output = graph.outputs.iter().find(|(_, id)| *id == draft.root);
-            let name = output.map_or(&graph.node(draft.root).name, |(name, _)| name);
-            let kind = match draft.reduce {
-                None => GroupKind::Map,
-                Some(id) if graph.node(id).op == ArrayOp::MatMul => GroupKind::MatMul(id),
-                Some(id) => GroupKind::Reduce(id),
-            };
-            let axes = self.space(&draft, kind).into_iter().map(|extent| match extent {
-                Extent::Named(name) => Some(name),
-                Extent::Fixed(_) | Extent::Of(..) => None,
-            });
-            Group {
-                name: name.clone(),
-                members: draft.members,
-                roots: vec![draft.root],
-                kind,
-                axes: axes.collect(),
-            }
+        let copied = |draft: DraftId| {
+            let reader = by_draft.iter().find(|(other, _)| *other == draft);
+            reader.is_none_or(|(_, reader)| few && cost::compute_beside(work, *reader))
+        };
+        let reads = |u: &Unit| u.refused.is_some() || (Some(u.place.draft) != home && !copied(u.place.draft));
+        let readers: Vec<DraftId> = units.iter().filter(|u| reads(u)).map(|u| u.place.draft).collect();
+        let fits = |home: &DraftId| copied(*home) && self.drafts[home.index()].roots.len() < cost::MAX_STORES;
+        let stored_by = home.filter(fits).filter(|&home| self.order.precede(home, &readers));
+        // A home that cannot store it is a reader as any other.
+        let beside = home.filter(|_| stored_by.is_none()).is_some_and(|home| {
+            let own = units.iter().find(|u| is_home(u)).map(|u| self.reader(id, u));
+            few && copied(home) && own.is_some_and(|own| cost::compute_beside(work, own))
         });
-        Plan {
-            groups: groups.collect(),
-            decisions: self.decisions,
+        let away = match home {
+            Some(home) if !copied(home) => why,
+            Some(home) if self.drafts[home.index()].roots.len() >= cost::MAX_STORES => Reason::KernelTooLarge,
+            _ => Reason::DependsThroughAnother,
+        };
+        match stored_by {
+            Some(home) => self.store(id, home),
+            None => {
+                let own = self.found(id);
+                self.store(id, own);
+                let readers: Vec<DraftId> = readers.into_iter().chain(home.filter(|_| !beside)).collect();
+                // A new group stands before all others, so this holds.
+                self.order.precede(own, &readers);
+            }
         }
-    }
-}
-
-/// What the views between two nodes do.
-enum Path {
-    /// There are none.
-    Same,
-    /// They pick and reorder elements, and repeat none.
-    Moved,
-}
-
-fn readers(graph: &Graph) -> Vec<Readers> {
-    let mut readers = vec![Readers::default(); graph.nodes.len()];
-    for (id, node) in graph.iter().filter(|(_, node)| is_computed(&node.op)) {
-        for &arg in &node.args {
-            let nodes = &mut readers[source(graph, arg).index()].nodes;
-            if nodes.last() != Some(&id) {
-                nodes.push(id);
+        for unit in &units {
+            let in_home = Some(unit.place.draft) == home;
+            match unit.refused {
+                Some(reason) => self.refuse(id, unit, reason),
+                None if in_home && stored_by.is_none() && !beside => self.refuse(id, unit, away),
+                None if is_home(unit) && stored_by.is_some() => self.compute(id, unit, Outcome::Inside),
+                None if reads(unit) => self.refuse(id, unit, why),
+                None => self.compute(id, unit, Outcome::Copy),
             }
         }
     }
-    for &(_, id) in &graph.outputs {
-        readers[source(graph, id).index()].is_output = true;
+
+    /// A reduction or a matrix product: a group of its own, which takes in what only reads its result where that is made.
+    fn reduce(&mut self, id: NodeId, is_output: bool) {
+        self.merge_siblings(id);
+        let mut units = self.units(id);
+        self.refuse_whole_groups(&mut units);
+        let mut group = self.found(id);
+        let readers: Vec<DraftId> = units.iter().map(|u| u.place.draft).collect();
+        // A new group stands before all others, so this holds.
+        self.order.precede(group, &readers);
+        let mut stored = is_output;
+        for unit in &units {
+            let taken = match unit.refused {
+                Some(reason) => Err(reason),
+                None => self.take_in(group, unit.place.draft),
+            };
+            match taken {
+                Ok(merged) => {
+                    group = merged;
+                    unit.consumers
+                        .iter()
+                        .for_each(|&c| self.records.edge(id, c, Outcome::Inside));
+                }
+                Err(reason) => {
+                    stored = true;
+                    self.refuse(id, unit, reason);
+                }
+            }
+        }
+        if stored {
+            self.store(id, group);
+        }
     }
-    readers
-}
 
-/// Whether a nest must compute the node.
-fn is_computed(op: &ArrayOp) -> bool {
-    matches!(op, ArrayOp::Map(_) | ArrayOp::Reduce { .. } | ArrayOp::MatMul)
-}
-
-/// The node whose elements this one shows: itself, or what a chain of views starts from.
-fn source(graph: &Graph, mut id: NodeId) -> NodeId {
-    while let ArrayOp::View(_) = graph.node(id).op {
-        id = graph.node(id).args[0];
+    /// A new group that computes this node.
+    fn found(&mut self, id: NodeId) -> DraftId {
+        let draft = self.order.push_front();
+        self.drafts.push(Draft {
+            loops: Loops::of(self.graph, id, &self.shape_of),
+            shape: self.shape_of[id.index()],
+            nodes: self.nodes(id),
+            roots: Vec::new(),
+            reads: Vec::new(),
+        });
+        self.places[id.index()].push(Place {
+            draft,
+            before: false,
+            frame: ALIGNED,
+        });
+        draft
     }
-    id
+
+    fn store(&mut self, id: NodeId, draft: DraftId) {
+        self.home[id.index()] = Some(draft);
+        self.drafts[draft.index()].roots.push(id);
+    }
+
+    /// Computes a node where it is wanted.
+    fn compute(&mut self, id: NodeId, unit: &Unit, outcome: Outcome) {
+        let nodes = self.nodes(id);
+        self.drafts[unit.place.draft.index()].nodes += nodes;
+        self.places[id.index()].push(unit.place);
+        unit.consumers.iter().for_each(|&c| self.records.edge(id, c, outcome));
+    }
+
+    fn refuse(&mut self, id: NodeId, unit: &Unit, reason: Reason) {
+        let draft = self.order.find(unit.place.draft);
+        self.drafts[draft.index()].reads.push(id);
+        let consumers = unit.consumers.iter();
+        consumers.for_each(|&c| self.records.edge(id, c, Outcome::Refused(reason)));
+    }
+
+    /// The places where a node's elements are wanted, each once.
+    fn units(&mut self, id: NodeId) -> Vec<Unit> {
+        let edges = self.edges;
+        let mut units: Vec<Unit> = Vec::new();
+        for edge in &edges[id.index()] {
+            let mut places = self.places[edge.consumer.index()].clone();
+            places.iter_mut().for_each(|p| p.draft = self.order.find(p.draft));
+            for (i, &place) in places.iter().enumerate() {
+                if places[..i].contains(&place) {
+                    continue;
+                }
+                for (reading, side) in self.sides(id, edge) {
+                    let unit = self.unit(id, edge.consumer, reading, side, place);
+                    match units.iter_mut().find(|other| other.place == unit.place) {
+                        Some(other) => {
+                            other.refused = other.refused.or(unit.refused);
+                            if other.consumers.last() != Some(&edge.consumer) {
+                                other.consumers.push(edge.consumer);
+                            }
+                        }
+                        None => units.push(unit),
+                    }
+                }
+            }
+        }
+        units
+    }
+
+    /// The readings of an edge, and for a matrix product each with the factor that it is.
+    fn sides<'e>(&self, id: NodeId, edge: &'e Edge) -> SmallVec<[(&'e Reading, Option<usize>); 2]> {
+        let consumer = self.graph.node(edge.consumer);
+        if consumer.op != ArrayOp::MatMul {
+            return edge.readings.iter().map(|reading| (reading, None)).collect();
+        }
+        let factors = (0..2).filter(|&side| source(self.graph, consumer.args[side]) == id);
+        let reading = |side: usize| {
+            let same = |r: &&Reading| same_view(self.graph, r.through, consumer.args[side]);
+            edge.readings.iter().find(same).unwrap_or(&edge.readings[0])
+        };
+        factors.map(|side| (reading(side), Some(side))).collect()
+    }
+
+    /// Where a consumer that is computed at `place` wants elements.
+    fn unit(&mut self, id: NodeId, consumer: NodeId, reading: &Reading, side: Option<usize>, place: Place) -> Unit {
+        let shape = self.shape_of[id.index()];
+        let reduces = matches!(self.graph.node(consumer).op, ArrayOp::Reduce { .. } | ArrayOp::MatMul);
+        let in_step = reading.path == Path::Same && (reduces || shape == self.shape_of[consumer.index()]);
+        let around = if reduces { ALIGNED } else { place.frame };
+        let frame = if let Some(side) = side {
+            // Each factor has loops of its own, and its elements serve a row or a column of the result.
+            let next = self.repeats.len() as Frame;
+            let frame = *self
+                .frames
+                .entry((side as Frame, Some(consumer), u32::MAX))
+                .or_insert(next);
+            if frame == next {
+                self.repeats.push(true);
+            }
+            frame
+        } else if in_step {
+            around
+        } else {
+            let through = (reading.path != Path::Same).then_some(reading.through);
+            let next = self.repeats.len() as Frame;
+            let frame = *self.frames.entry((around, through, shape)).or_insert(next);
+            if frame == next {
+                self.repeats
+                    .push(self.repeats[around as usize] || reading.growth != Growth::None);
+            }
+            frame
+        };
+        let place = Place {
+            before: place.before || reduces,
+            frame,
+            ..place
+        };
+        Unit {
+            place,
+            consumers: SmallVec::from_iter([consumer]),
+            repeats: self.repeats[frame as usize],
+            refused: self.refusal(id, consumer, reading, place),
+        }
+    }
+
+    /// Why a node cannot be computed where it is wanted, whatever it costs elsewhere.
+    fn refusal(&self, id: NodeId, consumer: NodeId, reading: &Reading, place: Place) -> Option<Reason> {
+        let op = &self.graph.node(id).op;
+        if !is_computed(op) {
+            return None;
+        }
+        let estimate = &self.estimates[id.index()];
+        if estimate.is_result {
+            // What is made of a reduction's result is computed where that is, and nowhere else.
+            return match (&self.graph.node(consumer).op, reading.growth, reading.path) {
+                (ArrayOp::Reduce { .. } | ArrayOp::MatMul, ..) => Some(Reason::ReduceOfReduce),
+                (_, Growth::Hoisted | Growth::Repeated(_), _) => Some(Reason::ResultIsBroadcast),
+                (_, _, Path::Moved | Path::Reshaped) => Some(Reason::ViewBetween),
+                _ if place.before => Some(Reason::ReduceOfReduce),
+                _ if place.frame != ALIGNED || self.shape_of[id.index()] != self.shape_of[consumer.index()] => {
+                    Some(Reason::ShapeMismatch)
+                }
+                _ => None,
+            };
+        }
+        if reading.path == Path::Reshaped {
+            return Some(Reason::ViewBetween);
+        }
+        // A product reads each element of a factor once for every few rows or columns.
+        let growth = match self.graph.node(consumer).op {
+            ArrayOp::MatMul => Growth::Repeated(None),
+            _ => reading.growth,
+        };
+        (!estimate.may_repeat(growth)).then_some(Reason::WouldDuplicateExpensiveOp)
+    }
+
+    /// A group that has to read a node's array for one use reads it for all.
+    fn refuse_whole_groups(&self, units: &mut [Unit]) {
+        let refused: Vec<(DraftId, Reason)> = units
+            .iter()
+            .filter_map(|u| u.refused.map(|reason| (u.place.draft, reason)))
+            .collect();
+        for unit in units {
+            let reason = refused.iter().find(|(draft, _)| *draft == unit.place.draft);
+            unit.refused = unit.refused.or(reason.map(|&(_, reason)| reason));
+        }
+    }
+
+    fn work(&self, id: NodeId) -> Work {
+        self.estimates[id.index()].work
+    }
+
+    /// What computing the node costs in this place.
+    fn reader(&self, id: NodeId, unit: &Unit) -> Reader {
+        let consumers = unit.consumers.iter();
+        let further = consumers.map(|&c| self.further_bytes(id, c)).min();
+        Reader {
+            copies: 1,
+            further_bytes: further.unwrap_or(0),
+            repeats: unit.repeats,
+        }
+    }
+
+    /// Bytes of the operands that the consumer reads only because it computes the node.
+    fn further_bytes(&self, id: NodeId, consumer: NodeId) -> u64 {
+        let args = self
+            .graph
+            .node(consumer)
+            .args
+            .iter()
+            .map(|&arg| source(self.graph, arg));
+        let others: Vec<NodeId> = args.filter(|&arg| arg != id).collect();
+        let own = &self.estimates[id.index()];
+        own.bytes_beside(&others, self.estimates)
+    }
+
+    fn nodes(&self, id: NodeId) -> usize {
+        match &self.graph.node(id).op {
+            ArrayOp::Map(func) => func.nodes().iter().filter(|n| !matches!(n.op, Op::Param(_))).count(),
+            _ => 1,
+        }
+    }
+
+    fn finish(mut self, extents: &[Vec<Extent>]) -> Plan {
+        let mut number = vec![None; self.drafts.len()];
+        let order: Vec<DraftId> = self.order.iter().collect();
+        for (i, draft) in order.iter().enumerate() {
+            number[draft.index()] = Some(i);
+        }
+        // Per node and place, the number of the group.
+        let mut computed: Vec<SmallVec<[(usize, bool); 2]>> = Vec::with_capacity(self.places.len());
+        let mut members: Vec<Vec<NodeId>> = vec![Vec::new(); order.len()];
+        for (i, places) in self.places.iter().enumerate() {
+            let mut own = SmallVec::new();
+            for place in places {
+                let Some(group) = number[self.order.find(place.draft).index()] else {
+                    continue;
+                };
+                if members[group].last() != Some(&NodeId(i as u32)) {
+                    members[group].push(NodeId(i as u32));
+                }
+                own.push((group, place.before));
+            }
+            computed.push(own);
+        }
+        let groups = order.iter().zip(members).map(|(id, members)| {
+            let draft = &mut self.drafts[id.index()];
+            draft.roots.sort_unstable();
+            let roots = std::mem::take(&mut draft.roots);
+            let kind = match draft.loops.take() {
+                None => GroupKind::Map,
+                Some(mut loops) => {
+                    loops.reductions.sort_unstable();
+                    match loops.reductions[..] {
+                        [product] if self.graph.node(product).op == ArrayOp::MatMul => GroupKind::MatMul(product),
+                        _ => GroupKind::Reduce(loops.reductions),
+                    }
+                }
+            };
+            super::group(self.graph, extents, members, roots, kind)
+        });
+        let groups = groups.collect();
+        let home: Vec<Option<usize>> = self
+            .home
+            .iter()
+            .map(|home| home.and_then(|id| number[self.order.find(id).index()]))
+            .collect();
+        Plan {
+            decisions: self
+                .records
+                .finish(self.graph, self.edges, self.estimates, &home, &computed),
+            groups,
+        }
+    }
 }
 
-/// Whether two readings of one node see the same elements at the same indices.
-fn same_views(graph: &Graph, mut a: NodeId, mut b: NodeId) -> bool {
+/// Whether two nodes show the same elements at the same indices by the same views.
+fn same_view(graph: &Graph, mut a: NodeId, mut b: NodeId) -> bool {
     while a != b {
         match (&graph.node(a).op, &graph.node(b).op) {
-            (ArrayOp::View(va), ArrayOp::View(vb)) if va == vb => {
-                a = graph.node(a).args[0];
-                b = graph.node(b).args[0];
+            (ArrayOp::View(x), ArrayOp::View(y)) if x == y => {
+                (a, b) = (graph.node(a).args[0], graph.node(b).args[0]);
             }
             _ => return false,
         }

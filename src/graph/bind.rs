@@ -8,6 +8,7 @@
 
 use std::ops::Index;
 
+use loopweave_ir::text::ast::Span;
 use smallvec::SmallVec;
 
 use super::error::count;
@@ -52,10 +53,10 @@ pub enum BindError {
         takes: usize,
     },
     /// An argument or a result whose extent is not the one the graph fixes.
-    #[error("`{array}` has extent {extent} at axis {axis}; `{graph}` declares {declared}")]
+    #[error("{array} has extent {extent} at axis {axis}; `{graph}` declares {declared}")]
     Extent {
-        /// The name of the input or output.
-        array: String,
+        /// The input or output.
+        array: End,
         /// The axis.
         axis: usize,
         /// Its extent.
@@ -66,20 +67,22 @@ pub enum BindError {
         declared: usize,
     },
     /// Two extents of one name that differ.
-    #[error("`{name}` is {first} in `{first_array}` (axis {first_axis}) but {extent} in `{array}` (axis {axis})")]
+    #[error(
+        "the extent `{name}` is {first} in {first_array} (axis {first_axis}) but {extent} in {array} (axis {axis})"
+    )]
     Name {
         /// The name of the extent.
         name: String,
         /// What it was first.
         first: usize,
         /// The input or output where it was that.
-        first_array: String,
+        first_array: End,
         /// The axis of that array.
         first_axis: usize,
         /// What it is then.
         extent: usize,
         /// The input or output where it is that.
-        array: String,
+        array: End,
         /// The axis of that array.
         axis: usize,
     },
@@ -90,8 +93,13 @@ pub enum BindError {
         name: String,
     },
     /// Shapes that do not broadcast.
-    #[error(transparent)]
-    Broadcast(ShapeError),
+    #[error("{error}")]
+    Broadcast {
+        /// What is wrong.
+        error: Box<ShapeError>,
+        /// The place in the text of what computes with them; empty where there is no text.
+        span: Span,
+    },
     /// A shape that a view, or the program, cannot take.
     #[error("`{array}`: {error}")]
     Shape {
@@ -99,24 +107,16 @@ pub enum BindError {
         array: String,
         /// What is wrong.
         error: Box<ShapeError>,
+        /// The place of the array, or of its view, in the text.
+        span: Span,
     },
     /// A matrix product of arrays whose contracted axes differ.
-    #[error(
-        "`{left}` has shape {left_shape:?} and `{right}` {right_shape:?}: axis {left_axis} of `{left}` and axis {right_axis} of `{right}` must have the same extent for a matrix product"
-    )]
+    #[error("{} and {} must have the same extent for a matrix product", .factors[0], .factors[1])]
     Contraction {
-        /// The first factor's name.
-        left: String,
-        /// Its extents.
-        left_shape: Vec<usize>,
-        /// Its contracted axis.
-        left_axis: usize,
-        /// The second factor's name.
-        right: String,
-        /// Its extents.
-        right_shape: Vec<usize>,
-        /// Its contracted axis.
-        right_axis: usize,
+        /// The two arrays.
+        factors: Box<[ContractedAxis; 2]>,
+        /// The place of the product in the text.
+        span: Span,
     },
     /// A reduction of nothing that has no value for nothing.
     #[error("`{reduction}` over {} of `{array}` {shape:?} has no elements", Axes(.axes))]
@@ -129,7 +129,57 @@ pub enum BindError {
         array: String,
         /// Its extents.
         shape: Vec<usize>,
+        /// The reduction's place in the text.
+        span: Span,
     },
+}
+
+impl BindError {
+    /// The place in the program's text that the error is about, where it is about one.
+    pub fn span(&self) -> Option<Span> {
+        match self {
+            BindError::Broadcast { span, .. }
+            | BindError::Contraction { span, .. }
+            | BindError::Shape { span, .. }
+            | BindError::Empty { span, .. } => Some(*span).filter(|span| span.start < span.end),
+            _ => None,
+        }
+    }
+}
+
+/// The axis of a factor that a matrix product sums over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContractedAxis {
+    /// The array's name.
+    pub array: String,
+    /// Its extents.
+    pub shape: Vec<usize>,
+    /// The axis.
+    pub axis: usize,
+}
+
+impl std::fmt::Display for ContractedAxis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "axis {} of `{}` {:?}", self.axis, self.array, self.shape)
+    }
+}
+
+/// An array at an end of a program; an input and a result may have the same name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The input of this name.
+    Input(Box<str>),
+    /// The result of this name.
+    Result(Box<str>),
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            End::Input(name) => write!(f, "`{name}`"),
+            End::Result(name) => write!(f, "the result `{name}`"),
+        }
+    }
 }
 
 /// Axes in a sentence.
@@ -183,7 +233,7 @@ pub fn bind(graph: &Graph, inputs: &[&[usize]]) -> Result<Shapes, BindError> {
     }
     for ((name, id), dims) in graph.outputs.iter().zip(&graph.output_dims) {
         let shape = bind.shapes[id.index()].clone();
-        bind.declared(name, dims, &shape)?;
+        bind.declared(|| End::Result(name.as_str().into()), dims, &shape)?;
     }
     Ok(Shapes(bind.shapes))
 }
@@ -212,7 +262,7 @@ pub fn layout(graph: &Graph, shapes: &Shapes, node: NodeId, source: &Layout) -> 
 struct Extent<'g> {
     name: &'g str,
     extent: usize,
-    array: &'g str,
+    array: End,
     axis: usize,
 }
 
@@ -234,51 +284,51 @@ impl<'g> Bind<'g> {
             });
         }
         if let ArrayOp::Input { dims } = &node.op {
-            self.declared(&node.name, dims, shape)?;
+            self.declared(|| End::Input(node.name.as_str().into()), dims, shape)?;
         }
         self.shapes[id.index()] = shape.into();
         Ok(())
     }
 
     /// Compares the extents of an input or output with the declared ones.
-    fn declared(&mut self, array: &'g str, dims: &'g [Option<Dim>], shape: &[usize]) -> Result<(), BindError> {
+    fn declared(&mut self, array: impl Fn() -> End, dims: &'g [Option<Dim>], shape: &[usize]) -> Result<(), BindError> {
         for (axis, (dim, &extent)) in dims.iter().zip(shape).enumerate() {
             match dim {
                 None => {}
                 Some(Dim::Fixed(declared)) if *declared == extent => {}
                 Some(Dim::Fixed(declared)) => {
                     return Err(BindError::Extent {
-                        array: array.to_owned(),
+                        array: array(),
                         axis,
                         extent,
                         graph: self.graph.name.clone(),
                         declared: *declared,
                     });
                 }
-                Some(Dim::Name(name)) => self.named(name, extent, array, axis)?,
+                Some(Dim::Name(name)) => self.named(name, extent, &array, axis)?,
             }
         }
         Ok(())
     }
 
-    fn named(&mut self, name: &'g str, extent: usize, array: &'g str, axis: usize) -> Result<(), BindError> {
+    fn named(&mut self, name: &'g str, extent: usize, array: &impl Fn() -> End, axis: usize) -> Result<(), BindError> {
         match self.extents.iter().find(|e| e.name == name) {
             Some(first) if first.extent == extent => {}
             Some(first) => {
                 return Err(BindError::Name {
                     name: name.to_owned(),
                     first: first.extent,
-                    first_array: first.array.to_owned(),
+                    first_array: first.array.clone(),
                     first_axis: first.axis,
                     extent,
-                    array: array.to_owned(),
+                    array: array(),
                     axis,
                 });
             }
             None => self.extents.push(Extent {
                 name,
                 extent,
-                array,
+                array: array(),
                 axis,
             }),
         }
@@ -290,14 +340,14 @@ impl<'g> Bind<'g> {
         let shape = match &node.op {
             ArrayOp::Input { .. } => self.shapes[id.index()].clone(),
             ArrayOp::Constant(_) => Dims::new(),
-            ArrayOp::Map(_) => self.map(&node.args)?,
+            ArrayOp::Map(_) => self.map(&node.args, node.span)?,
             ArrayOp::Reduce {
                 reduction,
                 axes,
                 keepdims,
-            } => self.reduce(node.args[0], reduction, axes, *keepdims)?,
-            ArrayOp::MatMul => self.matmul(node.args[0], node.args[1])?,
-            ArrayOp::View(view) => self.view(node.args[0], view)?,
+            } => self.reduce(id, reduction, axes, *keepdims)?,
+            ArrayOp::MatMul => self.matmul(id)?,
+            ArrayOp::View(view) => self.view(node.args[0], view, node.span)?,
         };
         // A view is named by what it views: its own name says nothing to the user.
         let named = if matches!(node.op, ArrayOp::View(_)) {
@@ -306,12 +356,12 @@ impl<'g> Bind<'g> {
             id
         };
         let checked = shape::check_size(&shape);
-        checked.map_err(|error| self.shape_error(named, error))?;
+        checked.map_err(|error| self.shape_error(named, error, node.span))?;
         self.shapes[id.index()] = shape;
         Ok(())
     }
 
-    fn map(&self, args: &[NodeId]) -> Result<Dims<usize>, BindError> {
+    fn map(&self, args: &[NodeId], span: Span) -> Result<Dims<usize>, BindError> {
         let first = args.first().map(|a| &self.shapes[a.index()]);
         if let Some(first) = first
             && args.iter().all(|a| &self.shapes[a.index()] == first)
@@ -322,16 +372,21 @@ impl<'g> Bind<'g> {
             .iter()
             .map(|a| (self.graph.node(*a).name.as_str(), &self.shapes[a.index()][..]))
             .collect();
-        broadcast_shapes(&arrays).map_err(BindError::Broadcast)
+        broadcast_shapes(&arrays).map_err(|error| BindError::Broadcast {
+            error: Box::new(error),
+            span,
+        })
     }
 
     fn reduce(
         &self,
-        arg: NodeId,
+        node: NodeId,
         reduction: &Reduction,
         axes: &[usize],
         keepdims: bool,
     ) -> Result<Dims<usize>, BindError> {
+        let node = self.graph.node(node);
+        let arg = node.args[0];
         let from = &self.shapes[arg.index()];
         let kept = |(axis, &extent): (usize, &usize)| match (axes.contains(&axis), keepdims) {
             (false, _) => Some(extent),
@@ -349,34 +404,41 @@ impl<'g> Bind<'g> {
                 axes: axes.to_vec(),
                 array: self.graph.node(arg).name.clone(),
                 shape: from.to_vec(),
+                span: node.span,
             });
         }
         Ok(shape)
     }
 
-    fn matmul(&self, left: NodeId, right: NodeId) -> Result<Dims<usize>, BindError> {
+    fn matmul(&self, id: NodeId) -> Result<Dims<usize>, BindError> {
+        let node = self.graph.node(id);
+        let [left, right] = [0, 1].map(|i| node.args[i]);
         let (a, b) = (&self.shapes[left.index()][..], &self.shapes[right.index()][..]);
         let name = |id: NodeId| self.graph.node(id).name.as_str();
         let (left_axis, right_axis) = (a.len() - 1, b.len().saturating_sub(2));
         if a[left_axis] != b[right_axis] {
+            let factor = |id: NodeId, shape: &[usize], axis: usize| ContractedAxis {
+                array: name(id).to_owned(),
+                shape: shape.to_vec(),
+                axis,
+            };
             return Err(BindError::Contraction {
-                left: name(left).to_owned(),
-                left_shape: a.to_vec(),
-                left_axis,
-                right: name(right).to_owned(),
-                right_shape: b.to_vec(),
-                right_axis,
+                factors: Box::new([factor(left, a, left_axis), factor(right, b, right_axis)]),
+                span: node.span,
             });
         }
         let (left_lead, right_lead) = (&a[..a.len().saturating_sub(2)], &b[..b.len().saturating_sub(2)]);
-        let mut shape =
-            broadcast_shapes(&[(name(left), left_lead), (name(right), right_lead)]).map_err(BindError::Broadcast)?;
+        let batch = broadcast_shapes(&[(name(left), left_lead), (name(right), right_lead)]);
+        let mut shape = batch.map_err(|error| BindError::Broadcast {
+            error: Box::new(error),
+            span: node.span,
+        })?;
         shape.extend(a.len().checked_sub(2).map(|axis| a[axis]));
         shape.extend((b.len() > 1).then(|| b[b.len() - 1]));
         Ok(shape)
     }
 
-    fn view(&self, arg: NodeId, view: &View) -> Result<Dims<usize>, BindError> {
+    fn view(&self, arg: NodeId, view: &View, span: Span) -> Result<Dims<usize>, BindError> {
         let from = &self.shapes[arg.index()];
         let shape = match view {
             View::Permute(axes) => Ok(axes.iter().map(|&a| from[a]).collect()),
@@ -393,7 +455,7 @@ impl<'g> Bind<'g> {
                 shape::reshape_shape(from, &to)
             }
         };
-        shape.map_err(|error| self.shape_error(arg, error))
+        shape.map_err(|error| self.shape_error(arg, error, span))
     }
 
     fn extent_of(&self, dim: &Dim) -> Result<usize, BindError> {
@@ -407,10 +469,11 @@ impl<'g> Bind<'g> {
         }
     }
 
-    fn shape_error(&self, array: NodeId, error: ShapeError) -> BindError {
+    fn shape_error(&self, array: NodeId, error: ShapeError, span: Span) -> BindError {
         BindError::Shape {
             array: self.graph.node(array).name.clone(),
             error: Box::new(error),
+            span,
         }
     }
 }

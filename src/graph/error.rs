@@ -39,7 +39,7 @@ pub enum GraphError {
         given: usize,
     },
     /// A function that cannot take the types of its arguments.
-    #[error("`{func}` of {}: {}", types(.args), texts(.errors))]
+    #[error("`{func}`{}: {}", types(.args), texts(.errors))]
     Types {
         /// The function's name.
         func: String,
@@ -171,9 +171,13 @@ pub(super) fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
+/// ` of f32 and i8`, or nothing for no types.
 fn types(types: &[Type]) -> String {
     let names: Vec<String> = types.iter().map(Type::to_string).collect();
-    names.join(" and ")
+    match &names[..] {
+        [] => String::new(),
+        names => format!(" of {}", names.join(" and ")),
+    }
 }
 
 fn dtypes(dtypes: &[Dtype]) -> String {

@@ -8,6 +8,7 @@
 
 pub mod bind;
 pub mod build;
+pub(crate) mod combiner;
 mod error;
 mod print;
 pub mod text;
@@ -147,7 +148,7 @@ pub enum Named {
 }
 
 /// A change of shape and strides.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum View {
     /// Axis i of the result is axis `0[i]` of the argument.
     Permute(Vec<usize>),

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use loopweave_ir::func::MAX_NODES;
 use loopweave_ir::text::ast::{self, Argument, ArrayType, Block, Expr, ExprKind, Ident, KernelItem, Span};
 use loopweave_ir::text::{ARRAY_FUNCTIONS, Diagnostic, Diagnostics, Functions, Source, constant, op_names, suggest};
-use loopweave_ir::{Builder, Dtype, ExprId, Func, Op, Scalar, Type, specialise};
+use loopweave_ir::{Builder, Dtype, ExprId, Func, Op, Scalar, Type, TypeError, specialise};
 
 use super::build::GraphBuilder;
 use super::error::count;
@@ -483,17 +483,7 @@ impl<'a> Lowering<'a> {
         }
         let (func, args) = (body.builder.finish(&[result]), body.args);
         let types: Vec<Type> = self.built(span, |b| args.iter().map(|&arg| b.ty(arg)).collect())?;
-        let typed = specialise(&func, &types).map_err(|errors| {
-            for error in errors {
-                let names: Vec<String> = types.iter().map(Type::to_string).collect();
-                let mut diagnostic = Diagnostic::new(span, error.to_string());
-                if !names.is_empty() {
-                    diagnostic = diagnostic.label(format!("of {}", names.join(" and ")));
-                }
-                self.diagnostics.push(diagnostic);
-            }
-            Reported
-        })?;
+        let typed = specialise(&func, &types).map_err(|errors| self.type_errors(span, &types, &errors))?;
         if args.is_empty() || typed.result_dtypes().iter().any(|d| d.is_storage_only()) {
             return Ok(Value::Part { func, args });
         }
@@ -504,8 +494,24 @@ impl<'a> Lowering<'a> {
     fn array(&mut self, value: Value, span: Span) -> Result<NodeId, Reported> {
         match value {
             Value::Node(id) => Ok(id),
-            Value::Part { func, args } => self.built(span, |b| b.map(&func, &args)),
+            Value::Part { func, args } => match self.builder.at(span).map(&func, &args) {
+                Err(GraphError::Types { args, errors, .. }) => Err(self.type_errors(span, &args, &errors)),
+                made => made.map_err(|error| self.report(span, error.to_string())),
+            },
         }
+    }
+
+    /// Reports why a function of values of these types has no type.
+    fn type_errors(&mut self, span: Span, types: &[Type], errors: &[TypeError]) -> Reported {
+        let names: Vec<String> = types.iter().map(Type::to_string).collect();
+        for error in errors {
+            let mut diagnostic = Diagnostic::new(span, error.to_string());
+            if !names.is_empty() {
+                diagnostic = diagnostic.label(format!("of {}", names.join(" and ")));
+            }
+            self.diagnostics.push(diagnostic);
+        }
+        Reported
     }
 
     /// What the builder makes, or its error at this place.

@@ -7,7 +7,7 @@
 use loopweave_ir::Scalar;
 use loopweave_ir::interp::{EvalError, Evaluator};
 
-use super::{Axis, AxisRole, Binding, Leaf, Nest, OperandId, Order, Reduce};
+use super::{Axis, AxisRole, Binding, Leaf, MatMul, Nest, OperandId, Order, Reduce};
 
 /// The bytes of an operand, and where in them the view's first logical element stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,62 +26,139 @@ pub fn run(nest: &Nest, binding: &Binding, buffers: &mut [Buffer]) -> Result<(),
     let kept = axes_of(nest, binding, AxisRole::Kept);
     let reduced = axes_of(nest, binding, AxisRole::Reduced);
     let machine = Machine { nest, binding };
+    let whole = vec![0; nest.axes.len()];
     match &nest.leaf {
-        Leaf::Map { map, loads, stores } => {
-            let mut map = Evaluator::new(map)?;
-            let mut args = Vec::new();
-            for index in indices(&kept) {
-                machine.load(loads, &index, buffers, &mut args);
-                let results = map.eval(&args, 0)?;
-                machine.store(stores, &index, results, buffers);
+        Leaf::Map { .. } | Leaf::Reduce(_) | Leaf::MatMul(_) => {
+            let rows: Vec<Vec<usize>> = match &nest.leaf {
+                Leaf::Map { .. } => vec![whole],
+                _ => indices(&kept).collect(),
+            };
+            let space = if matches!(nest.leaf, Leaf::Map { .. }) {
+                &kept
+            } else {
+                &reduced
+            };
+            let mut stage = Stage::new(&nest.leaf)?;
+            for row in rows {
+                stage.run(&machine, &row, space, buffers)?;
             }
         }
-        Leaf::Reduce(reduce) => {
-            let mut map = Evaluator::new(&reduce.map)?;
-            let mut finish = Evaluator::new(&reduce.finish)?;
-            let mut fold = Fold::new(reduce)?;
-            let mut args = Vec::new();
-            for kept_index in indices(&kept) {
+        Leaf::Rows(stages) => {
+            let mut stages = stages.iter().map(Stage::new).collect::<Result<Vec<_>, _>>()?;
+            for row in indices(&kept) {
+                for stage in &mut stages {
+                    stage.run(&machine, &row, &reduced, buffers)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A leaf, ready to run at one index after the other.
+enum Stage<'a> {
+    Map(Evaluator<'a>, &'a [OperandId], &'a [OperandId]),
+    Reduce {
+        reduce: &'a Reduce,
+        map: Evaluator<'a>,
+        fold: Fold<'a>,
+        finish: Evaluator<'a>,
+    },
+    MatMul {
+        product: &'a MatMul,
+        left: Evaluator<'a>,
+        right: Evaluator<'a>,
+        combine: Evaluator<'a>,
+        finish: Evaluator<'a>,
+    },
+}
+
+impl<'a> Stage<'a> {
+    fn new(leaf: &'a Leaf) -> Result<Stage<'a>, EvalError> {
+        Ok(match leaf {
+            Leaf::Map { map, loads, stores } => Stage::Map(Evaluator::new(map)?, loads, stores),
+            Leaf::Reduce(reduce) => Stage::Reduce {
+                reduce,
+                map: Evaluator::new(&reduce.map)?,
+                fold: Fold::new(reduce)?,
+                finish: Evaluator::new(&reduce.finish)?,
+            },
+            Leaf::MatMul(product) => Stage::MatMul {
+                product,
+                left: Evaluator::new(&product.left.map)?,
+                right: Evaluator::new(&product.right.map)?,
+                combine: Evaluator::new(&product.combine)?,
+                finish: Evaluator::new(&product.finish)?,
+            },
+            Leaf::Rows(_) => unreachable!("verified: the stages of rows are maps and reductions"),
+        })
+    }
+
+    /// Computes what belongs to one index: a map the whole of `space`, the others what they reduce over it.
+    fn run(
+        &mut self,
+        machine: &Machine<'_>,
+        at: &[usize],
+        space: &[usize],
+        buffers: &mut [Buffer],
+    ) -> Result<(), EvalError> {
+        let mut args = Vec::new();
+        let within = indices(space).map(|index| at.iter().zip(&index).map(|(a, b)| a + b).collect::<Vec<_>>());
+        match self {
+            Stage::Map(map, loads, stores) => {
+                for index in within {
+                    machine.load(loads, &index, buffers, &mut args);
+                    let results = map.eval(&args, 0)?;
+                    machine.store(stores, &index, results, buffers);
+                }
+            }
+            Stage::Reduce {
+                reduce,
+                map,
+                fold,
+                finish,
+            } => {
                 let mut elements = Vec::new();
-                for (position, reduced_index) in indices(&reduced).enumerate() {
-                    let index: Vec<usize> = kept_index.iter().zip(&reduced_index).map(|(a, b)| a + b).collect();
+                for (position, index) in within.enumerate() {
                     machine.load(&reduce.loads, &index, buffers, &mut args);
                     elements.push(map.eval(&args, position as i64)?.to_vec());
                 }
                 let count = elements.len() as i64;
-                let Some(value) = fold.run(elements)? else { continue };
-                machine.load(&reduce.finish_loads, &kept_index, buffers, &mut args);
+                let Some(value) = fold.run(elements)? else {
+                    return Ok(());
+                };
+                machine.load(&reduce.finish_loads, at, buffers, &mut args);
                 let inputs: Vec<Scalar> = value
                     .into_iter()
                     .chain([Scalar::from(count)])
                     .chain(args.drain(..))
                     .collect();
                 let results = finish.eval(&inputs, 0)?.to_vec();
-                machine.store(&reduce.stores, &kept_index, &results, buffers);
+                machine.store(&reduce.stores, at, &results, buffers);
             }
-        }
-        Leaf::MatMul(product) => {
-            let (mut left, mut right) = (Evaluator::new(&product.left.map)?, Evaluator::new(&product.right.map)?);
-            let (mut combine, mut finish) = (Evaluator::new(&product.combine)?, Evaluator::new(&product.finish)?);
-            let mut args = Vec::new();
-            for kept_index in indices(&kept) {
+            Stage::MatMul {
+                product,
+                left,
+                right,
+                combine,
+                finish,
+            } => {
                 let mut acc = product.zero;
-                for reduced_index in indices(&reduced) {
-                    let index: Vec<usize> = kept_index.iter().zip(&reduced_index).map(|(a, b)| a + b).collect();
+                for index in within {
                     machine.load(&product.left.loads, &index, buffers, &mut args);
                     let a = left.eval(&args, 0)?[0];
                     machine.load(&product.right.loads, &index, buffers, &mut args);
                     let b = right.eval(&args, 0)?[0];
                     acc = combine.eval(&[acc, a, b], 0)?[0];
                 }
-                machine.load(&product.finish_loads, &kept_index, buffers, &mut args);
+                machine.load(&product.finish_loads, at, buffers, &mut args);
                 args.insert(0, acc);
                 let results = finish.eval(&args, 0)?.to_vec();
-                machine.store(&product.stores, &kept_index, &results, buffers);
+                machine.store(&product.stores, at, &results, buffers);
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Every axis with its extent where it has the role, else with extent 1, so that indices of the two roles add up.

@@ -6,17 +6,20 @@
 //! Views between the members of a group become part of the operands' access ([`Access`]), so they cost nothing at run time:
 //! `permute(exp(x))` loads x along permuted strides.
 
+mod product;
+
 use std::collections::{HashMap, HashSet};
 
 use loopweave_ir::expand::{self, ExpandError};
 use loopweave_ir::simplify::{Fast, simplify};
-use loopweave_ir::{Builder, Dtype, ExprId, Func, Op, Scalar};
+use loopweave_ir::{Builder, Dtype, ExprId, Func, Scalar};
 
-use super::matmul::{Factor, MatMul, Tile};
+use self::product::lower_matmul;
 use super::{Leaf, OperandId, Order, Reduce, Role};
 use crate::fuse::{Group, GroupKind};
 use crate::graph::bind::{self, Shapes};
-use crate::graph::{ArrayOp, Graph, Named, NodeId, Reduction};
+use crate::graph::combiner::Combiner;
+use crate::graph::{ArrayOp, Graph, NodeId, View};
 use crate::shape::{Dims, Layout, ShapeError};
 
 /// Elements per block of a reduction over interleaved lanes.
@@ -157,23 +160,24 @@ impl Access {
 /// # Errors
 /// An op that has no expansion yet.
 pub fn lower(graph: &Graph, group: &Group, fast: Fast) -> Result<Lowered, ExpandError> {
-    match group.kind {
+    match &group.kind {
         GroupKind::Map => lower_map(graph, group, fast),
-        GroupKind::Reduce(node) => lower_reduce(graph, group, node, fast),
-        GroupKind::MatMul(node) => lower_matmul(graph, group, node, fast),
+        GroupKind::Reduce(nodes) => lower_reduce(graph, group, nodes, fast),
+        GroupKind::MatMul(node) => lower_matmul(graph, group, *node, fast),
     }
 }
 
 fn lower_map(graph: &Graph, group: &Group, fast: Fast) -> Result<Lowered, ExpandError> {
+    let domain = group.roots[0];
     let mut walk = Walk::new(graph, group, false);
-    let results: Vec<ExprId> = group.roots.iter().map(|&root| walk.value(root)).collect();
+    let results: Vec<ExprId> = group.roots.iter().map(|&root| walk.value_over(domain, root)).collect();
     let (map, mut operands) = walk.finish(&results);
     let loads = ids(0, operands.len());
     let stores = push_outputs(graph, group, &mut operands, false);
     Ok(Lowered {
         name: group.name.clone(),
         operands,
-        domain: Domain::Node(group.roots[0]),
+        domain: Domain::Node(domain),
         axis_names: axis_names(group),
         reduced: Vec::new(),
         leaf: Leaf::Map {
@@ -186,199 +190,126 @@ fn lower_map(graph: &Graph, group: &Group, fast: Fast) -> Result<Lowered, Expand
     })
 }
 
-fn lower_reduce(graph: &Graph, group: &Group, node: NodeId, fast: Fast) -> Result<Lowered, ExpandError> {
-    let ArrayOp::Reduce { reduction, axes, .. } = &graph.node(node).op else {
-        unreachable!("the plan names the member that reduces")
-    };
-    let domain = graph.node(node).args[0];
-    let combiner = Combiner::of(reduction, graph.node(domain).dtype, graph.node(node).dtype);
+/// Reductions of one space over the same axes, in one pass: their accumulators stand side by side.
+fn lower_reduce(graph: &Graph, group: &Group, nodes: &[NodeId], fast: Fast) -> Result<Lowered, ExpandError> {
+    let mut reduced = &Vec::new();
+    let mut combiners = Vec::with_capacity(nodes.len());
+    for &id in nodes {
+        let node = graph.node(id);
+        let ArrayOp::Reduce { reduction, axes, .. } = &node.op else {
+            unreachable!("the plan names the members that reduce")
+        };
+        reduced = axes;
+        combiners.push(Combiner::of(reduction, graph.node(node.args[0]).dtype, node.dtype));
+    }
+    let domain = graph.node(nodes[0]).args[0];
 
     let mut before = Walk::new(graph, group, false);
-    let element = before.value(domain);
-    let mapped = combiner.map(&mut before.builder, element);
+    let mut sums: Vec<Accumulated> = Vec::new();
+    // Per reduction, where its values are: a sum and a mean of the same elements accumulate the same.
+    let mut found = Vec::with_capacity(nodes.len());
+    for (&node, combiner) in nodes.iter().zip(&combiners) {
+        let element = before.value_over(domain, graph.node(node).args[0]);
+        let mapped = combiner.map(&mut before.builder, element);
+        let sum = Accumulated { combiner, mapped };
+        let known = sums.iter().position(|other| sum.is_same(other));
+        found.push(known.unwrap_or(sums.len()));
+        if known.is_none() {
+            sums.push(sum);
+        }
+    }
+    let mapped: Vec<ExprId> = sums.iter().flat_map(|s| s.mapped.iter().copied()).collect();
     let (map, mut operands) = before.finish(&mapped);
     let loads = ids(0, operands.len());
 
     let mut after = Walk::new(graph, group, true);
-    let accumulated: Vec<ExprId> = combiner
-        .accumulators
-        .iter()
-        .enumerate()
-        .map(|(i, &dtype)| after.builder.param(format!("acc{i}"), Some(dtype)))
-        .collect();
+    let mut accumulated: Vec<Vec<ExprId>> = Vec::with_capacity(sums.len());
+    let mut next = 0..;
+    for sum in &sums {
+        let params = sum.combiner.accumulators.iter().zip(&mut next);
+        let params = params.map(|(&dtype, i)| after.builder.param(format!("acc{i}"), Some(dtype)));
+        accumulated.push(params.collect());
+    }
     let count = after.builder.param("count", Some(Dtype::I64));
-    let value = combiner.finish(&mut after.builder, &accumulated, count, graph.node(node).dtype);
-    after.given = Some((node, value));
-    let results: Vec<ExprId> = group.roots.iter().map(|&root| after.value(root)).collect();
+    for ((&node, combiner), &at) in nodes.iter().zip(&combiners).zip(&found) {
+        let value = combiner.finish(&mut after.builder, &accumulated[at], count, graph.node(node).dtype);
+        after.given.push((node, value));
+    }
+    let mut results = Vec::with_capacity(group.roots.len());
+    for &root in &group.roots {
+        // Results with and without the reduced axes differ in rank; those of one rank have one shape.
+        let same = |other: &&NodeId| graph.node(**other).rank == graph.node(root).rank;
+        let shape = group.roots.iter().find(same).copied().unwrap_or(root);
+        results.push(after.value_over(shape, root));
+    }
     let (finish, after_operands) = after.finish(&results);
     let finish_loads = ids(operands.len(), after_operands.len());
     operands.extend(after_operands);
     let stores = push_outputs(graph, group, &mut operands, true);
 
-    let wide = combiner.accumulators.iter().any(|d| d.size() == 8);
-    // Interleaved lanes bring elements out of their order, which a combiner that does not commute would notice.
-    let interleaves = combiner.order_free || commutes(&combiner.combine);
+    // The plan brings together only what has the same lanes alone, and what does not depend on them.
+    let order_free = combiners.iter().all(|c| c.order_free);
+    let ordered = combiners.iter().find(|c| !c.order_free).unwrap_or(&combiners[0]);
+    let init: Option<Vec<Vec<Scalar>>> = sums.iter().map(|s| s.combiner.init.clone()).collect();
     Ok(Lowered {
         name: group.name.clone(),
         operands,
         domain: Domain::Node(domain),
         axis_names: axis_names(group),
-        reduced: axes.clone(),
-        order_free: combiner.order_free,
+        reduced: reduced.clone(),
+        order_free,
         thin: None,
         leaf: Leaf::Reduce(Reduce {
             map: finished(&map, fast)?,
             loads,
-            combine: finished(&combiner.combine, fast)?,
-            init: combiner.init,
-            apply_init: combiner.apply_init,
+            combine: finished(&side_by_side(&sums), fast)?,
+            init: init.map(|init| init.concat()),
+            apply_init: ordered.apply_init,
             finish: finished(&finish, fast)?,
             finish_loads,
             stores,
             order: Order::Lanes {
-                lanes: match (interleaves, wide) {
-                    (false, _) => 1,
-                    (true, true) => 32,
-                    (true, false) => 64,
-                },
+                lanes: ordered.lanes(),
                 block: LANE_BLOCK,
             },
         }),
     })
 }
 
-fn lower_matmul(graph: &Graph, group: &Group, node: NodeId, fast: Fast) -> Result<Lowered, ExpandError> {
-    let (left, right) = (graph.node(node).args[0], graph.node(node).args[1]);
-    let result = graph.node(node).dtype;
-    // A sum of products of truth values is whether any pair holds.
-    let (accumulator, multiply, add) = match result {
-        Dtype::Bool => (Dtype::U8, Op::And, Op::Or),
-        dtype => (dtype.compute(), Op::Mul, Op::Add),
-    };
-    let zero = Scalar::from_i128(accumulator, 0);
-    let mut operands = Vec::new();
-    let mut factor = |arg: NodeId, step: Step| -> Result<Factor, ExpandError> {
-        let mut walk = Walk::new(graph, group, false);
-        let path = walk.path(step, None);
-        let element = walk.value_along(arg, path);
-        let promoted = walk.builder.cast(element, result);
-        let value = walk.builder.cast(promoted, accumulator);
-        let (map, loaded) = walk.finish(&[value]);
-        let loads = ids(operands.len(), loaded.len());
-        operands.extend(loaded);
-        Ok(Factor {
-            map: finished(&map.with_name("element"), fast)?,
-            loads,
-        })
-    };
-    let left_factor = factor(left, Step::Left(node))?;
-    let right_factor = factor(right, Step::Right(node))?;
-
-    let finish = |count: bool| {
-        let mut after = Walk::new(graph, group, true);
-        let value = after.builder.param("acc", Some(accumulator));
-        if count {
-            after.builder.param("count", Some(Dtype::I64));
-        }
-        let value = after.builder.cast(value, result);
-        after.given = Some((node, value));
-        let results: Vec<ExprId> = group.roots.iter().map(|&root| after.value(root)).collect();
-        after.finish(&results)
-    };
-    let (finish_product, after_operands) = finish(false);
-    let (finish_reduce, _) = finish(true);
-    let finish_loads = ids(operands.len(), after_operands.len());
-    operands.extend(after_operands);
-    let stores = push_outputs(graph, group, &mut operands, true);
-
-    let product = MatMul {
-        combine: finished(&multiply_add(accumulator, multiply, add), Fast::NONE)?,
-        zero,
-        finish: finished(&finish_product, fast)?,
-        finish_loads,
-        stores,
-        left: left_factor,
-        right: right_factor,
-        tile: Tile::NONE,
-    };
-    let reduce = Reduce {
-        map: binary_of(&product, multiply),
-        loads: [&product.left.loads[..], &product.right.loads].concat(),
-        combine: binary(add, accumulator),
-        init: Some(vec![zero]),
-        apply_init: false,
-        finish: finished(&finish_reduce, fast)?,
-        finish_loads: product.finish_loads.clone(),
-        stores: product.stores.clone(),
-        order: Order::Lanes {
-            lanes: if accumulator.size() == 8 { 32 } else { 64 },
-            block: LANE_BLOCK,
-        },
-    };
-    let axis = contracted_axis(graph, node);
-    let is_thin = graph.node(left).rank == 1 || graph.node(right).rank == 1;
-    let map = one_product(&product);
-    let (leaf, thin) = match is_thin {
-        true => (Leaf::Reduce(reduce), None),
-        false => {
-            let reduce = Leaf::Reduce(reduce);
-            (Leaf::MatMul(product), Some(Box::new(Thin { reduce, map })))
-        }
-    };
-    Ok(Lowered {
-        name: group.name.clone(),
-        operands,
-        domain: Domain::Product(node),
-        axis_names: axis_names(group),
-        reduced: vec![axis],
-        leaf,
-        order_free: !accumulator.is_float(),
-        thin,
-    })
+/// What one or several reductions accumulate.
+struct Accumulated<'a> {
+    combiner: &'a Combiner,
+    mapped: Vec<ExprId>,
 }
 
-/// `acc + left · right`, fused where it is of floats.
-fn multiply_add(dtype: Dtype, multiply: Op, add: Op) -> Func {
-    let mut b = Builder::typed("multiply_add");
-    let [acc, x, y] = ["acc", "left", "right"].map(|name| b.param(name, Some(dtype)));
-    let result = if dtype.is_float() {
-        b.node(Op::Fma, &[x, y, acc])
-    } else {
-        let product = b.node(multiply, &[x, y]);
-        b.node(add, &[acc, product])
-    };
-    b.finish(&[result])
-}
-
-/// The product of one element of each factor.
-fn binary_of(product: &MatMul, multiply: Op) -> Func {
-    let mut b = Builder::typed("product");
-    let factors = [&product.left.map, &product.right.map].map(|map| {
-        let params: Vec<ExprId> = map.params().iter().map(|p| b.param(&p.name, p.dtype)).collect();
-        (map, params)
-    });
-    let values: Vec<ExprId> = factors.iter().map(|(map, params)| b.inline(map, params)[0]).collect();
-    let result = b.node(multiply, &values);
-    b.finish(&[result])
-}
-
-/// The whole result where the chain has one element.
-fn one_product(product: &MatMul) -> Leaf {
-    let mut b = Builder::typed("product");
-    let mut elements = Vec::with_capacity(3);
-    elements.push(b.constant(product.zero));
-    for map in [&product.left.map, &product.right.map] {
-        let params: Vec<ExprId> = map.params().iter().map(|p| b.param(&p.name, p.dtype)).collect();
-        elements.push(b.inline(map, &params)[0]);
+impl Accumulated<'_> {
+    fn is_same(&self, other: &Accumulated<'_>) -> bool {
+        let (a, b) = (self.combiner, other.combiner);
+        self.mapped == other.mapped && a.combine == b.combine && a.init == b.init && a.apply_init == b.apply_init
     }
-    let mut args = b.inline(&product.combine, &elements);
-    args.extend(product.finish.params()[1..].iter().map(|p| b.param(&p.name, p.dtype)));
-    let results = b.inline(&product.finish, &args);
-    Leaf::Map {
-        map: b.finish(&results),
-        loads: [&product.left.loads[..], &product.right.loads, &product.finish_loads].concat(),
-        stores: product.stores.clone(),
+}
+
+/// The combination of several reductions' values at once, each with its own.
+fn side_by_side(sums: &[Accumulated<'_>]) -> Func {
+    if let [sum] = sums {
+        return sum.combiner.combine.clone();
     }
+    let mut b = Builder::typed("combine");
+    let mut params = |side: &str| -> Vec<ExprId> {
+        let dtypes = sums.iter().flat_map(|s| s.combiner.accumulators.iter().copied());
+        dtypes
+            .enumerate()
+            .map(|(i, dtype)| b.param(format!("{side}{i}"), Some(dtype)))
+            .collect()
+    };
+    let (first, second) = (params("a"), params("b"));
+    let mut results = Vec::with_capacity(first.len());
+    for sum in sums {
+        let own = results.len()..results.len() + sum.combiner.accumulators.len();
+        let args = [&first[own.clone()], &second[own]].concat();
+        results.extend(b.inline(&sum.combiner.combine, &args));
+    }
+    b.finish(&results)
 }
 
 impl Lowered {
@@ -444,13 +375,15 @@ struct Walk<'a> {
     members: HashSet<NodeId>,
     builder: Builder,
     of_result: bool,
-    /// A node whose value is there already, whatever axes of extent 1 a reader broadcasts it along.
-    given: Option<(NodeId, ExprId)>,
+    /// Nodes whose values are there already, whatever axes of extent 1 a reader broadcasts them along.
+    given: Vec<(NodeId, ExprId)>,
     operands: Vec<Operand>,
     /// Each path's first step and the rest of it, and back from these to its number.
     paths: Vec<(Step, Path)>,
     path_ids: HashMap<(Step, Path), u32>,
     known: HashMap<(NodeId, Path), ExprId>,
+    /// For each view of a node, the first node that is it.
+    views: HashMap<(NodeId, &'a View), NodeId>,
 }
 
 impl<'a> Walk<'a> {
@@ -460,22 +393,25 @@ impl<'a> Walk<'a> {
             members: group.members.iter().copied().collect(),
             builder: Builder::typed(&group.name),
             of_result,
-            given: None,
+            given: Vec::new(),
             paths: Vec::new(),
             path_ids: HashMap::new(),
             operands: Vec::new(),
             known: HashMap::new(),
+            views: HashMap::new(),
         }
     }
 
-    /// The value of one element of a node. The stack is explicit because a chain of members can be long.
-    fn value(&mut self, root: NodeId) -> ExprId {
-        self.value_along(root, None)
+    /// The value of one element of a node, at an index of the shape of `space`, which is that of the node too. All values
+    /// of a group start from one node's shape, so that what they share is loaded and computed once.
+    fn value_over(&mut self, space: NodeId, node: NodeId) -> ExprId {
+        let path = self.path(Step::Broadcast(space), None);
+        self.value_along(node, path)
     }
 
-    /// As [`Walk::value`], of the element at the end of a path.
-    fn value_along(&mut self, root: NodeId, path: Path) -> ExprId {
-        let mut stack = vec![(root, path)];
+    /// The value of one element of a node. The stack is explicit because a chain of members can be long.
+    fn value_along(&mut self, root: NodeId, from: Path) -> ExprId {
+        let mut stack = vec![(root, from)];
         while let Some((node, path)) = stack.last().copied() {
             if self.known.contains_key(&(node, path)) {
                 stack.pop();
@@ -494,7 +430,7 @@ impl<'a> Walk<'a> {
             self.known.insert((node, path), value);
             stack.pop();
         }
-        self.known[&(root, path)]
+        self.known[&(root, from)]
     }
 
     /// What a node's value is computed from: for a member its arguments, for a view what it shows, for others nothing.
@@ -509,7 +445,12 @@ impl<'a> Walk<'a> {
                 };
                 graph.node(node).args.iter().map(|&arg| (arg, path)).collect()
             }
-            ArrayOp::View(_) => vec![(graph.node(node).args[0], self.path(Step::View(node), path))],
+            ArrayOp::View(view) => {
+                let source = graph.node(node).args[0];
+                // Views that do the same are one, so that what they show is loaded and computed once.
+                let view = *self.views.entry((source, view)).or_insert(node);
+                vec![(source, self.path(Step::View(view), path))]
+            }
             _ => Vec::new(),
         }
     }
@@ -524,10 +465,8 @@ impl<'a> Walk<'a> {
     }
 
     fn compute(&mut self, node: NodeId, path: Path, args: &[ExprId]) -> ExprId {
-        if let Some((given, value)) = self.given
-            && given == node
-        {
-            return value;
+        if let Some((_, value)) = self.given.iter().find(|(given, _)| *given == node) {
+            return *value;
         }
         match &self.graph.node(node).op {
             ArrayOp::Map(func) if self.members.contains(&node) => self.builder.inline(func, args)[0],
@@ -573,166 +512,4 @@ impl<'a> Walk<'a> {
     fn finish(self, results: &[ExprId]) -> (Func, Vec<Operand>) {
         (self.builder.finish(results), self.operands)
     }
-}
-
-/// A reduction for one argument dtype: the functions around its accumulators.
-struct Combiner {
-    kind: Reduction,
-    accumulators: Vec<Dtype>,
-    combine: Func,
-    init: Option<Vec<Scalar>>,
-    apply_init: bool,
-    order_free: bool,
-}
-
-impl Combiner {
-    fn of(reduction: &Reduction, argument: Dtype, result: Dtype) -> Combiner {
-        let kind = reduction.clone();
-        match reduction {
-            Reduction::Custom { combine, init } => Combiner {
-                kind,
-                accumulators: combine.result_dtypes(),
-                combine: combine.clone(),
-                init: Some(vec![*init]),
-                apply_init: true,
-                order_free: false,
-            },
-            Reduction::Named(named) => {
-                let exact = |d: Dtype| !d.is_float();
-                let simple = |op: Op, dtype: Dtype, init: Option<i128>, order_free: bool| Combiner {
-                    kind: kind.clone(),
-                    accumulators: vec![dtype],
-                    combine: binary(op, dtype),
-                    init: init.map(|i| vec![Scalar::from_i128(dtype, i)]),
-                    apply_init: false,
-                    order_free,
-                };
-                match named {
-                    Named::Sum | Named::Mean => {
-                        let dtype = result.compute();
-                        simple(Op::Add, dtype, Some(0), exact(dtype))
-                    }
-                    Named::Prod => {
-                        let dtype = result.compute();
-                        simple(Op::Mul, dtype, Some(1), exact(dtype))
-                    }
-                    Named::Min if argument == Dtype::Bool => simple(Op::And, Dtype::Bool, None, true),
-                    Named::Max if argument == Dtype::Bool => simple(Op::Or, Dtype::Bool, None, true),
-                    Named::Min => simple(Op::Minimum, argument.compute(), None, true),
-                    Named::Max => simple(Op::Maximum, argument.compute(), None, true),
-                    Named::Any => simple(Op::Or, Dtype::Bool, Some(0), true),
-                    Named::All => simple(Op::And, Dtype::Bool, Some(1), true),
-                    Named::ArgMin | Named::ArgMax => {
-                        let dtype = if argument == Dtype::Bool {
-                            Dtype::U8
-                        } else {
-                            argument.compute()
-                        };
-                        let better = if *named == Named::ArgMin { Op::Lt } else { Op::Gt };
-                        Combiner {
-                            kind,
-                            accumulators: vec![dtype, Dtype::I64],
-                            combine: arg_combine(better, dtype),
-                            init: None,
-                            apply_init: false,
-                            order_free: true,
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// From one element, in its storage dtype, to the values that are combined.
-    fn map(&self, b: &mut Builder, element: ExprId) -> Vec<ExprId> {
-        let dtype = self.accumulators[0];
-        match &self.kind {
-            Reduction::Named(Named::Any | Named::All) if b.dtype(element) != Dtype::Bool => {
-                let compute = b.dtype(element).compute();
-                let value = b.cast(element, compute);
-                let zero = b.constant(Scalar::from_i128(compute, 0));
-                vec![b.node(Op::Ne, &[value, zero])]
-            }
-            Reduction::Named(Named::ArgMin | Named::ArgMax) => {
-                let value = b.cast(element, dtype);
-                vec![value, b.node(Op::Index, &[])]
-            }
-            _ => vec![b.cast(element, dtype)],
-        }
-    }
-
-    /// From the combined values to the result in its storage dtype.
-    fn finish(&self, b: &mut Builder, accumulated: &[ExprId], count: ExprId, result: Dtype) -> ExprId {
-        let value = match &self.kind {
-            Reduction::Named(Named::Mean) => {
-                let count = b.cast(count, self.accumulators[0]);
-                b.node(Op::Div, &[accumulated[0], count])
-            }
-            Reduction::Named(Named::ArgMin | Named::ArgMax) => accumulated[1],
-            _ => accumulated[0],
-        };
-        b.cast(value, result)
-    }
-}
-
-fn binary(op: Op, dtype: Dtype) -> Func {
-    let mut b = Builder::typed(op.name());
-    let x = b.param("a", Some(dtype));
-    let y = b.param("b", Some(dtype));
-    let result = b.node(op, &[x, y]);
-    b.finish(&[result])
-}
-
-/// Whether a combiner is the same function with its two values exchanged, as far as its commutative ops show it.
-fn commutes(combine: &Func) -> bool {
-    // Both functions are built in one builder with sorted operands, so that equal values are equal nodes.
-    let mut b = Builder::typed(combine.name());
-    let params: Vec<ExprId> = combine.params().iter().map(|p| b.param(&p.name, p.dtype)).collect();
-    let mut results = |arguments: &[ExprId]| {
-        let mut values: Vec<ExprId> = Vec::with_capacity(combine.nodes().len());
-        for node in combine.nodes() {
-            let value = match node.op {
-                Op::Param(i) => arguments[i as usize],
-                op => {
-                    let mut operands: Vec<ExprId> = node.args.iter().map(|a| values[a.index()]).collect();
-                    if op.is_commutative() {
-                        operands[..2].sort_unstable();
-                    }
-                    b.node(op, &operands)
-                }
-            };
-            values.push(value);
-        }
-        combine.results().iter().map(|r| values[r.index()]).collect::<Vec<_>>()
-    };
-    let (first, second) = params.split_at(params.len() / 2);
-    results(&params) == results(&[second, first].concat())
-}
-
-/// Of two values with positions, the better one: a NaN before any number, then by `better`, then the lower position.
-fn arg_combine(better: Op, dtype: Dtype) -> Func {
-    let mut b = Builder::typed("arg");
-    let x = b.param("a", Some(dtype));
-    let i = b.param("i", Some(Dtype::I64));
-    let y = b.param("b", Some(dtype));
-    let j = b.param("j", Some(Dtype::I64));
-    let improves = b.node(better, &[y, x]);
-    let equal = b.node(Op::Eq, &[x, y]);
-    let earlier = b.node(Op::Lt, &[j, i]);
-    let mut tie = equal;
-    let mut take = improves;
-    if dtype.is_float() {
-        let x_nan = b.node(Op::Ne, &[x, x]);
-        let y_nan = b.node(Op::Ne, &[y, y]);
-        let x_number = b.node(Op::Not, &[x_nan]);
-        let both = b.node(Op::And, &[x_nan, y_nan]);
-        let only_y = b.node(Op::And, &[x_number, y_nan]);
-        tie = b.node(Op::Or, &[equal, both]);
-        take = b.node(Op::Or, &[improves, only_y]);
-    }
-    let tied = b.node(Op::And, &[tie, earlier]);
-    let take = b.node(Op::Or, &[take, tied]);
-    let value = b.node(Op::Select, &[take, y, x]);
-    let position = b.node(Op::Select, &[take, j, i]);
-    b.finish(&[value, position])
 }

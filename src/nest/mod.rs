@@ -93,12 +93,14 @@ pub struct Operand {
     pub stride: Stride,
 }
 
-/// Whether an operand is read or written.
+/// Whether an operand is read or written, or both by turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Role {
     Input,
     Output,
+    /// Memory of one row: one element for each index of the reduced axes, or, with [`Stride::Zero`], one for all of them.
+    Local,
 }
 
 /// How the elements of an operand lie along the vector axis.
@@ -160,6 +162,9 @@ pub enum Leaf {
     Reduce(Reduce),
     /// For each index of the axes before its own: a matrix product.
     MatMul(MatMul),
+    /// For each index of the kept axes, a row: maps and reductions over the reduced axes, which are innermost, one after the
+    /// other. What one stage leaves for later ones is an operand of [`Role::Local`]. The reductions have [`Order::Lanes`].
+    Rows(Vec<Leaf>),
 }
 
 /// A reduction.
@@ -222,12 +227,21 @@ impl Reduce {
 }
 
 impl Leaf {
-    /// The operand each result is stored to.
-    pub fn stores(&self) -> &[OperandId] {
+    /// The leaf itself, or its stages one after the other.
+    pub fn stages(&self) -> &[Leaf] {
         match self {
-            Leaf::Map { stores, .. } => stores,
-            Leaf::Reduce(reduce) => &reduce.stores,
-            Leaf::MatMul(product) => &product.stores,
+            Leaf::Rows(stages) => stages,
+            leaf => std::slice::from_ref(leaf),
+        }
+    }
+
+    /// The operand each result is stored to.
+    pub fn stores(&self) -> SmallVec<[OperandId; 2]> {
+        match self {
+            Leaf::Map { stores, .. } => stores[..].into(),
+            Leaf::Reduce(reduce) => reduce.stores[..].into(),
+            Leaf::MatMul(product) => product.stores[..].into(),
+            Leaf::Rows(stages) => stages.iter().flat_map(Leaf::stores).collect(),
         }
     }
 
@@ -239,15 +253,17 @@ impl Leaf {
             Leaf::MatMul(product) => [&product.left, &product.right]
                 .map(|factor| (&factor.map, &factor.loads[..]))
                 .into(),
+            Leaf::Rows(stages) => stages.iter().flat_map(Leaf::maps).collect(),
         }
     }
 
     /// The operands that a reduction or a product loads where it stores.
-    pub fn finish_loads(&self) -> &[OperandId] {
+    pub fn finish_loads(&self) -> SmallVec<[OperandId; 2]> {
         match self {
-            Leaf::Map { .. } => &[],
-            Leaf::Reduce(reduce) => &reduce.finish_loads,
-            Leaf::MatMul(product) => &product.finish_loads,
+            Leaf::Map { .. } => SmallVec::new(),
+            Leaf::Reduce(reduce) => reduce.finish_loads[..].into(),
+            Leaf::MatMul(product) => product.finish_loads[..].into(),
+            Leaf::Rows(stages) => stages.iter().flat_map(Leaf::finish_loads).collect(),
         }
     }
 
@@ -262,6 +278,17 @@ impl Leaf {
                 ("combine", &p.combine),
                 ("finish", &p.finish)
             ],
+            Leaf::Rows(stages) => stages.iter().flat_map(Leaf::functions).collect(),
+        }
+    }
+
+    /// As [`Leaf::functions`], to change them.
+    pub fn functions_mut(&mut self) -> SmallVec<[&mut Func; 4]> {
+        match self {
+            Leaf::Map { map, .. } => smallvec![map],
+            Leaf::Reduce(r) => smallvec![&mut r.map, &mut r.combine, &mut r.finish],
+            Leaf::MatMul(p) => smallvec![&mut p.left.map, &mut p.right.map, &mut p.combine, &mut p.finish],
+            Leaf::Rows(stages) => stages.iter_mut().flat_map(Leaf::functions_mut).collect(),
         }
     }
 }
@@ -286,6 +313,7 @@ impl Nest {
                 reduced + matches!(reduce.order, Order::Chain { .. }) as usize
             }
             Leaf::MatMul(_) => 3,
+            Leaf::Rows(_) => self.reduced().count(),
         };
         (0..self.axes.len() - inner).map(|i| AxisId(i as u32))
     }

@@ -15,6 +15,7 @@ pub(super) fn print(nest: &Nest, f: &mut Formatter<'_>) -> fmt::Result {
         let role = match operand.role {
             Role::Input => "in ",
             Role::Output => "out",
+            Role::Local => "row",
         };
         let stride = match operand.stride {
             Stride::Zero => "one element per vector axis",
@@ -29,7 +30,11 @@ pub(super) fn print(nest: &Nest, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "for {}", name(nest, axis))?;
         depth += 1;
     }
-    match &nest.leaf {
+    print_leaf(nest, &nest.leaf, depth, f)
+}
+
+fn print_leaf(nest: &Nest, leaf: &Leaf, depth: usize, f: &mut Formatter<'_>) -> fmt::Result {
+    match leaf {
         Leaf::Map { map, loads, stores } => {
             indent(f, depth)?;
             writeln!(f, "vector {}{}", name(nest, nest.vector_axis()), shape(nest))?;
@@ -39,6 +44,7 @@ pub(super) fn print(nest: &Nest, f: &mut Formatter<'_>) -> fmt::Result {
         }
         Leaf::Reduce(reduce) => print_reduce(nest, reduce, depth, f),
         Leaf::MatMul(product) => print_matmul(nest, product, depth, f),
+        Leaf::Rows(stages) => stages.iter().try_for_each(|stage| print_leaf(nest, stage, depth, f)),
     }
 }
 
@@ -133,14 +139,18 @@ fn list(nest: &Nest, operands: &[OperandId]) -> String {
     let mut text = String::new();
     for (i, &id) in operands.iter().enumerate() {
         let operand = nest.operand(id);
-        let is_result = operand.role == Role::Output || nest.leaf.finish_loads().contains(&id);
+        let is_result = match nest.leaf {
+            // A row has an element for each index of the reduced axes, or one for all.
+            Leaf::Rows(_) => operand.stride == Stride::Zero && operand.role != Role::Input,
+            _ => operand.role == Role::Output || nest.leaf.finish_loads().contains(&id),
+        };
         let absent = |axis: usize| match &nest.leaf {
             // A factor has no extent along the rows or columns of the other.
             Leaf::MatMul(product) => {
                 (product.left.loads.contains(&id) && axis + 1 == nest.axes.len())
                     || (product.right.loads.contains(&id) && axis + 3 == nest.axes.len())
             }
-            Leaf::Map { .. } | Leaf::Reduce(_) => false,
+            Leaf::Map { .. } | Leaf::Reduce(_) | Leaf::Rows(_) => false,
         };
         let axes: Vec<&str> = nest
             .axes

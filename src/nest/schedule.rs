@@ -206,8 +206,16 @@ fn logical_loops(lowered: &Lowered, shape: &[usize], layouts: &[Layout]) -> Vec<
 
 /// Which order a reduction has: by the logical shape, or, where the bits do not depend on it, by what lies together.
 fn reduction_order(lowered: &Lowered, shape: &[usize], kept: &[Loop], reduced: &[Loop]) -> Option<Order> {
-    let Leaf::Reduce(reduce) = &lowered.leaf else {
-        return None;
+    let reduce = match &lowered.leaf {
+        Leaf::Reduce(reduce) => reduce,
+        // The stages of rows have their orders, and the reduced axes are innermost.
+        Leaf::Rows(stages) => {
+            return stages.iter().find_map(|stage| match stage {
+                Leaf::Reduce(reduce) => Some(reduce.order),
+                _ => None,
+            });
+        }
+        Leaf::Map { .. } | Leaf::MatMul(_) => return None,
     };
     let has_kept = kept.iter().any(|l| l.extent > 1);
     let chain = if lowered.order_free {
@@ -309,7 +317,7 @@ fn arrange(
         extent: 1,
         strides: smallvec![0; operands],
     };
-    if matches!(leaf, Leaf::Reduce(_)) && reduced.is_empty() {
+    if matches!(leaf, Leaf::Reduce(_) | Leaf::Rows(_)) && reduced.is_empty() {
         reduced.push(unit(AxisRole::Reduced));
     }
     let needs_kept = match order {
@@ -428,10 +436,12 @@ fn tile(leaf: &Leaf, operands: &[Operand], bounds: &[Bound], extents: &[usize]) 
 fn vector_shape(leaf: &Leaf, operands: &[Operand], target: &Target) -> Vector {
     let bytes = target.vector_bytes();
     let mut functions: SmallVec<[&Func; 4]> = leaf.maps().iter().map(|(map, _)| *map).collect();
-    match leaf {
-        Leaf::Map { .. } => {}
-        Leaf::Reduce(reduce) => functions.push(&reduce.combine),
-        Leaf::MatMul(product) => functions.push(&product.finish),
+    for stage in leaf.stages() {
+        match stage {
+            Leaf::Reduce(reduce) => functions.push(&reduce.combine),
+            Leaf::MatMul(product) => functions.push(&product.finish),
+            Leaf::Map { .. } | Leaf::Rows(_) => {}
+        }
     }
     let nodes = || {
         functions

@@ -67,6 +67,9 @@ pub enum Violation {
         /// The order.
         order: Order,
     },
+    /// A stage of rows that is neither a map nor a reduction.
+    #[error("a stage of rows is neither a map nor a reduction")]
+    Nested,
     /// Blocks that make no tiling.
     #[error("{tile:?} is no tiling")]
     BadTile {
@@ -109,13 +112,33 @@ pub fn verify(nest: &Nest) -> Result<(), Vec<Violation>> {
         check.violations.push(Violation::NoAxis);
     }
     check.roles();
+    let axes = nest.axes.len();
     match &nest.leaf {
-        Leaf::Map { map, loads, stores } => {
-            check.func(map, &check.dtypes(loads), &check.dtypes(stores), false);
-            check.axis_order(0, nest.axes.len());
+        Leaf::Map { .. } => check.axis_order(0, axes),
+        Leaf::Reduce(reduce) => {
+            let reduced = nest.reduced().count();
+            let end = axes.saturating_sub(matches!(reduce.order, Order::Chain { .. }) as usize);
+            check.axis_order(reduced, end);
+            if reduced == 0 {
+                check.violations.push(Violation::AxisOrder);
+            }
         }
-        Leaf::Reduce(reduce) => check.reduce(reduce),
-        Leaf::MatMul(product) => check.matmul(product),
+        Leaf::MatMul(_) => {
+            if axes < 3 {
+                check.violations.push(Violation::AxisOrder);
+            }
+            check.axis_order(1, axes.saturating_sub(1));
+        }
+        Leaf::Rows(_) => {
+            let reduced = nest.reduced().count();
+            check.axis_order(reduced, axes);
+            if reduced == 0 {
+                check.violations.push(Violation::AxisOrder);
+            }
+        }
+    }
+    for stage in nest.leaf.stages() {
+        check.stage(stage);
     }
     check.done()
 }
@@ -163,26 +186,53 @@ impl Check<'_> {
         operands.iter().map(|&id| self.nest.operand(id).dtype).collect()
     }
 
+    /// Inputs are never stored; outputs are stored once and never loaded; what is local is stored once, before it is loaded.
     fn roles(&mut self) {
-        let leaf = &self.nest.leaf;
-        let maps = leaf.maps();
-        let stored = leaf.stores();
-        let mut is_loaded = vec![false; self.nest.operands.len()];
-        for id in maps.iter().flat_map(|(_, loads)| *loads).chain(leaf.finish_loads()) {
-            is_loaded[id.index()] = true;
+        let count = self.nest.operands.len();
+        let (mut stores, mut loaded) = (vec![0; count], vec![false; count]);
+        let mut loaded_early = vec![false; count];
+        for stage in self.nest.leaf.stages() {
+            let maps = stage.maps();
+            for id in maps.iter().flat_map(|(_, loads)| *loads).chain(&stage.finish_loads()) {
+                loaded[id.index()] = true;
+                loaded_early[id.index()] |= stores[id.index()] == 0;
+            }
+            stage.stores().iter().for_each(|id| stores[id.index()] += 1);
         }
         for (i, operand) in self.nest.operands.iter().enumerate() {
-            let id = OperandId(i as u32);
-            let stores = stored.iter().filter(|&&s| s == id).count();
             let right = match operand.role {
-                Role::Input => stores == 0,
-                Role::Output => stores == 1 && !is_loaded[i],
+                Role::Input => stores[i] == 0,
+                Role::Output => stores[i] == 1 && !loaded[i],
+                Role::Local => {
+                    let is_row = operand.stride != Stride::Any && matches!(self.nest.leaf, Leaf::Rows(_));
+                    stores[i] == 1 && !loaded_early[i] && is_row
+                }
             };
             if !right {
                 self.violations.push(Violation::RoleMisused {
                     operand: operand.name.clone(),
                 });
             }
+        }
+    }
+
+    fn stage(&mut self, leaf: &Leaf) {
+        let in_rows = matches!(self.nest.leaf, Leaf::Rows(_));
+        match leaf {
+            Leaf::Map { map, loads, stores } => self.func(map, &self.dtypes(loads), &self.dtypes(stores), false),
+            Leaf::Reduce(reduce) => {
+                self.reduce(reduce);
+                if in_rows && matches!(reduce.order, Order::Chain { .. }) {
+                    self.violations.push(Violation::BadOrder { order: reduce.order });
+                }
+            }
+            Leaf::MatMul(product) => {
+                self.matmul(product);
+                if in_rows {
+                    self.violations.push(Violation::Nested);
+                }
+            }
+            Leaf::Rows(_) => self.violations.push(Violation::Nested),
         }
     }
 
@@ -203,22 +253,11 @@ impl Check<'_> {
             let found: Vec<Dtype> = init.iter().map(|v| v.dtype()).collect();
             self.signature("init", found, &accumulators);
         }
-        let reduced = self.nest.reduced().count();
-        let axes = self.nest.axes.len();
-        let ok = match reduce.order {
-            Order::Lanes { lanes, block } => {
-                self.axis_order(reduced, axes);
-                lanes.is_power_of_two() && block > 0 && block % lanes == 0
-            }
-            Order::Chain { block } => {
-                self.axis_order(reduced, axes.saturating_sub(1));
-                block > 0
-            }
+        let whole = match reduce.order {
+            Order::Lanes { lanes, block } => lanes.is_power_of_two() && block > 0 && block % lanes == 0,
+            Order::Chain { block } => block > 0,
         };
-        if reduced == 0 {
-            self.violations.push(Violation::AxisOrder);
-        }
-        if !ok {
+        if !whole {
             self.violations.push(Violation::BadOrder { order: reduce.order });
         }
     }
@@ -232,11 +271,6 @@ impl Check<'_> {
         let mut finish = vec![acc];
         finish.extend(self.dtypes(&product.finish_loads));
         self.func(&product.finish, &finish, &self.dtypes(&product.stores), false);
-        let axes = self.nest.axes.len();
-        if axes < 3 {
-            self.violations.push(Violation::AxisOrder);
-        }
-        self.axis_order(1, axes.saturating_sub(1));
         let tile = product.tile;
         let whole = tile.rows > 0 && tile.depth > 0 && tile.columns() > 0 && tile.panel > 0;
         if !whole || !tile.panel.is_multiple_of(tile.columns()) {
@@ -327,7 +361,7 @@ impl Check<'_> {
         // An operand is touched when every axis it depends on has an index; a result of an empty reduction is.
         let touched = match operand.role {
             Role::Input => binding.extents.iter().all(|&e| e > 0),
-            Role::Output => binding.kept_len(self.nest) > 0,
+            Role::Output | Role::Local => binding.kept_len(self.nest) > 0,
         };
         if touched && (low < view.start || high > view.end) {
             self.violations.push(Violation::OutOfBounds {

@@ -15,7 +15,7 @@ use super::{
     Role, Schedule, Stage, Stride, Unit, VERSION, Vector,
 };
 use crate::codegen::jit::JitCode;
-use crate::fuse::{self, GroupKind, Plan, Reason, Rule, Verdict};
+use crate::fuse::{self, GroupKind, Plan, Relation, Verdict};
 use crate::graph::bind::Shapes;
 use crate::graph::{ArrayOp, Graph, NodeId, Reduction, View};
 use crate::nest::lower::Lowered;
@@ -116,7 +116,7 @@ fn group(subject: &Subject<'_>, planned: &fuse::Group, lowered: &Lowered, step: 
     let graph = subject.graph;
     Group {
         name: planned.name.clone(),
-        kind: match planned.kind {
+        kind: match &planned.kind {
             GroupKind::Map => Kind::Map,
             GroupKind::Reduce(_) => Kind::Reduce,
             GroupKind::MatMul(_) => Kind::MatMul,
@@ -190,7 +190,7 @@ fn schedule(step: &Step<'_>, threads: usize) -> Schedule {
             Split::Axis { .. } | Split::Blocks { .. } => None,
         },
         order: match &nest.leaf {
-            Leaf::Map { .. } | Leaf::MatMul(_) => None,
+            Leaf::Map { .. } | Leaf::MatMul(_) | Leaf::Rows(_) => None,
             Leaf::Reduce(reduce) => Some(reduce.order),
         },
         notes: scheduled.notes.clone(),
@@ -248,6 +248,7 @@ fn operand(operand: &nest::Operand, bytes: usize) -> Operand {
         access: match operand.role {
             nest::Role::Input => Access::Read,
             nest::Role::Output => Access::Written,
+            nest::Role::Local => Access::Local,
         },
         dtype: operand.dtype.to_string(),
         stride: match operand.stride {
@@ -261,37 +262,22 @@ fn operand(operand: &nest::Operand, bytes: usize) -> Operand {
 
 fn decision(graph: &Graph, shapes: Option<&Shapes>, decision: &fuse::Decision) -> Decision {
     let (fused, code, words) = match decision.verdict {
-        Verdict::Fused(rule) => (true, rule.code(), rule_in_words(rule)),
-        Verdict::Refused(reason) => (false, reason.code(), reason_in_words(reason)),
+        Verdict::Fused(rule) => (true, rule.code(), rule.words()),
+        Verdict::Refused(reason) => (false, reason.code(), reason.words()),
     };
-    let saved = |shapes: &Shapes| 2 * array_bytes(graph, shapes, decision.producer);
+    let saved = |shapes: &Shapes| {
+        let passes = decision.saves.iter();
+        let bytes = passes.map(|t| array_bytes(graph, shapes, t.array) as i64 * i64::from(t.passes));
+        usize::try_from(bytes.fold(0, i64::saturating_add)).unwrap_or(0)
+    };
     Decision {
+        siblings: decision.relation == Relation::Siblings,
         producer: graph.node(decision.producer).name.clone(),
         consumer: graph.node(decision.consumer).name.clone(),
         fused,
         code: code.to_owned(),
         words: words.to_owned(),
         saved_bytes: shapes.filter(|_| fused).map(saved),
-    }
-}
-
-fn rule_in_words(rule: Rule) -> &'static str {
-    match rule {
-        Rule::MapIntoMap => "computed where it is used",
-        Rule::MapIntoReduce => "computed where it is reduced",
-        Rule::MapAfterReduce | Rule::MapAfterMatMul => "computed where the result is stored",
-    }
-}
-
-fn reason_in_words(reason: Reason) -> &'static str {
-    match reason {
-        Reason::UsedElsewhere => "its array is stored anyway, as an output or for another op",
-        Reason::ResultIsBroadcast => "each result of the reduction is read more than once",
-        Reason::ShapeMismatch => "the two loop over different shapes",
-        Reason::ReduceOfReduce => "it would be a reduction inside a reduction",
-        Reason::SecondReduction => "the kernel already computes another reduction",
-        Reason::ReadManyTimes => "a matrix product reads each element of its factors many times",
-        Reason::ViewBetween => "the view between them does not keep the elements in place",
     }
 }
 

@@ -60,7 +60,7 @@ pub struct Report {
     pub ops: Vec<Op>,
     /// The kernels, in the order in which they run.
     pub groups: Vec<Group>,
-    /// What fusion decided of each edge between two computed arrays.
+    /// What fusion decided of each edge between two computed arrays, and of ops that read the same array.
     pub decisions: Vec<Decision>,
     /// The memory of a call.
     pub memory: Option<Memory>,
@@ -273,6 +273,7 @@ pub struct Operand {
 pub enum Access {
     Read,
     Written,
+    Local,
 }
 
 /// How an operand's elements lie along the innermost loop.
@@ -300,12 +301,14 @@ pub struct Code {
     pub load_ns: u64,
 }
 
-/// What fusion decided of an edge.
+/// What fusion decided of two ops.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
-    /// The op whose array would pass between the two.
+    /// Whether the two read the same array, instead of one what the other makes.
+    pub siblings: bool,
+    /// The op whose array would pass between the two; of siblings, the first.
     pub producer: String,
-    /// The op that reads it.
+    /// The op that reads it; of siblings, the second.
     pub consumer: String,
     /// Whether one kernel computes both.
     pub fused: bool,
@@ -313,7 +316,7 @@ pub struct Decision {
     pub code: String,
     /// The same in words.
     pub words: String,
-    /// Bytes that are not written and read again because the two are fused, in this call.
+    /// Bytes that are not written or read because the two are fused, in this call.
     pub saved_bytes: Option<usize>,
 }
 

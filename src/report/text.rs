@@ -227,10 +227,11 @@ fn lanes(vector: Vector) -> String {
 
 fn decision(decision: &Decision) -> Row {
     let saved = match decision.saved_bytes {
-        Some(bytes) => format!("; saves {} of traffic", Bytes(bytes)),
-        None => String::new(),
+        Some(bytes) if bytes > 0 => format!("; saves {} of traffic", Bytes(bytes)),
+        _ => String::new(),
     };
-    let edge = format!("{} into {}", decision.producer, decision.consumer);
+    let between = if decision.siblings { "beside" } else { "into" };
+    let edge = format!("{} {between} {}", decision.producer, decision.consumer);
     (vec![edge, decision.code.clone()], format!("{}{saved}", decision.words))
 }
 
@@ -262,6 +263,7 @@ fn operand(operand: &Operand) -> Row {
     let access = match operand.access {
         Access::Read => "read",
         Access::Written => "written",
+        Access::Local => "kept for each row",
     };
     let stride = match operand.stride {
         Stride::Same => "one element for the innermost loop",

@@ -55,6 +55,8 @@ pub struct Launch {
 /// What a launch asks of one operand's memory.
 #[derive(Debug)]
 struct Operand {
+    /// Its position among the nest's operands.
+    index: usize,
     /// The bytes it may reach, relative to the view's first element.
     reach: Range<isize>,
     /// From the view's first element to that at index 0 of every axis, in bytes.
@@ -165,8 +167,10 @@ impl Launch {
             }
         }
         let nest = &kernel.nest;
-        let operands = nest.operands.iter().zip(&binding.operands).zip(views);
-        let operands = operands.map(|((operand, bound), view)| Operand {
+        let operands = nest.operands.iter().zip(&binding.operands).zip(views).enumerate();
+        let operands = operands.filter(|(_, ((operand, _), _))| operand.role != Role::Local);
+        let operands = operands.map(|(index, ((operand, bound), view))| Operand {
+            index,
             reach: view.clone(),
             offset: bound.offset,
             written: operand.role == Role::Output,
@@ -199,14 +203,14 @@ impl Launch {
         &self.split
     }
 
-    /// Runs the kernel on the operands' memory, inputs first, then outputs.
+    /// Runs the kernel on the operands' memory, in their order but without local ones.
     ///
     /// # Panics
     /// If a region does not cover the view that the launch was verified for, or an output's is not writable: a fault of the
     /// calling module, which binds again for every layout.
     pub fn run<'a>(&self, mut regions: impl Iterator<Item = Region<'a>>, threads: &Threads) {
         with_copy(&self.template, |words| {
-            for (i, operand) in self.operands.iter().enumerate() {
+            for operand in &self.operands {
                 let region = regions.next().expect("one region per operand");
                 assert!(
                     region.bytes.start <= operand.reach.start && region.bytes.end >= operand.reach.end,
@@ -215,7 +219,7 @@ impl Launch {
                 assert!(region.writable || !operand.written, "an output is writable");
                 // An offset beyond an empty view is never followed, so it need not stay inside an allocation.
                 let pointer = region.pointer.wrapping_offset(operand.offset);
-                words[self.abi.pointer(i)] = pointer.expose_provenance() as u64;
+                words[self.abi.pointer(operand.index)] = pointer.expose_provenance() as u64;
             }
             if !self.empty {
                 self.run_words(words, threads);
@@ -318,7 +322,7 @@ impl Launch {
     /// Narrows a block to `len` indices of an axis from `start` on.
     fn narrow(&self, words: &mut [u64], axis: usize, start: usize, len: usize) {
         words[self.abi.extent(axis)] = len as u64;
-        for operand in 0..self.operands.len() {
+        for operand in self.operands.iter().map(|operand| operand.index) {
             let stride = words[self.abi.stride(operand, axis)];
             let pointer = &mut words[self.abi.pointer(operand)];
             *pointer = pointer.wrapping_add(stride.wrapping_mul(start as u64));

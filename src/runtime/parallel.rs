@@ -135,6 +135,7 @@ impl Work {
             match operand.role {
                 Role::Input => work.bytes_read += bytes,
                 Role::Output => work.bytes_written += bytes,
+                Role::Local => {}
             }
         }
         let flops = |func: &loopweave_ir::Func| -> usize {
@@ -151,7 +152,7 @@ impl Work {
         };
         let kept = binding.kept_len(nest);
         let all = kept.saturating_mul(binding.reduced_len(nest));
-        work.flops = match &nest.leaf {
+        let stages = nest.leaf.stages().iter().map(|stage| match stage {
             Leaf::Map { map, .. } => all.saturating_mul(flops(map)),
             Leaf::Reduce(r) => all
                 .saturating_mul(flops(&r.map) + flops(&r.combine))
@@ -160,7 +161,9 @@ impl Work {
             Leaf::MatMul(p) => all
                 .saturating_mul(2)
                 .saturating_add(kept.saturating_mul(flops(&p.finish))),
-        };
+            Leaf::Rows(_) => 0,
+        });
+        work.flops = stages.fold(0, usize::saturating_add);
         work
     }
 
@@ -195,7 +198,7 @@ pub fn split(scheduled: &Scheduled, threads: usize) -> Split {
     // Each part of a matrix product packs what it needs of the other factor, so there is one for each thread.
     let most = match &nest.leaf {
         Leaf::MatMul(_) => threads,
-        Leaf::Map { .. } | Leaf::Reduce(_) => threads * PARTS_PER_THREAD,
+        Leaf::Map { .. } | Leaf::Reduce(_) | Leaf::Rows(_) => threads * PARTS_PER_THREAD,
     };
     let parts = ((estimate / PART_NS) as usize).clamp(2, most);
     let axis = |(i, &extent): (usize, &usize)| {

@@ -3,7 +3,7 @@
 //! In: a nest and a target. Out: the functions of its kernel, defined in a module: [`define`]; or their text: [`print()`].
 //!
 //! [`mod@emit`] has the loops around a leaf, [`map`] and [`reduce`] the leaves (the latter with [`lanes`] and [`chain`] for its
-//! two orders), [`body`] the evaluation of a function on lanes,
+//! two orders), [`rows`] several of both, [`body`] the evaluation of a function on lanes,
 //! [`op`], [`cast`] and [`scalar`] the ops, [`memory`] loads and stores.
 
 mod emit;
@@ -14,6 +14,8 @@ mod reduce;
 
 mod chain;
 mod lanes;
+
+mod rows;
 
 mod elements;
 mod tree;
@@ -38,8 +40,8 @@ use cranelift_codegen::ir::{AbiParam, Value, types};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError, ModuleReloc, default_libcall_names};
 use cranelift_object::{ObjectBuilder, ObjectModule};
+use loopweave_ir::Dtype;
 use loopweave_ir::expand::lower_storage_casts;
-use loopweave_ir::{Dtype, Func};
 
 use self::emit::Emitter;
 use crate::codegen::{CodegenError, abi, wide};
@@ -214,6 +216,7 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
                 e.matmul_leaf(product, &kernels, pointers)
             })
         }
+        Leaf::Rows(stages) => e.rows_leaf(stages),
     })?;
     let mut functions = vec![main];
     functions.extend(parts.into_iter().map(|(_, part)| part));
@@ -277,12 +280,7 @@ fn lower(nest: &Nest, target: &Target) -> Result<Nest, CodegenError> {
     if target.vector_bytes() == 0 {
         nest.vector.lanes = 1;
     }
-    let functions: Vec<&mut Func> = match &mut nest.leaf {
-        Leaf::Map { map, .. } => vec![map],
-        Leaf::Reduce(r) => vec![&mut r.map, &mut r.combine, &mut r.finish],
-        Leaf::MatMul(p) => vec![&mut p.left.map, &mut p.right.map, &mut p.combine, &mut p.finish],
-    };
-    for func in functions {
+    for func in nest.leaf.functions_mut() {
         let mut types = func.nodes().iter().map(|n| n.dtype);
         if types.any(|dtype| dtype.is_some_and(Dtype::is_storage_only)) {
             *func = lower_storage_casts(func)?;

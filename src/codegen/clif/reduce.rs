@@ -48,7 +48,8 @@ impl Emitter<'_> {
     /// A whole function of a reduction.
     pub(super) fn reduction(&mut self, reduce: &Reduce) -> Result<(), CodegenError> {
         let pointers = self.pointers();
-        let reduction = self.reduction_frame(reduce)?;
+        let scratch = self.argument(Abi::SCRATCH);
+        let reduction = self.reduction_frame(reduce, scratch)?;
         let outer: Vec<(usize, Value)> = self
             .nest
             .outer()
@@ -63,7 +64,12 @@ impl Emitter<'_> {
         })
     }
 
-    fn reduction_frame<'f>(&mut self, reduce: &'f Reduce) -> Result<Reduction<'f>, CodegenError> {
+    /// What the code of a reduction shares at all kept indices; `scratch` is where its blocks stand.
+    pub(super) fn reduction_frame<'f>(
+        &mut self,
+        reduce: &'f Reduce,
+        scratch: Value,
+    ) -> Result<Reduction<'f>, CodegenError> {
         let mode = self.argument(Abi::MODE);
         let is = |e: &mut Self, value| e.b.ins().icmp_imm_s(IntCC::Equal, mode, value);
         let is_main = is(self, abi::MODE_MAIN as i64);
@@ -90,7 +96,7 @@ impl Emitter<'_> {
             Order::Chain { .. } => self.extent(self.nest.vector_axis().index()),
         };
         let accumulators = reduce.accumulators();
-        let scratch = self.scratch(&accumulators, blocks, row);
+        let scratch = self.scratch(&accumulators, scratch, blocks, row);
         Ok(Reduction {
             reduce,
             axes,
@@ -108,11 +114,11 @@ impl Emitter<'_> {
     }
 
     /// Where the values of each accumulator stand, as [`abi`] lays them out.
-    fn scratch(&mut self, accumulators: &[Dtype], blocks: Value, row: Value) -> Vec<Value> {
+    fn scratch(&mut self, accumulators: &[Dtype], start: Value, blocks: Value, row: Value) -> Vec<Value> {
         let one = self.word(1);
         let blocks = self.b.ins().umax(blocks, one);
         let values = self.b.ins().imul(blocks, row);
-        let mut at = self.argument(Abi::SCRATCH);
+        let mut at = start;
         accumulators
             .iter()
             .map(|dtype| {
