@@ -54,8 +54,9 @@ pub use self::reduce::{Reduction, all, any, argmax, argmin, max, mean, min, prod
 use crate::error::{CallError, Error};
 pub use crate::graph::Slice;
 use crate::graph::build::GraphBuilder;
+use crate::graph::settle::{self, settle};
 pub use crate::graph::trace::{Array, ProgramBuilder};
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, bind};
 use crate::pipeline::{self, KernelCache, Options};
 use crate::report::Report;
 use crate::runtime::array::Output;
@@ -175,7 +176,7 @@ pub fn kernel(text: &str) -> Result<Kernel, Error> {
         return Err(diagnostics.into());
     };
     let graph = crate::graph::text::lower_kernel(kernel, &functions, &source)?;
-    Ok(Kernel::new(Source::Program(graph, Some(source)), Options::native()))
+    Ok(Kernel::new(Source::program(graph, Some(source)), Options::native()))
 }
 
 /// What a function can be given as: a [`Func`], or text.
@@ -270,8 +271,15 @@ struct Specialised {
     program: pipeline::Program,
 }
 
-/// The type and the rank of each argument.
-type Signature = SmallVec<[(Type, usize); 4]>;
+/// What a kernel is specialised for.
+#[derive(Debug, PartialEq, Eq)]
+enum Signature {
+    /// The type and the rank of each argument.
+    Typed(SmallVec<[(Type, usize); 4]>),
+    /// The axes of extent 1 of each input of an array program, whose types and ranks are its own; empty where it names all
+    /// extents.
+    Ones(SmallVec<[u32; 4]>),
+}
 
 /// How many programs of one function are remembered beside those that are kept; more are compiled again when they come back.
 const REMEMBERED: usize = 64;
@@ -282,8 +290,13 @@ enum Source {
     Elementwise(Func),
     Reduce(ReduceSpec),
     MatMul(MatMulSpec),
-    /// An array program, and the text it came from, if it came from one.
-    Program(Graph, Option<SourceText>),
+    Program {
+        graph: Graph,
+        /// The text it came from, if it came from one.
+        text: Option<SourceText>,
+        /// Whether it leaves extents open.
+        is_open: bool,
+    },
 }
 
 impl Kernel {
@@ -373,21 +386,15 @@ impl Kernel {
     /// # Errors
     /// As [`Kernel::call`].
     pub fn compile_for(&self, dtypes: &[Dtype], rank: usize) -> Result<(), Error> {
-        let signature = dtypes.iter().map(|&d| (Type::Strong(d), rank)).collect();
+        let shape = vec![2; rank];
+        let signature = self
+            .inner
+            .source
+            .signature(dtypes.iter().map(|&d| (Type::Strong(d), &shape[..])));
         let specialised = self.specialise(signature)?;
         // Any extents above 1 lead to the same kernels: contiguous axes merge.
-        let layout = Layout::contiguous(&vec![2; rank])?;
+        let layout = Layout::contiguous(&shape)?;
         specialised.program.warm(&vec![layout; dtypes.len()])
-    }
-
-    /// Compiles a program, which is specialised, for contiguous inputs of these shapes.
-    fn warm_shapes(&self, shapes: &[&[usize]]) -> Result<(), Error> {
-        let layouts: Result<Vec<Layout>, _> = shapes.iter().map(|shape| Layout::contiguous(shape)).collect();
-        let layouts = layouts?;
-        match self.inner.programs.last() {
-            Some(last) => last.program.warm(&layouts),
-            None => Ok(()),
-        }
     }
 
     /// What the last call did: loops, parallel and vector, what was merged and what not, with reasons. Before any call it
@@ -395,10 +402,8 @@ impl Kernel {
     pub fn report(&self) -> Report {
         match self.inner.programs.last() {
             Some(last) => match &self.inner.source {
-                Source::Program(_, Some(text)) => last.program.report().locate(text),
-                Source::Program(_, None) | Source::Elementwise(_) | Source::Reduce(_) | Source::MatMul(_) => {
-                    last.program.report()
-                }
+                Source::Program { text: Some(text), .. } => last.program.report().locate(text),
+                _ => last.program.report(),
             },
             None => Report::uncalled(self.inner.source.name()),
         }
@@ -412,25 +417,57 @@ impl Kernel {
     fn run_as<O: Output>(&self, views: &mut [View<'_>]) -> Result<O, Error> {
         let specialised = self.specialised(views)?;
         self.convert_scalars(&specialised.program, views);
-        specialised.program.run_as(views)
+        specialised
+            .program
+            .run_as(views)
+            .map_err(|error| self.unsettled(error, views))
     }
 
     fn run_into(&self, views: &mut [View<'_>], out: &mut [ViewMut<'_>]) -> Result<(), Error> {
         let specialised = self.specialised(views)?;
         self.convert_scalars(&specialised.program, views);
-        specialised.program.run_into(views, out)
+        let done = specialised.program.run_into(views, out);
+        done.map_err(|error| self.unsettled(error, views))
+    }
+
+    /// What the program as it was written says of shapes that its settled form refuses: it speaks of no names made up here.
+    #[cold]
+    fn unsettled(&self, error: Error, views: &[View<'_>]) -> Error {
+        match (&error, &self.inner.source) {
+            (
+                Error::Bind(_),
+                Source::Program {
+                    graph, is_open: true, ..
+                },
+            ) => {
+                let shapes: Vec<&[usize]> = views.iter().map(View::shape).collect();
+                bind::bind(graph, &shapes).map_or_else(Error::from, |_| error)
+            }
+            _ => error,
+        }
     }
 
     fn specialised(&self, views: &[View<'_>]) -> Result<Found<'_, Specialised>, Error> {
-        let kind = |view: &View<'_>| (view.ty(), view.shape().len());
-        // A program says itself what it takes, and checks it.
-        let is_program = matches!(self.inner.source, Source::Program(..));
-        let fits = |s: &Specialised| {
-            is_program || s.signature.len() == views.len() && s.signature.iter().copied().eq(views.iter().map(kind))
+        let fits = |s: &Specialised| match &s.signature {
+            Signature::Typed(kinds) => {
+                let found = views.iter().map(|view| (view.ty(), view.shape().len()));
+                kinds.len() == views.len() && kinds.iter().copied().eq(found)
+            }
+            // A program without open extents checks all itself.
+            Signature::Ones(ones) => {
+                ones.is_empty()
+                    || ones
+                        .iter()
+                        .copied()
+                        .eq(views.iter().map(|view| settle::ones(view.shape())))
+            }
         };
         match self.inner.programs.find(fits) {
             Some(specialised) => Ok(specialised),
-            None => self.specialise(views.iter().map(kind).collect()),
+            None => {
+                let views = views.iter().map(|view| (view.ty(), view.shape()));
+                self.specialise(self.inner.source.signature(views))
+            }
         }
     }
 
@@ -449,7 +486,7 @@ impl Kernel {
 
     /// Takes bare scalars to the types that a program in text declares.
     fn convert_scalars(&self, program: &pipeline::Program, views: &mut [View<'_>]) {
-        if matches!(self.inner.source, Source::Program(..)) {
+        if matches!(self.inner.source, Source::Program { .. }) {
             for (view, &input) in views.iter_mut().zip(&program.graph().inputs) {
                 view.convert_weak(program.graph().node(input).dtype);
             }
@@ -458,44 +495,70 @@ impl Kernel {
 }
 
 impl Source {
+    fn program(graph: Graph, text: Option<SourceText>) -> Source {
+        Source::Program {
+            is_open: settle::is_open(&graph),
+            graph,
+            text,
+        }
+    }
+
+    /// What arguments of these types and shapes specialise it for.
+    fn signature<'a>(&self, args: impl Iterator<Item = (Type, &'a [usize])>) -> Signature {
+        match self {
+            Source::Program { is_open: false, .. } => Signature::Ones(SmallVec::new()),
+            Source::Program { is_open: true, .. } => {
+                Signature::Ones(args.map(|(_, shape)| settle::ones(shape)).collect())
+            }
+            _ => Signature::Typed(args.map(|(ty, shape)| (ty, shape.len())).collect()),
+        }
+    }
+
     fn name(&self) -> &str {
         match self {
             Source::Elementwise(func) => func.name(),
             Source::Reduce(spec) => spec.name(),
             Source::MatMul(spec) => spec.name(),
-            Source::Program(graph, _) => &graph.name,
+            Source::Program { graph, .. } => &graph.name,
         }
     }
 
-    /// The array program for arguments of these types and ranks.
-    fn graph(&self, signature: &[(Type, usize)]) -> Result<Graph, Error> {
+    /// The array program for arguments of this kind.
+    fn graph(&self, signature: &Signature) -> Result<Graph, Error> {
+        let kinds = match signature {
+            Signature::Typed(kinds) => &kinds[..],
+            Signature::Ones(_) => &[],
+        };
         match self {
-            Source::Program(graph, _) => {
-                check_count(&graph.name, graph.inputs.len(), signature)?;
-                Ok(graph.clone())
-            }
             Source::Elementwise(func) => {
-                check_count(func.name(), func.params().len(), signature)?;
+                check_count(func.name(), func.params().len(), kinds.len())?;
                 let mut builder = GraphBuilder::new(func.name());
-                let inputs = inputs(&mut builder, func, signature);
+                let inputs = inputs(&mut builder, func, kinds);
                 let results = builder.map_multi(func, &inputs)?;
                 outputs(&mut builder, func.name(), &results);
                 Ok(builder.finish()?)
             }
-            Source::Reduce(spec) => spec.graph(signature),
-            Source::MatMul(spec) => spec.graph(signature),
+            Source::Reduce(spec) => spec.graph(kinds),
+            Source::MatMul(spec) => spec.graph(kinds),
+            Source::Program { graph, .. } => match signature {
+                Signature::Ones(ones) if !ones.is_empty() => {
+                    check_count(&graph.name, graph.inputs.len(), ones.len())?;
+                    Ok(settle(graph.clone(), ones))
+                }
+                _ => Ok(graph.clone()),
+            },
         }
     }
 }
 
-fn check_count(kernel: &str, expected: usize, signature: &[(Type, usize)]) -> Result<(), CallError> {
-    if expected == signature.len() {
+fn check_count(kernel: &str, expected: usize, found: usize) -> Result<(), CallError> {
+    if expected == found {
         return Ok(());
     }
     Err(CallError::ArgumentCount {
         kernel: kernel.to_owned(),
         expected,
-        found: signature.len(),
+        found,
     })
 }
 

@@ -11,6 +11,7 @@ pub mod build;
 pub(crate) mod combiner;
 mod error;
 mod print;
+pub mod settle;
 pub mod text;
 pub mod trace;
 

@@ -169,7 +169,7 @@ impl ProgramBuilder {
     /// })?;
     /// let result: Result<f64, _> = dot.call((&[1.0, 2.0], &[1.0]));
     /// let error = result.unwrap_err().to_string();
-    /// assert_eq!(error, "`n` is 2 in `x` (axis 0) but 1 in `y` (axis 0)");
+    /// assert_eq!(error, "the extent `n` is 2 in `x` (axis 0) but 1 in `y` (axis 0)");
     /// # Ok::<(), loopweave::Error>(())
     /// ```
     pub fn input_with_dims(

@@ -125,7 +125,7 @@ impl MatMulSpec {
         let epilogue = epilogue.map_err(|error| Error::Trace(error.clone()))?;
         // An epilogue without parameters is refused below, as it does not take the product.
         let further = epilogue.map_or(0, |func| func.params().len().saturating_sub(1));
-        check_count(name, 2 + further, signature)?;
+        check_count(name, 2 + further, signature.len())?;
         let mut builder = GraphBuilder::new(name);
         let [left, right] = [("a", 0), ("b", 1)].map(|(factor, i)| {
             let (ty, rank) = signature[i];

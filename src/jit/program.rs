@@ -9,6 +9,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use loopweave_ir::Type;
 use loopweave_ir::simplify::Fast;
 use loopweave_ir::text::suggest;
 use ndarray::{Array as OwnedArray, Dimension};
@@ -22,6 +23,7 @@ use crate::graph::trace::{ProgramBuilder, trace};
 use crate::pipeline::Options;
 use crate::runtime::array::{AnyArray, Output, Owned};
 use crate::runtime::view::{Arg, ArgMut, View, ViewMut};
+use crate::shape::Layout;
 use crate::target::Target;
 
 /// An array program: what the closure describes with the inputs that it declares, fused as a whole and compiled at the first
@@ -92,7 +94,7 @@ impl Program {
     /// # Errors
     /// An op that is not yet supported, and a machine that code cannot be made for.
     pub fn of_graph(graph: Graph) -> Result<Program, Error> {
-        let kernel = Kernel::new(Source::Program(graph.clone(), None), Options::native());
+        let kernel = Kernel::new(Source::program(graph.clone(), None), Options::native());
         Program::planned(kernel, Arc::new(graph))
     }
 
@@ -201,7 +203,10 @@ impl Program {
     /// # Errors
     /// As [`Program::run`].
     pub fn warm(&self, shapes: &[&[usize]]) -> Result<(), Error> {
-        self.kernel.warm_shapes(shapes)
+        let layouts: Result<Vec<Layout>, _> = shapes.iter().map(|shape| Layout::contiguous(shape)).collect();
+        let inputs = self.graph.inputs.iter().map(|&id| self.graph.node(id).dtype.into());
+        let signature = self.kernel.inner.source.signature(inputs.zip(shapes.iter().copied()));
+        self.kernel.specialise(signature)?.program.warm(&layouts?)
     }
 
     /// The program with `count` threads of its own, the caller's included; 1 keeps every call on the caller's thread.
@@ -242,8 +247,14 @@ impl Program {
 
     /// The program, planned: its types and ranks are known, so what does not depend on a call is done and reported now.
     fn planned(kernel: Kernel, graph: Arc<Graph>) -> Result<Program, Error> {
+        // Most calls have no axis of extent 1.
         let inputs = graph.inputs.iter().map(|&id| graph.node(id));
-        kernel.specialise(inputs.map(|node| (node.dtype.into(), node.rank)).collect())?;
+        let shapes: Vec<(Type, Vec<usize>)> = inputs.map(|node| (node.dtype.into(), vec![2; node.rank])).collect();
+        let signature = kernel
+            .inner
+            .source
+            .signature(shapes.iter().map(|(ty, shape)| (*ty, &shape[..])));
+        kernel.specialise(signature)?;
         Ok(Program { kernel, graph })
     }
 

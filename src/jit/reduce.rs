@@ -207,7 +207,7 @@ impl ReduceSpec {
     pub(super) fn graph(&self, signature: &[(Type, usize)]) -> Result<Graph, Error> {
         let name = self.name();
         let arity = self.of.as_ref().map_or(1, |f| f.params().len());
-        check_count(name, arity, signature)?;
+        check_count(name, arity, signature.len())?;
         if let Some(error) = &self.failed {
             return Err(error.clone().into());
         }
