@@ -410,12 +410,13 @@ fn mandelbrot() {
         program: |g, dtype| {
             let (re, im) = (g.input("re", dtype, 1), g.input("im", dtype, 1));
             let steps = im.expand_dims(-1).zip(re, |ci, cr| {
-                let (mut zr, mut zi) = (cr * 0, ci * 0);
-                let mut steps = (zr + zi).cast(I32);
-                for _ in 0..24 {
+                let inside = |zr: Expr, zi: Expr| (zr * zr + zi * zi).le(4).cast(I32);
+                let (mut zr, mut zi) = (cr, ci);
+                let mut steps = inside(zr, zi);
+                for _ in 1..24 {
                     // An escaped z grows to infinity and NaN, neither of which is inside.
                     (zr, zi) = (zr * zr - zi * zi + cr, 2 * zr * zi + ci);
-                    steps = steps + (zr * zr + zi * zi).le(4).cast(I32);
+                    steps = steps + inside(zr, zi);
                 }
                 steps
             });

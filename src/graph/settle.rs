@@ -250,3 +250,63 @@ fn sliced(slices: &[Slice], from: &[Extent]) -> Vec<Extent> {
     result.extend(axes);
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use loopweave_ir::{Dtype, trace};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::graph::bind::bind;
+    use crate::graph::build::GraphBuilder;
+    use crate::graph::{GraphError, Named};
+
+    /// A graph of these steps; a step that its operands do not allow is left out.
+    fn graph(ranks: &[usize], steps: &[(u8, usize, usize)]) -> Result<Graph, GraphError> {
+        let add = trace("add", |[x, y]| x + y).unwrap();
+        let mut g = GraphBuilder::new("random");
+        let inputs = ranks.iter().enumerate();
+        let mut nodes: Vec<NodeId> = inputs
+            .map(|(i, &rank)| g.input(format!("x{i}"), Dtype::F32, rank))
+            .collect();
+        for &(kind, a, b) in steps {
+            let (a, b) = (nodes[a % nodes.len()], nodes[b % nodes.len()]);
+            let made = match kind {
+                0..3 => g.map(&add, &[a, b]),
+                3..5 => g.matmul(a, b),
+                5 => g.reduce(Named::Sum, a, Some(&[-1]), true),
+                6 => g.reduce(Named::Sum, a, Some(&[0]), false),
+                7 => g.transpose(a),
+                8 => g.slice(a, &[Slice::New]),
+                9 => g.slice(a, &[Slice::from(1..)]),
+                10 => g.slice(a, &[Slice::At(0)]),
+                _ => g.reshape(a, &[None, Some(Dim::Fixed(2))]),
+            };
+            nodes.extend(made.ok().filter(|&node| g.graph().node(node).rank <= 4));
+        }
+        for (i, &node) in nodes.iter().enumerate().skip(ranks.len()) {
+            g.output(format!("y{i}"), node);
+        }
+        g.finish()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn a_settled_graph_takes_the_calls_that_the_graph_takes(
+            inputs in proptest::collection::vec(proptest::collection::vec(1usize..4, 0..4), 1..4),
+            steps in proptest::collection::vec((0u8..12, 0usize..100, 0usize..100), 1..7),
+        ) {
+            let ranks: Vec<usize> = inputs.iter().map(Vec::len).collect();
+            let Ok(graph) = graph(&ranks, &steps) else { return Ok(()) };
+            let shapes: Vec<&[usize]> = inputs.iter().map(Vec::as_slice).collect();
+            let masks: Vec<u32> = shapes.iter().map(|shape| ones(shape)).collect();
+            let settled = settle(graph.clone(), &masks);
+            prop_assert!(!is_open(&settled) || inputs.is_empty());
+            match (bind(&graph, &shapes), bind(&settled, &shapes)) {
+                (Ok(open), Ok(settled)) => prop_assert_eq!(open, settled),
+                (open, settled) => prop_assert_eq!(open.is_ok(), settled.is_ok(), "{:?} {:?}", open, settled),
+            }
+        }
+    }
+}
