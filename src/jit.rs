@@ -33,6 +33,7 @@
 mod matmul;
 mod program;
 mod reduce;
+mod source;
 
 use std::sync::Arc;
 
@@ -46,17 +47,15 @@ use loopweave_ir::{Dtype, Expr, Func, Type};
 use rayon::ThreadPool;
 use smallvec::SmallVec;
 
-use self::matmul::MatMulSpec;
 pub use self::matmul::{MatMul, matmul};
 pub use self::program::{Outputs, Program, program};
-use self::reduce::ReduceSpec;
 pub use self::reduce::{Reduction, all, any, argmax, argmin, max, mean, min, prod, reduce, reduce_func, sum};
-use crate::error::{CallError, Error};
+use self::source::{Signature, Source};
+use crate::error::Error;
 pub use crate::graph::Slice;
-use crate::graph::build::GraphBuilder;
-use crate::graph::settle::{self, settle};
+use crate::graph::bind;
+use crate::graph::settle;
 pub use crate::graph::trace::{Array, ProgramBuilder};
-use crate::graph::{Graph, NodeId, bind};
 use crate::pipeline::{self, KernelCache, Options};
 use crate::report::Report;
 use crate::runtime::array::Output;
@@ -271,33 +270,8 @@ struct Specialised {
     program: pipeline::Program,
 }
 
-/// What a kernel is specialised for.
-#[derive(Debug, PartialEq, Eq)]
-enum Signature {
-    /// The type and the rank of each argument.
-    Typed(SmallVec<[(Type, usize); 4]>),
-    /// The axes of extent 1 of each input of an array program, whose types and ranks are its own; empty where it names all
-    /// extents.
-    Ones(SmallVec<[u32; 4]>),
-}
-
 /// How many programs of one function are remembered beside those that are kept; more are compiled again when they come back.
 const REMEMBERED: usize = 64;
-
-/// What a kernel computes.
-#[derive(Clone, Debug)]
-enum Source {
-    Elementwise(Func),
-    Reduce(ReduceSpec),
-    MatMul(MatMulSpec),
-    Program {
-        graph: Graph,
-        /// The text it came from, if it came from one.
-        text: Option<SourceText>,
-        /// Whether it leaves extents open.
-        is_open: bool,
-    },
-}
 
 impl Kernel {
     fn new(source: Source, options: Result<Options, TargetError>) -> Kernel {
@@ -491,92 +465,5 @@ impl Kernel {
                 view.convert_weak(program.graph().node(input).dtype);
             }
         }
-    }
-}
-
-impl Source {
-    fn program(graph: Graph, text: Option<SourceText>) -> Source {
-        Source::Program {
-            is_open: settle::is_open(&graph),
-            graph,
-            text,
-        }
-    }
-
-    /// What arguments of these types and shapes specialise it for.
-    fn signature<'a>(&self, args: impl Iterator<Item = (Type, &'a [usize])>) -> Signature {
-        match self {
-            Source::Program { is_open: false, .. } => Signature::Ones(SmallVec::new()),
-            Source::Program { is_open: true, .. } => {
-                Signature::Ones(args.map(|(_, shape)| settle::ones(shape)).collect())
-            }
-            _ => Signature::Typed(args.map(|(ty, shape)| (ty, shape.len())).collect()),
-        }
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Source::Elementwise(func) => func.name(),
-            Source::Reduce(spec) => spec.name(),
-            Source::MatMul(spec) => spec.name(),
-            Source::Program { graph, .. } => &graph.name,
-        }
-    }
-
-    /// The array program for arguments of this kind.
-    fn graph(&self, signature: &Signature) -> Result<Graph, Error> {
-        let kinds = match signature {
-            Signature::Typed(kinds) => &kinds[..],
-            Signature::Ones(_) => &[],
-        };
-        match self {
-            Source::Elementwise(func) => {
-                check_count(func.name(), func.params().len(), kinds.len())?;
-                let mut builder = GraphBuilder::new(func.name());
-                let inputs = inputs(&mut builder, func, kinds);
-                let results = builder.map_multi(func, &inputs)?;
-                outputs(&mut builder, func.name(), &results);
-                Ok(builder.finish()?)
-            }
-            Source::Reduce(spec) => spec.graph(kinds),
-            Source::MatMul(spec) => spec.graph(kinds),
-            Source::Program { graph, .. } => match signature {
-                Signature::Ones(ones) if !ones.is_empty() => {
-                    check_count(&graph.name, graph.inputs.len(), ones.len())?;
-                    Ok(settle(graph.clone(), ones))
-                }
-                _ => Ok(graph.clone()),
-            },
-        }
-    }
-}
-
-fn check_count(kernel: &str, expected: usize, found: usize) -> Result<(), CallError> {
-    if expected == found {
-        return Ok(());
-    }
-    Err(CallError::ArgumentCount {
-        kernel: kernel.to_owned(),
-        expected,
-        found,
-    })
-}
-
-fn inputs(builder: &mut GraphBuilder, func: &Func, signature: &[(Type, usize)]) -> Vec<NodeId> {
-    let params = func.params().iter().zip(signature);
-    params
-        .map(|(param, &(ty, rank))| builder.input(&param.name, ty, rank))
-        .collect()
-}
-
-/// Makes nodes the outputs, under the name of the function that gives them.
-fn outputs(builder: &mut GraphBuilder, name: &str, results: &[NodeId]) {
-    for (i, &node) in results.iter().enumerate() {
-        let name = if results.len() == 1 {
-            name.to_owned()
-        } else {
-            format!("{name}.{i}")
-        };
-        builder.output(name, node);
     }
 }

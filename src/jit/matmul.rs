@@ -8,7 +8,8 @@ use std::ops::Deref;
 use loopweave_ir::build::{Results, TraceError, trace};
 use loopweave_ir::{Expr, Func, Type};
 
-use super::{IntoFunc, Kernel, Source, check_count, outputs};
+use super::source::{Source, check_count, outputs};
+use super::{IntoFunc, Kernel};
 use crate::error::Error;
 use crate::graph::Graph;
 use crate::graph::build::GraphBuilder;

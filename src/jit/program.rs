@@ -16,7 +16,8 @@ use ndarray::{Array as OwnedArray, Dimension};
 use rayon::ThreadPool;
 use smallvec::SmallVec;
 
-use super::{Kernel, Source};
+use super::Kernel;
+use super::source::Source;
 use crate::error::{CallError, Error, Side};
 use crate::graph::Graph;
 use crate::graph::trace::{ProgramBuilder, trace};

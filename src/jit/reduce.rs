@@ -8,7 +8,8 @@ use std::ops::Deref;
 use loopweave_ir::build::{TraceError, trace};
 use loopweave_ir::{Dtype, Expr, Func, Literal, Type};
 
-use super::{IntoFunc, Kernel, Source, check_count, inputs};
+use super::source::{Source, check_count, inputs};
+use super::{IntoFunc, Kernel};
 use crate::error::Error;
 use crate::graph::build::{GraphBuilder, ReduceWith};
 use crate::graph::{Graph, Named};
