@@ -9,6 +9,7 @@ use loopweave_ir::{Dtype, Literal, Type, TypeError};
 use crate::codegen::CodegenError;
 use crate::graph::GraphError;
 use crate::graph::bind::BindError;
+use crate::graph::trace::ProgramErrors;
 use crate::nest::verify::Violation;
 use crate::runtime::array::OutputError;
 use crate::shape::ShapeError;
@@ -34,6 +35,9 @@ pub enum Error {
         /// Every place where they do not fit.
         errors: Vec<TypeError>,
     },
+    /// An array program in Rust with errors, each with its line.
+    #[error(transparent)]
+    Program(#[from] ProgramErrors),
     /// An array program that makes no sense whatever the shapes.
     #[error(transparent)]
     Graph(#[from] GraphError),
@@ -120,6 +124,46 @@ pub enum CallError {
         /// The type of what it meets.
         dtype: Dtype,
     },
+    /// A name that the program does not declare.
+    #[error("`{kernel}` has no {side} `{name}`; {}", meant(.near, .names))]
+    UnknownName {
+        /// The program.
+        kernel: String,
+        /// What was named.
+        side: Side,
+        /// The name.
+        name: String,
+        /// The declared name that it may have meant.
+        near: Option<String>,
+        /// All declared names.
+        names: Vec<String>,
+    },
+    /// An input or output that the call does not name.
+    #[error("the {side} `{name}` of `{kernel}` is missing")]
+    MissingName {
+        /// The program.
+        kernel: String,
+        /// What is missing.
+        side: Side,
+        /// Its name.
+        name: String,
+    },
+    /// An input or output that the call names twice.
+    #[error("the {side} `{name}` of `{kernel}` is given twice")]
+    DuplicateName {
+        /// The program.
+        kernel: String,
+        /// What is given twice.
+        side: Side,
+        /// Its name.
+        name: String,
+    },
+    /// A result that is asked for after it was taken.
+    #[error("the result `{output}` was taken before")]
+    Taken {
+        /// The result.
+        output: String,
+    },
     /// An output of another dtype than the result.
     #[error("the output for `{output}` is {found}, but the result is {expected}")]
     OutputDtype {
@@ -174,6 +218,36 @@ pub enum CallError {
         /// Its shape.
         shape: Vec<usize>,
     },
+}
+
+/// What of a program is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// An argument.
+    Input,
+    /// A result.
+    Output,
+}
+
+impl std::fmt::Display for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Side::Input => "input",
+            Side::Output => "output",
+        })
+    }
+}
+
+/// The name that was meant, or else what there is.
+fn meant(near: &Option<String>, names: &[String]) -> String {
+    match (near, names) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, []) => String::from("there are none"),
+        (None, names) => {
+            let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            format!("there is {}", quoted.join(", "))
+        }
+    }
 }
 
 fn list<T: std::fmt::Display>(items: &[T]) -> String {

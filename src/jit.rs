@@ -1,8 +1,8 @@
 //! Kernels from scalar functions: the front door.
 //!
 //! In: a closure, a [`Func`] or text. Out: a [`Kernel`] that takes arrays. [`map`] and [`zip`] apply a function to every
-//! element, [`reduce`] and the named reductions ([`sum`], [`max`] …) combine elements along axes, [`kernel`] compiles an
-//! array program in text.
+//! element, [`reduce`] and the named reductions ([`sum`], [`max`] …) combine elements along axes, [`matmul`] multiplies
+//! matrices. [`program`] compiles a whole array program that a closure describes, [`kernel`] one in text.
 //!
 //! A kernel is specialised at its first call for each set of dtypes, ranks and memory layouts; later calls of the same kind
 //! find their machine code. It can be called from several threads at once, cloning it is cheap, and dropping the last clone
@@ -30,7 +30,10 @@
 //! # Ok::<(), loopweave::Error>(())
 //! ```
 
+mod matmul;
+mod program;
 mod reduce;
+mod source;
 
 use std::sync::Arc;
 
@@ -44,12 +47,16 @@ use loopweave_ir::{Dtype, Expr, Func, Type};
 use rayon::ThreadPool;
 use smallvec::SmallVec;
 
-use self::reduce::ReduceSpec;
+pub use self::matmul::{MatMul, matmul};
+pub use self::program::{Outputs, Program, program};
 pub use self::reduce::{Reduction, all, any, argmax, argmin, max, mean, min, prod, reduce, reduce_func, sum};
-use crate::error::{CallError, Error};
-use crate::graph::build::GraphBuilder;
-use crate::graph::{Graph, NodeId};
-use crate::pipeline::{KernelCache, Options, Program};
+use self::source::{Signature, Source};
+use crate::error::Error;
+pub use crate::graph::Slice;
+use crate::graph::bind;
+use crate::graph::settle;
+pub use crate::graph::trace::{Array, ProgramBuilder};
+use crate::pipeline::{self, KernelCache, Options};
 use crate::report::Report;
 use crate::runtime::array::Output;
 use crate::runtime::cache::{Cache, Found};
@@ -168,7 +175,7 @@ pub fn kernel(text: &str) -> Result<Kernel, Error> {
         return Err(diagnostics.into());
     };
     let graph = crate::graph::text::lower_kernel(kernel, &functions, &source)?;
-    Ok(Kernel::new(Source::Program(graph, source), Options::native()))
+    Ok(Kernel::new(Source::program(graph, Some(source)), Options::native()))
 }
 
 /// What a function can be given as: a [`Func`], or text.
@@ -260,23 +267,11 @@ struct Inner {
 #[derive(Debug)]
 struct Specialised {
     signature: Signature,
-    program: Program,
+    program: pipeline::Program,
 }
-
-/// The type and the rank of each argument.
-type Signature = SmallVec<[(Type, usize); 4]>;
 
 /// How many programs of one function are remembered beside those that are kept; more are compiled again when they come back.
 const REMEMBERED: usize = 64;
-
-/// What a kernel computes.
-#[derive(Clone, Debug)]
-enum Source {
-    Elementwise(Func),
-    Reduce(ReduceSpec),
-    /// An array program, and the text it came from.
-    Program(Graph, SourceText),
-}
 
 impl Kernel {
     fn new(source: Source, options: Result<Options, TargetError>) -> Kernel {
@@ -327,11 +322,7 @@ impl Kernel {
     /// # Errors
     /// Types the function does not take, shapes that do not broadcast, and a result asked for in another form than it has.
     pub fn call<O: Output>(&self, args: impl Args) -> Result<O, Error> {
-        let mut views = args.views();
-        let views = views.as_mut();
-        let specialised = self.specialised(views)?;
-        self.convert_scalars(&specialised.program, views);
-        specialised.program.run_as(views)
+        self.run_as(args.views().as_mut())
     }
 
     /// Computes the results into existing arrays of the results' dtypes and shapes, of any strides: one, or a tuple of them.
@@ -369,10 +360,14 @@ impl Kernel {
     /// # Errors
     /// As [`Kernel::call`].
     pub fn compile_for(&self, dtypes: &[Dtype], rank: usize) -> Result<(), Error> {
-        let signature = dtypes.iter().map(|&d| (Type::Strong(d), rank)).collect();
+        let shape = vec![2; rank];
+        let signature = self
+            .inner
+            .source
+            .signature(dtypes.iter().map(|&d| (Type::Strong(d), &shape[..])));
         let specialised = self.specialise(signature)?;
         // Any extents above 1 lead to the same kernels: contiguous axes merge.
-        let layout = Layout::contiguous(&vec![2; rank])?;
+        let layout = Layout::contiguous(&shape)?;
         specialised.program.warm(&vec![layout; dtypes.len()])
     }
 
@@ -381,8 +376,8 @@ impl Kernel {
     pub fn report(&self) -> Report {
         match self.inner.programs.last() {
             Some(last) => match &self.inner.source {
-                Source::Program(_, text) => last.program.report().locate(text),
-                Source::Elementwise(_) | Source::Reduce(_) => last.program.report(),
+                Source::Program { text: Some(text), .. } => last.program.report().locate(text),
+                _ => last.program.report(),
             },
             None => Report::uncalled(self.inner.source.name()),
         }
@@ -393,20 +388,60 @@ impl Kernel {
         self.inner.kernels.len()
     }
 
+    fn run_as<O: Output>(&self, views: &mut [View<'_>]) -> Result<O, Error> {
+        let specialised = self.specialised(views)?;
+        self.convert_scalars(&specialised.program, views);
+        specialised
+            .program
+            .run_as(views)
+            .map_err(|error| self.unsettled(error, views))
+    }
+
     fn run_into(&self, views: &mut [View<'_>], out: &mut [ViewMut<'_>]) -> Result<(), Error> {
         let specialised = self.specialised(views)?;
         self.convert_scalars(&specialised.program, views);
-        specialised.program.run_into(views, out)
+        let done = specialised.program.run_into(views, out);
+        done.map_err(|error| self.unsettled(error, views))
+    }
+
+    /// What the program as it was written says of shapes that its settled form refuses: it speaks of no names made up here.
+    #[cold]
+    fn unsettled(&self, error: Error, views: &[View<'_>]) -> Error {
+        match (&error, &self.inner.source) {
+            (
+                Error::Bind(_),
+                Source::Program {
+                    graph, is_open: true, ..
+                },
+            ) => {
+                let shapes: Vec<&[usize]> = views.iter().map(View::shape).collect();
+                bind::bind(graph, &shapes).map_or_else(Error::from, |_| error)
+            }
+            _ => error,
+        }
     }
 
     fn specialised(&self, views: &[View<'_>]) -> Result<Found<'_, Specialised>, Error> {
-        let kind = |view: &View<'_>| (view.ty(), view.shape().len());
-        let fits = |s: &Specialised| {
-            s.signature.len() == views.len() && s.signature.iter().copied().eq(views.iter().map(kind))
+        let fits = |s: &Specialised| match &s.signature {
+            Signature::Typed(kinds) => {
+                let found = views.iter().map(|view| (view.ty(), view.shape().len()));
+                kinds.len() == views.len() && kinds.iter().copied().eq(found)
+            }
+            // A program without open extents checks all itself.
+            Signature::Ones(ones) => {
+                ones.is_empty()
+                    || ones
+                        .iter()
+                        .copied()
+                        .eq(views.iter().map(|view| settle::ones(view.shape())))
+            }
         };
         match self.inner.programs.find(fits) {
             Some(specialised) => Ok(specialised),
-            None => self.specialise(views.iter().map(kind).collect()),
+            None => {
+                let views = views.iter().map(|view| (view.ty(), view.shape()));
+                self.specialise(self.inner.source.signature(views))
+            }
         }
     }
 
@@ -419,70 +454,16 @@ impl Kernel {
         }
         let options = inner.options.as_ref().map_err(TargetError::clone)?;
         let graph = inner.source.graph(&signature)?;
-        let program = Program::compile_shared(graph, options, Arc::clone(&inner.kernels))?;
+        let program = pipeline::Program::compile_shared(graph, options, Arc::clone(&inner.kernels))?;
         Ok(inner.programs.insert(Specialised { signature, program }))
     }
 
     /// Takes bare scalars to the types that a program in text declares.
-    fn convert_scalars(&self, program: &Program, views: &mut [View<'_>]) {
-        if matches!(self.inner.source, Source::Program(..)) {
+    fn convert_scalars(&self, program: &pipeline::Program, views: &mut [View<'_>]) {
+        if matches!(self.inner.source, Source::Program { .. }) {
             for (view, &input) in views.iter_mut().zip(&program.graph().inputs) {
                 view.convert_weak(program.graph().node(input).dtype);
             }
         }
     }
-}
-
-impl Source {
-    fn name(&self) -> &str {
-        match self {
-            Source::Elementwise(func) => func.name(),
-            Source::Reduce(spec) => spec.name(),
-            Source::Program(graph, _) => &graph.name,
-        }
-    }
-
-    /// The array program for arguments of these types and ranks.
-    fn graph(&self, signature: &[(Type, usize)]) -> Result<Graph, Error> {
-        match self {
-            Source::Program(graph, _) => {
-                check_count(&graph.name, graph.inputs.len(), signature)?;
-                Ok(graph.clone())
-            }
-            Source::Elementwise(func) => {
-                check_count(func.name(), func.params().len(), signature)?;
-                let mut builder = GraphBuilder::new(func.name());
-                let inputs = inputs(&mut builder, func, signature);
-                let outputs = builder.map_multi(func, &inputs)?;
-                for (i, &node) in outputs.iter().enumerate() {
-                    let name = if outputs.len() == 1 {
-                        func.name().to_owned()
-                    } else {
-                        format!("{}.{i}", func.name())
-                    };
-                    builder.output(name, node);
-                }
-                Ok(builder.finish()?)
-            }
-            Source::Reduce(spec) => spec.graph(signature),
-        }
-    }
-}
-
-fn check_count(kernel: &str, expected: usize, signature: &[(Type, usize)]) -> Result<(), CallError> {
-    if expected == signature.len() {
-        return Ok(());
-    }
-    Err(CallError::ArgumentCount {
-        kernel: kernel.to_owned(),
-        expected,
-        found: signature.len(),
-    })
-}
-
-fn inputs(builder: &mut GraphBuilder, func: &Func, signature: &[(Type, usize)]) -> Vec<NodeId> {
-    let params = func.params().iter().zip(signature);
-    params
-        .map(|(param, &(ty, rank))| builder.input(&param.name, ty, rank))
-        .collect()
 }

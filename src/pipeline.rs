@@ -29,6 +29,7 @@ use crate::nest::verify;
 use crate::nest::{AxisRole, Leaf, Nest, Role, Stride, Vector};
 use crate::report::Report;
 use crate::report::gather::{Bound, Step, Subject};
+use crate::runtime::arena::{self, ArenaSize, Interval};
 use crate::runtime::array::{AnyArray, Output, Wanted, fits_memory};
 use crate::runtime::cache::{Cache, Found};
 use crate::runtime::launch::{Arena, Kernel, Launch, Region};
@@ -112,7 +113,7 @@ pub struct Prepared {
     /// Per input, the outputs that may be the very same view.
     in_place: Vec<(usize, usize)>,
     shapes: Shapes,
-    arena_bytes: usize,
+    arena: ArenaSize,
     /// How long scheduling and compiling took; nearly nothing where the kernels were there.
     compile_time: Duration,
 }
@@ -290,7 +291,7 @@ impl Program {
         self.report_on(prepared.as_deref().map(|prepared| Bound {
             shapes: &prepared.shapes,
             steps: prepared.steps.iter().map(PreparedStep::for_report).collect(),
-            arena_bytes: prepared.arena_bytes,
+            arena: prepared.arena,
             compile_time: Some(prepared.compile_time),
         }))
     }
@@ -316,7 +317,7 @@ impl Program {
         Ok(self.report_on(Some(Bound {
             shapes: &placement.shapes,
             steps: steps.collect(),
-            arena_bytes: placement.arena_bytes,
+            arena: placement.arena,
             compile_time: None,
         })))
     }
@@ -444,9 +445,9 @@ impl Program {
 
     /// Runs the steps on the memory of the inputs and then the outputs.
     fn execute(&self, prepared: &Prepared, regions: &[Region<'_>]) {
-        let arena = (prepared.arena_bytes > 0).then(|| {
+        let arena = (prepared.arena.bytes > 0).then(|| {
             let mut arena = lock(&self.arenas).pop().unwrap_or_default();
-            arena.reserve(prepared.arena_bytes);
+            arena.reserve(prepared.arena.bytes);
             arena
         });
         for step in &prepared.steps {
@@ -498,7 +499,7 @@ impl Program {
             steps,
             in_place,
             shapes: plan.shapes,
-            arena_bytes: plan.arena_bytes,
+            arena: plan.arena,
             compile_time: start.elapsed(),
         })
     }
@@ -530,7 +531,7 @@ impl Program {
             shapes,
             layouts: HashMap::new(),
             places: HashMap::new(),
-            arena_bytes: 0,
+            arena: ArenaSize::default(),
         };
         for (i, (&node, &layout)) in self.graph.inputs.iter().zip(inputs).enumerate() {
             placement.layouts.insert(node, layout.clone());
@@ -557,26 +558,49 @@ impl Program {
             placement.layouts.insert(*node, layout);
             placement.places.insert(*node, Place::Output(i));
         }
-        for group in &self.plan.groups {
+        self.place_intermediates(&mut placement)?;
+        Ok(placement)
+    }
+
+    /// Places what groups leave for later groups in the arena, each array from the group that writes it to the last that reads
+    /// it.
+    fn place_intermediates(&self, placement: &mut Placement) -> Result<(), Error> {
+        let mut nodes = Vec::new();
+        let mut lives = Vec::new();
+        for (step, group) in self.plan.groups.iter().enumerate() {
             for &root in &group.roots {
-                if placement.places.contains_key(&root) {
+                if placement.places.contains_key(&root) || nodes.contains(&root) {
                     continue;
                 }
                 let layout = Layout::contiguous(&placement.shapes[root])?;
-                let bytes = layout.len() * self.graph.node(root).dtype.size();
-                let start = placement.arena_bytes;
-                placement.arena_bytes = start.saturating_add(bytes).next_multiple_of(64);
-                placement.places.insert(root, Place::Arena(start..start + bytes));
+                nodes.push(root);
+                lives.push(Interval {
+                    bytes: layout.len() * self.graph.node(root).dtype.size(),
+                    first: step,
+                    last: step,
+                });
                 placement.layouts.insert(root, layout);
-                if !fits_memory(placement.arena_bytes) {
-                    return Err(Error::Call(CallError::TooLarge {
-                        output: self.graph.node(root).name.clone(),
-                        shape: placement.shapes[root].to_vec(),
-                    }));
+            }
+        }
+        for (step, group) in self.groups.iter().enumerate() {
+            for operand in &group.operands {
+                if let Some(i) = nodes.iter().position(|&node| node == operand.access.source) {
+                    lives[i].last = lives[i].last.max(step);
                 }
             }
         }
-        Ok(placement)
+        let Some(planned) = arena::plan(&lives).filter(|planned| fits_memory(planned.size.bytes)) else {
+            let largest = (0..nodes.len()).max_by_key(|&i| lives[i].bytes).map(|i| nodes[i]);
+            return Err(Error::Call(CallError::TooLarge {
+                output: largest.map_or_else(String::new, |node| self.graph.node(node).name.clone()),
+                shape: largest.map_or_else(Vec::new, |node| placement.shapes[node].to_vec()),
+            }));
+        };
+        for ((node, life), &start) in nodes.into_iter().zip(&lives).zip(&planned.offsets) {
+            placement.places.insert(node, Place::Arena(start..start + life.bytes));
+        }
+        placement.arena = planned.size;
+        Ok(())
     }
 
     /// Pairs of an input and an output that may be one view: in a program of a single map, where every access of the input
@@ -612,7 +636,7 @@ struct Placement {
     shapes: Shapes,
     layouts: HashMap<NodeId, Layout>,
     places: HashMap<NodeId, Place>,
-    arena_bytes: usize,
+    arena: ArenaSize,
 }
 
 /// The integer types that maps take each `i64` input to. Only a bare scalar's value is checked against them: an array's

@@ -4,7 +4,7 @@
 //! and none overflows: a layout whose byte range does not fit `isize` cannot be made.
 
 use std::cmp::Reverse;
-use std::ops::Range;
+use std::ops::{Range, RangeFrom, RangeFull, RangeTo};
 
 use smallvec::SmallVec;
 
@@ -430,6 +430,29 @@ struct Taken {
     step: isize,
     /// How many there are.
     len: usize,
+}
+
+macro_rules! slice_from_range {
+    ($($range:ty: $value:ident => $start:expr, $stop:expr;)*) => {$(
+        impl From<$range> for Slice {
+            fn from($value: $range) -> Slice {
+                Slice::Range { start: $start, stop: $stop, step: 1 }
+            }
+        }
+    )*};
+}
+
+slice_from_range! {
+    RangeFull: _r => None, None;
+    Range<i64>: r => Some(r.start), Some(r.end);
+    RangeFrom<i64>: r => Some(r.start), None;
+    RangeTo<i64>: r => None, Some(r.end);
+}
+
+impl From<i64> for Slice {
+    fn from(position: i64) -> Slice {
+        Slice::At(position)
+    }
 }
 
 impl Slice {

@@ -73,6 +73,22 @@ fn warm_calls_allocate_nothing() {
         };
         assert_eq!(count, 0, "{name}");
     }
+    // A program by name and by position, with arrays between its groups.
+    let program = jit::program(|g| {
+        let (x, row) = (g.input("x", F64, 2), g.input("row", F64, 1));
+        let gram = x.matmul(x.t()).named("gram");
+        g.output("y", gram.matmul(gram).matmul(x) + row);
+    })
+    .unwrap();
+    let mut out = Array2::<f64>::zeros((30, 40));
+    let by_name = || program.run_into([("row", &row), ("x", &x)], [("y", &mut out)]).unwrap();
+    assert_eq!(allocations(by_name), 0, "by name");
+    assert_eq!(
+        allocations(|| program.call_into((&x, &row), &mut out).unwrap()),
+        0,
+        "by position"
+    );
+    assert!(program.report().memory.unwrap().intermediate_bytes > 0);
     // Operands that disagree about the fast axis, scalars, and slices.
     let axpy = jit::zip3(|a, x, y| a * x + y).unwrap();
     let mut out = Array2::<f64>::zeros((40, 30));

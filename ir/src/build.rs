@@ -264,6 +264,47 @@ impl Expr {
     }
 }
 
+/// Hands the methods of one value, each with its op, to a macro: the table of [`Expr`] and of every other handle that has them.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! for_unary_methods {
+    ($with:ident) => {
+        $with! {
+            abs Abs; sign Sign; floor Floor; ceil Ceil; trunc Trunc; round Round; sqrt Sqrt; recip Recip;
+            is_nan IsNan; is_finite IsFinite; is_inf IsInf;
+            exp Exp; exp2 Exp2; expm1 Expm1; ln Ln; log2 Log2; log10 Log10; log1p Log1p;
+            sin Sin; cos Cos; tan Tan; asin Asin; acos Acos; atan Atan;
+            sinh Sinh; cosh Cosh; tanh Tanh; asinh Asinh; acosh Acosh; atanh Atanh;
+            cbrt Cbrt; erf Erf; erfc Erfc; sigmoid Sigmoid;
+        }
+    };
+}
+
+/// As `for_unary_methods`, for methods of two values.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! for_binary_methods {
+    ($with:ident) => {
+        $with! {
+            trunc_div TruncDiv; floor_div FloorDiv; floor_mod FloorMod; pow Pow; atan2 Atan2; hypot Hypot; copysign Copysign;
+            minimum Minimum; maximum Maximum; fmin Fmin; fmax Fmax;
+            eq Eq; ne Ne; lt Lt; le Le; gt Gt; ge Ge;
+        }
+    };
+}
+
+/// As `for_unary_methods`, for operators: the trait of [`std::ops`], its method, and the op.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! for_operators {
+    ($with:ident) => {
+        $with! {
+            Add add Add; Sub sub Sub; Mul mul Mul; Div div Div; Rem rem Rem;
+            BitAnd bitand And; BitOr bitor Or; BitXor bitxor Xor; Shl shl Shl; Shr shr Shr;
+        }
+    };
+}
+
 macro_rules! unary_methods {
     ($($name:ident $op:ident;)*) => {
         impl Expr {
@@ -277,14 +318,7 @@ macro_rules! unary_methods {
     };
 }
 
-unary_methods! {
-    abs Abs; sign Sign; floor Floor; ceil Ceil; trunc Trunc; round Round; sqrt Sqrt; recip Recip;
-    is_nan IsNan; is_finite IsFinite; is_inf IsInf;
-    exp Exp; exp2 Exp2; expm1 Expm1; ln Ln; log2 Log2; log10 Log10; log1p Log1p;
-    sin Sin; cos Cos; tan Tan; asin Asin; acos Acos; atan Atan;
-    sinh Sinh; cosh Cosh; tanh Tanh; asinh Asinh; acosh Acosh; atanh Atanh;
-    cbrt Cbrt; erf Erf; erfc Erfc; sigmoid Sigmoid;
-}
+crate::for_unary_methods!(unary_methods);
 
 macro_rules! binary_methods {
     ($($name:ident $op:ident;)*) => {
@@ -299,11 +333,7 @@ macro_rules! binary_methods {
     };
 }
 
-binary_methods! {
-    trunc_div TruncDiv; floor_div FloorDiv; floor_mod FloorMod; pow Pow; atan2 Atan2; hypot Hypot; copysign Copysign;
-    minimum Minimum; maximum Maximum; fmin Fmin; fmax Fmax;
-    eq Eq; ne Ne; lt Lt; le Le; gt Gt; ge Ge;
-}
+crate::for_binary_methods!(binary_methods);
 
 macro_rules! operators {
     ($($trait:ident $method:ident $op:ident;)*) => {$(
@@ -329,10 +359,7 @@ macro_rules! operators {
     )*};
 }
 
-operators! {
-    Add add Add; Sub sub Sub; Mul mul Mul; Div div Div; Rem rem Rem;
-    BitAnd bitand And; BitOr bitor Or; BitXor bitxor Xor; Shl shl Shl; Shr shr Shr;
-}
+crate::for_operators!(operators);
 
 impl ops::Neg for Expr {
     type Output = Expr;

@@ -79,6 +79,11 @@ impl GraphBuilder {
         }
     }
 
+    /// Gives the graph another name.
+    pub fn set_name(&mut self, name: impl Into<String>) {
+        self.graph.name = name.into();
+    }
+
     /// Says where in a text the nodes to come stand.
     pub fn at(&mut self, span: Span) -> &mut GraphBuilder {
         self.span = span;

@@ -1,6 +1,6 @@
 //! Array programs: a graph of inputs, constants, maps, reductions and views, with dtypes and ranks.
 //!
-//! In: calls of the Rust API ([`build`]) or a kernel of the array language ([`text`]). Out: a [`Graph`] whose every node has
+//! In: a Rust closure ([`trace`](mod@trace)), calls of the builder ([`build`]) or a kernel of the array language ([`text`]). Out: a [`Graph`] whose every node has
 //! a dtype and a rank. Extents are not known here: they come with each call and are checked by [`bind`].
 //!
 //! Invariants: nodes stand in order, arguments before users; a map's function is typed, and its parameters have exactly
@@ -11,7 +11,9 @@ pub mod build;
 pub(crate) mod combiner;
 mod error;
 mod print;
+pub mod settle;
 pub mod text;
+pub mod trace;
 
 use std::fmt;
 

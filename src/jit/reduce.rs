@@ -8,7 +8,8 @@ use std::ops::Deref;
 use loopweave_ir::build::{TraceError, trace};
 use loopweave_ir::{Dtype, Expr, Func, Literal, Type};
 
-use super::{IntoFunc, Kernel, Source, check_count, inputs};
+use super::source::{Source, check_count, inputs};
+use super::{IntoFunc, Kernel};
 use crate::error::Error;
 use crate::graph::build::{GraphBuilder, ReduceWith};
 use crate::graph::{Graph, Named};
@@ -207,7 +208,7 @@ impl ReduceSpec {
     pub(super) fn graph(&self, signature: &[(Type, usize)]) -> Result<Graph, Error> {
         let name = self.name();
         let arity = self.of.as_ref().map_or(1, |f| f.params().len());
-        check_count(name, arity, signature)?;
+        check_count(name, arity, signature.len())?;
         if let Some(error) = &self.failed {
             return Err(error.clone().into());
         }

@@ -21,6 +21,7 @@ use crate::graph::{ArrayOp, Graph, NodeId, Reduction, View};
 use crate::nest::lower::Lowered;
 use crate::nest::schedule::Scheduled;
 use crate::nest::{self, AxisRole, Leaf};
+use crate::runtime::arena::ArenaSize;
 use crate::runtime::parallel::{Split, Work};
 
 /// A program, as far as it has come.
@@ -39,7 +40,7 @@ pub(crate) struct Bound<'a> {
     pub(crate) shapes: &'a Shapes,
     /// One per group.
     pub(crate) steps: Vec<Step<'a>>,
-    pub(crate) arena_bytes: usize,
+    pub(crate) arena: ArenaSize,
     /// `None` where the program was scheduled and not compiled.
     pub(crate) compile_time: Option<Duration>,
 }
@@ -289,8 +290,9 @@ fn memory(graph: &Graph, bound: &Bound<'_>) -> Memory {
         .chain(outputs)
         .map(|&id| array_bytes(graph, bound.shapes, id));
     Memory {
-        intermediate_bytes: bound.arena_bytes,
-        peak_bytes: arrays.fold(bound.arena_bytes, usize::saturating_add),
+        intermediate_bytes: bound.arena.bytes,
+        unshared_bytes: bound.arena.without_reuse,
+        peak_bytes: arrays.fold(bound.arena.bytes, usize::saturating_add),
     }
 }
 

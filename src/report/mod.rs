@@ -325,8 +325,11 @@ pub struct Decision {
 /// The memory of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
-    /// Bytes of arrays that pass between groups.
+    /// Bytes of the arena for arrays that pass between groups; those that are not needed at the same time share them.
     pub intermediate_bytes: usize,
+    /// The bytes that those arrays would take side by side. A report of an older loopweave does not say.
+    #[serde(default)]
+    pub unshared_bytes: usize,
     /// Bytes of all arrays at once: inputs, outputs and intermediate ones.
     pub peak_bytes: usize,
 }

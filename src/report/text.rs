@@ -55,7 +55,11 @@ impl Display for Text<'_> {
         }
         if let (3.., Some(memory)) = (self.level, report.memory) {
             let (between, peak) = (Bytes(memory.intermediate_bytes), Bytes(memory.peak_bytes));
-            writeln!(f, "  memory: {between} between kernels, {peak} in all")?;
+            write!(f, "  memory: {between} between kernels")?;
+            if memory.unshared_bytes > memory.intermediate_bytes {
+                write!(f, " ({} if they shared none)", Bytes(memory.unshared_bytes))?;
+            }
+            writeln!(f, ", {peak} in all")?;
         }
         if let (4, Some(time)) = (self.level, report.prepare_ns) {
             writeln!(f, "  prepared in {}", Time(time))?;

@@ -1,5 +1,6 @@
 //! Running kernels: views of arrays in, checks, parallel launch, arrays out.
 
+pub mod arena;
 pub mod array;
 pub mod cache;
 mod display;
