@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 
 use crate::codegen::jit::JitCode;
 use crate::error::{CallError, Error};
-use crate::fuse::{self, Plan};
+use crate::fuse::{self, GroupKind, Plan};
 use crate::graph::bind::{self, Shapes};
 use crate::graph::{ArrayOp, Graph, NodeId};
 use crate::nest::lower::{Lowered, lower};
@@ -71,9 +71,10 @@ impl Options {
 #[derive(Debug)]
 pub struct Program {
     graph: Graph,
-    plan: Plan,
+    version: Version,
+    /// The same with the stages of rows as groups of their own, if there are rows.
+    apart: Option<Box<Version>>,
     options: Options,
-    groups: Vec<Lowered>,
     kernels: Arc<KernelCache>,
     /// The element types of the inputs and of the outputs, side by side for the checks of a call.
     dtypes: (SmallVec<[Dtype; 4]>, SmallVec<[Dtype; 2]>),
@@ -86,6 +87,18 @@ pub struct Program {
 
 /// How many bindings a program remembers beside those it keeps.
 const RECENT: usize = 8;
+
+/// The groups of a program, planned and lowered.
+#[derive(Debug)]
+struct Version {
+    plan: Plan,
+    groups: Vec<Lowered>,
+}
+
+/// Elements of a row from which on fewer rows than threads are not kept together: the stages' own loops can be split.
+const LONG_ROW: usize = 1 << 15;
+/// Elements of a row that no second-level cache holds.
+const HUGE_ROW: usize = 1 << 18;
 
 /// Compiled kernels by what their code depends on, shared by the programs of one function.
 #[derive(Debug, Default)]
@@ -135,6 +148,16 @@ enum Place {
     Arena(Range<usize>),
 }
 
+impl Version {
+    fn new(graph: &Graph, plan: Plan, fast: Fast) -> Result<Version, Error> {
+        let groups = plan.groups.iter().map(|group| lower(graph, group, fast));
+        Ok(Version {
+            groups: groups.collect::<Result<_, _>>()?,
+            plan,
+        })
+    }
+}
+
 impl Program {
     /// Plans and lowers a graph.
     ///
@@ -154,12 +177,13 @@ impl Program {
         } else {
             fuse::unfused(&graph)
         };
+        let has_rows = plan.groups.iter().any(|g| matches!(g.kind, GroupKind::Rows(_)));
+        let apart = match has_rows {
+            true => Some(Box::new(Version::new(&graph, fuse::plan_apart(&graph), options.fast)?)),
+            false => None,
+        };
+        let version = Version::new(&graph, plan, options.fast)?;
         let weak = weak_types(&graph);
-        let groups = plan
-            .groups
-            .iter()
-            .map(|g| lower(&graph, g, options.fast))
-            .collect::<Result<_, _>>()?;
         let dtype = |node: &NodeId| graph.node(*node).dtype;
         let dtypes = (
             graph.inputs.iter().map(dtype).collect(),
@@ -167,9 +191,9 @@ impl Program {
         );
         Ok(Program {
             graph,
-            plan,
+            version,
+            apart,
             options: options.clone(),
-            groups,
             kernels,
             dtypes,
             prepared: Cache::new(RECENT),
@@ -185,12 +209,12 @@ impl Program {
 
     /// What was fused, and why.
     pub fn plan(&self) -> &Plan {
-        &self.plan
+        &self.version.plan
     }
 
     /// The groups over logical axes, in the order in which they run.
     pub fn groups(&self) -> &[Lowered] {
-        &self.groups
+        &self.version.groups
     }
 
     /// What the program was compiled for.
@@ -277,10 +301,14 @@ impl Program {
     /// Layouts that do not fit.
     pub fn schedule(&self, inputs: &[Layout]) -> Result<Vec<Scheduled>, Error> {
         let inputs: SmallVec<[&Layout; 4]> = inputs.iter().collect();
-        let plan = self.place(&inputs, None)?;
-        self.groups
+        let placement = self.place(&inputs, None)?;
+        let version = self.version_for(&placement.shapes);
+        let schedules = version
+            .groups
             .iter()
-            .map(|group| self.schedule_group(group, &plan).map(|(scheduled, _)| scheduled))
+            .map(|group| self.schedule_group(group, &placement));
+        schedules
+            .map(|scheduled| scheduled.map(|(scheduled, _)| scheduled))
             .collect()
     }
 
@@ -288,12 +316,18 @@ impl Program {
     /// from the plan.
     pub fn report(&self) -> Report {
         let prepared = self.prepared.last();
-        self.report_on(prepared.as_deref().map(|prepared| Bound {
-            shapes: &prepared.shapes,
-            steps: prepared.steps.iter().map(PreparedStep::for_report).collect(),
-            arena: prepared.arena,
-            compile_time: Some(prepared.compile_time),
-        }))
+        let version = prepared
+            .as_deref()
+            .map_or(&self.version, |prepared| self.version_for(&prepared.shapes));
+        self.report_on(
+            version,
+            prepared.as_deref().map(|prepared| Bound {
+                shapes: &prepared.shapes,
+                steps: prepared.steps.iter().map(PreparedStep::for_report).collect(),
+                arena: prepared.arena,
+                compile_time: Some(prepared.compile_time),
+            }),
+        )
     }
 
     /// What a call on arguments of these layouts would do, without compiling for it: for a target of another machine.
@@ -303,8 +337,9 @@ impl Program {
     pub fn report_for(&self, inputs: &[Layout]) -> Result<Report, Error> {
         let inputs: SmallVec<[&Layout; 4]> = inputs.iter().collect();
         let placement = self.place(&inputs, None)?;
-        let mut groups: Vec<(Scheduled, Split)> = Vec::with_capacity(self.groups.len());
-        for group in &self.groups {
+        let version = self.version_for(&placement.shapes);
+        let mut groups: Vec<(Scheduled, Split)> = Vec::with_capacity(version.groups.len());
+        for group in &version.groups {
             let (scheduled, _) = self.schedule_group(group, &placement)?;
             let split = split(&scheduled, self.options.threads.number());
             groups.push((scheduled, split));
@@ -314,19 +349,42 @@ impl Program {
             split,
             code: None,
         });
-        Ok(self.report_on(Some(Bound {
-            shapes: &placement.shapes,
-            steps: steps.collect(),
-            arena: placement.arena,
-            compile_time: None,
-        })))
+        Ok(self.report_on(
+            version,
+            Some(Bound {
+                shapes: &placement.shapes,
+                steps: steps.collect(),
+                arena: placement.arena,
+                compile_time: None,
+            }),
+        ))
     }
 
-    fn report_on(&self, bound: Option<Bound<'_>>) -> Report {
+    /// The groups that run for arguments of these shapes: rows stay together unless that would leave threads without work, or
+    /// they are too long to stay in a cache.
+    fn version_for(&self, shapes: &Shapes) -> &Version {
+        let Some(apart) = &self.apart else {
+            return &self.version;
+        };
+        let threads = self.options.threads.number();
+        let comes_apart = |group: &Lowered| {
+            let shape = group.domain.shape(&self.graph, shapes);
+            let row: usize = group.reduced.iter().map(|&axis| shape[axis]).product();
+            let all: usize = shape.iter().product();
+            let few = row >= LONG_ROW && all < threads * row;
+            matches!(group.leaf, Leaf::Rows(_)) && (few || row >= HUGE_ROW)
+        };
+        match self.version.groups.iter().any(comes_apart) {
+            true => apart,
+            false => &self.version,
+        }
+    }
+
+    fn report_on(&self, version: &Version, bound: Option<Bound<'_>>) -> Report {
         Report::of(&Subject {
             graph: &self.graph,
-            plan: &self.plan,
-            groups: &self.groups,
+            plan: &version.plan,
+            groups: &version.groups,
             target: self.options.target.name(),
             threads: self.options.threads.number(),
             fast: self.options.fast,
@@ -467,8 +525,9 @@ impl Program {
     fn bind(&self, inputs: &[&Layout], outputs: Option<&[&Layout]>) -> Result<Prepared, Error> {
         let start = Instant::now();
         let plan = self.place(inputs, outputs)?;
-        let mut steps = Vec::with_capacity(self.groups.len());
-        for group in &self.groups {
+        let version = self.version_for(&plan.shapes);
+        let mut steps = Vec::with_capacity(version.groups.len());
+        for group in &version.groups {
             let (scheduled, views) = self.schedule_group(group, &plan)?;
             let kernel = self.kernels.get(&scheduled.nest, &self.options.target)?;
             let split = split(&scheduled, self.options.threads.number());
@@ -567,7 +626,8 @@ impl Program {
     fn place_intermediates(&self, placement: &mut Placement) -> Result<(), Error> {
         let mut nodes = Vec::new();
         let mut lives = Vec::new();
-        for (step, group) in self.plan.groups.iter().enumerate() {
+        let version = self.version_for(&placement.shapes);
+        for (step, group) in version.plan.groups.iter().enumerate() {
             for &root in &group.roots {
                 if placement.places.contains_key(&root) || nodes.contains(&root) {
                     continue;
@@ -582,7 +642,7 @@ impl Program {
                 placement.layouts.insert(root, layout);
             }
         }
-        for (step, group) in self.groups.iter().enumerate() {
+        for (step, group) in version.groups.iter().enumerate() {
             for operand in &group.operands {
                 if let Some(i) = nodes.iter().position(|&node| node == operand.access.source) {
                     lives[i].last = lives[i].last.max(step);

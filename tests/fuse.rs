@@ -152,8 +152,8 @@ fn sibling_reductions() {
         x: f32[n], y: f32[n] | let s = sum(x); let t = sum(y); (s, t) => s; t
         x: f32[n], y: f32[n] | let s = sum(x); let t = sum(y); let d = sum(x * y); (s, t, d) => s+t+mul+d | mul>d map-into-reduce, s~d sibling-reductions, t~d sibling-reductions
         x: f32[n, m], y: f32[n, k] | let s = sum(x, axis = 1); let t = sum(y, axis = 1); s + t => s; t+add | s>add second-reduction, t>add map-after-reduce
-        x: f32[n] | let s = sum(x); let t = sum(x - s); (s, t) => s; sub+t | s>sub result-is-broadcast, sub>t map-into-reduce
-        x: f32[n] | let s = sum(x); let t = sum(x - s); s + t => s; sub+t+add | s>sub result-is-broadcast, sub>t map-into-reduce, s>add result-is-broadcast, t>add map-after-reduce
+        x: f32[n] | let s = sum(x); let t = sum(x - s); (s, t) => s+sub+t | s>sub row-resident, sub>t map-into-reduce
+        x: f32[n] | let s = sum(x); let t = sum(x - s); s + t => s+sub+t+add | s>sub row-resident, sub>t map-into-reduce, s>add row-resident, t>add map-after-reduce
         x: f64[n] | (sum(x), max(x), min(x), prod(x), mean(x), argmin(x), argmax(x), any(x)) => argmax; sum+max+min+prod+mean+argmin+any | sum~max sibling-reductions, max~min sibling-reductions, min~prod sibling-reductions, prod~mean sibling-reductions, mean~argmin sibling-reductions, argmin~argmax kernel-too-large, argmin~any sibling-reductions
         x: f32[n] | (sum(x), mean(x)) => sum+mean | sum~mean sibling-reductions
         x: f32[n, m] | let s = sum(x, axis = 0); let t = max(x, axis = 0); let u = t - s; (s, u) => s+t+u | t>u map-after-reduce, s>u map-after-reduce, s~t sibling-reductions
@@ -165,13 +165,13 @@ fn sibling_reductions() {
 fn programs() {
     check_rows(
         "
-        x: f32[n, m], y: f32[n, m], t: f32[n, m] | let e = x - y; let l = e * e; let s = mean(l); (s, 2 * e * t) => e+mul+mul; l+s | e>l used-elsewhere, l>s map-into-reduce, e>mul map-into-map, mul>mul map-into-map
+        x: f32[n, m], y: f32[n, m], t: f32[n, m] | let e = x - y; let l = e * e; let s = mean(l); (s, 2 * e * t) => e+l+s+mul+mul | e>l row-resident, l>s map-into-reduce, e>mul map-into-map, mul>mul map-into-map
         x: f32[n, m] | let e = exp(x - max(x, axis = -1, keepdims = true)); e / sum(e, axis = -1, keepdims = true) => max+sub+e+sum+div | max>sub row-resident, sub>e map-into-map, e>sum row-resident, e>div row-resident, sum>div row-resident
         x: f32[n, m] | let mu = mean(x, axis = -1, keepdims = true); let d = x - mu; let v = mean(d * d, axis = -1, keepdims = true); d / sqrt(v + 0.00001) => mu+d+mul+v+add+sqrt+div | mu>d row-resident, d>mul recomputed, mul>v map-into-reduce, v>add map-after-reduce, add>sqrt map-after-reduce, d>div map-into-map, sqrt>div row-resident
         x: f32[n, m] | let mu = mean(x, axis = -1, keepdims = true); let d = x - mu; let v = mean(d * d, axis = -1, keepdims = true); (d, d / sqrt(v + 0.00001)) => mu+d+mul+v+add+sqrt+div | mu>d row-resident, d>mul row-resident, mul>v map-into-reduce, v>add map-after-reduce, add>sqrt map-after-reduce, d>div row-resident, sqrt>div row-resident
         x: f32[n, m], g: f32[m], b: f32[m], mu: f32[m], v: f32[m] | let r = g / sqrt(v + 0.00001); (x - mu) * r + b => add+sqrt+r; sub+mul+add | add>sqrt map-into-map, sqrt>r map-into-map, sub>mul map-into-map, r>mul would-duplicate-expensive-op, mul>add map-into-map
         x: f32[n, 2] | let d = x[:, newaxis] - x[newaxis]; sqrt(sum(d * d, axis = -1)) => d+mul+sum+sqrt | d>mul map-into-map, mul>sum map-into-reduce, sum>sqrt map-after-reduce
-        x: f32[n], y: f32[n] | let mx = mean(x); let my = mean(y); sum((x - mx) * (y - my)) => mx; my; sub+sub+mul+sum | mx>sub result-is-broadcast, my>sub result-is-broadcast, sub>mul map-into-map, sub>mul map-into-map, mul>sum map-into-reduce
+        x: f32[n], y: f32[n] | let mx = mean(x); let my = mean(y); sum((x - mx) * (y - my)) => mx+my+sub+sub+mul+sum | mx>sub row-resident, my>sub row-resident, sub>mul map-into-map, sub>mul map-into-map, mul>sum map-into-reduce
         ",
     );
 }
@@ -314,7 +314,7 @@ fn traffic() {
             "x: f32[n, m] | let a = abs(x); (sum(a, axis = 0), sum(a, axis = 1))",
             "a>sum: 2 a, a>sum: 1 a -1 x",
         ),
-        ("x: f32[n] | let a = exp(x); sum(a) + a", "a>sum:, sum>add:, a>add:"),
+        ("x: f32[n] | let a = exp(x); sum(a) + a", "a>sum: 2 a, sum>add: 2 sum, a>add: 1 a"),
     ];
     for (row, expected) in rows {
         let graph = kernel(row);
@@ -370,7 +370,7 @@ fn rows() {
         x: f32[n, m], g: f32[m] | let r = sqrt(mean(x * x, axis = 1, keepdims = true) + 0.00001); x / r * g => mul+mean+add+r+div+mul | mul>mean map-into-reduce, mean>add map-after-reduce, add>r map-after-reduce, r>div row-resident, div>mul map-into-map
         x: f32[m, n] | let y = transpose(x); let s = sum(y, axis = 1, keepdims = true); y / s => s+div | s>div row-resident
         x: f32[m, n] | let s = sum(x, axis = 0, keepdims = true); x / s => s; div | s>div result-is-broadcast
-        x: f32[n, m] | let s = sum(x); x / s => s; div | s>div result-is-broadcast
+        x: f32[n, m] | let s = sum(x); x / s => s+div | s>div row-resident
         x: f32[a, b, c] | let s = sum(x, axis = [1, 2], keepdims = true); x / s => s+div | s>div row-resident
         x: f32[a, b, c] | let s = sum(x, axis = [0, 2], keepdims = true); x / s => s; div | s>div result-is-broadcast
         x: f32[n, m] | let s = sum(x, axis = 1, keepdims = true); let e = x / s; let t = sum(e, axis = 0); t => s; e+t | s>e result-is-broadcast, e>t map-into-reduce

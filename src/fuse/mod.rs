@@ -1,6 +1,6 @@
 //! The fusion plan: which nodes of a graph become one loop nest, and why.
 //!
-//! In: a typed [`Graph`](crate::graph::Graph). Out: a [`Plan`]: groups in the order in which they run, and a [`Decision`] for each pair of
+//! In: a typed [`Graph`]. Out: a [`Plan`]: groups in the order in which they run, and a [`Decision`] for each pair of
 //! nodes that were merged, or could have been. The only module that fuses; it knows no target.
 //!
 //! Invariants: every node that is not an input, a constant or a view belongs to a group, and a map may belong to several,
@@ -17,7 +17,7 @@ mod rows;
 mod rules;
 mod unfused;
 
-pub use rules::plan;
+pub use rules::{plan, plan_apart};
 pub use unfused::unfused;
 
 use std::fmt;

@@ -41,7 +41,7 @@ struct Space {
 }
 
 impl Space {
-    /// The space of a map, or of a reduction over the last axes but not over all.
+    /// The space of a map, or of a reduction over the last axes.
     fn of(graph: &Graph, extents: &[Vec<Extent>], group: &Group) -> Option<Space> {
         match &group.kind {
             GroupKind::Map => Some(Space {
@@ -55,7 +55,7 @@ impl Space {
                 };
                 let rank = graph.node(node.args[0]).rank;
                 let last = axes.iter().rev().enumerate().all(|(i, &axis)| axis + i + 1 == rank);
-                (last && !axes.is_empty() && axes.len() < rank).then(|| Space {
+                (last && !axes.is_empty()).then(|| Space {
                     extents: extents[node.args[0].index()].clone(),
                     reduced: axes.len(),
                 })
@@ -192,7 +192,9 @@ impl<'g> Chains<'g> {
                 let ones = along[kept.min(along.len())..]
                     .iter()
                     .all(|extent| *extent == Extent::ONE);
-                along.len() == space.extents.len() && along[..kept] == space.extents[..kept] && ones
+                // The one result of all axes may be read without axes.
+                let whole = along.len() == space.extents.len() || kept == 0;
+                whole && along[..kept] == space.extents[..kept] && ones
             }
         }
     }

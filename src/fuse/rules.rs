@@ -54,6 +54,15 @@ use crate::graph::{ArrayOp, Graph, NodeId};
 /// ```
 pub fn plan(graph: &Graph) -> Plan {
     let extents = extents(graph);
+    rows::merge(graph, &extents, plan_over(graph, &extents))
+}
+
+/// As [`plan`], without row-resident chains: for rows too few for all threads and too long for a cache.
+pub fn plan_apart(graph: &Graph) -> Plan {
+    plan_over(graph, &extents(graph))
+}
+
+fn plan_over(graph: &Graph, extents: &[Vec<Extent>]) -> Plan {
     let mut shapes = HashMap::new();
     let shape_of: Vec<u32> = extents
         .iter()
@@ -62,8 +71,8 @@ pub fn plan(graph: &Graph) -> Plan {
             *shapes.entry(extents).or_insert(next)
         })
         .collect();
-    let edges = edges(graph, &extents);
-    let estimates = estimates(graph, &extents, &shape_of, &edges);
+    let edges = edges(graph, extents);
+    let estimates = estimates(graph, extents, &shape_of, &edges);
     let mut planner = Planner {
         graph,
         shape_of,
@@ -84,7 +93,7 @@ pub fn plan(graph: &Graph) -> Plan {
     for id in (0..graph.nodes.len()).rev() {
         planner.visit(NodeId(id as u32), is_output[id]);
     }
-    rows::merge(graph, &extents, planner.finish(&extents))
+    planner.finish(extents)
 }
 
 /// An index at which elements are wanted, relative to the index of a group's loops: equal ones are equal, and
