@@ -217,6 +217,17 @@ impl Program {
         &self.version.groups
     }
 
+    /// The groups that run for arguments of these layouts: [`Program::groups`], or with the stages of rows as groups of their
+    /// own where the rows are too few or too long to stay together.
+    ///
+    /// # Errors
+    /// Layouts that do not fit.
+    pub fn groups_for(&self, inputs: &[Layout]) -> Result<&[Lowered], Error> {
+        let shapes: SmallVec<[&[usize]; 4]> = inputs.iter().map(|l| &l.shape[..]).collect();
+        let shapes = bind::bind(&self.graph, &shapes)?;
+        Ok(&self.version_for(&shapes).groups)
+    }
+
     /// What the program was compiled for.
     pub fn options(&self) -> &Options {
         &self.options

@@ -196,7 +196,35 @@ impl Growing {
                 self.reduce(x, &shape, b / 16, c);
                 self.reduce(y, &made, b, c);
             }
+            13 => {
+                let y = self.pick(b);
+                self.product((x, shape), y);
+            }
             _ => self.view(x, shape, b),
+        }
+    }
+
+    /// A matrix product, with the second factor or with its transpose, where extents allow one.
+    fn product(&mut self, (x, a): (NodeId, Vec<usize>), (y, mut b): (NodeId, Vec<usize>)) {
+        let Some(&depth) = a.last() else { return };
+        let contracted = |b: &[usize]| b[b.len().saturating_sub(2)];
+        let mut right = y;
+        if b.len() == 2 && contracted(&b) != depth {
+            b.reverse();
+            right = self.builder.transpose(y).unwrap();
+        }
+        if b.is_empty() || contracted(&b) != depth || (a.len() > 2 && b.len() > 2) {
+            return;
+        }
+        let lead = |shape: &[usize]| shape[..shape.len().saturating_sub(2)].to_vec();
+        let mut result = if a.len() > 2 { lead(&a) } else { lead(&b) };
+        result.extend(a.len().checked_sub(2).map(|axis| a[axis]));
+        result.extend((b.len() > 1).then(|| b[b.len() - 1]));
+        if result.iter().product::<usize>() * depth > 400_000 {
+            return;
+        }
+        if let Ok(id) = self.builder.matmul(x, right) {
+            self.nodes.push((id, result));
         }
     }
 

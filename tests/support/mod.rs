@@ -329,7 +329,8 @@ pub(crate) fn interpret(program: &Program, inputs: &[Strided]) -> Vec<Vec<Scalar
     for ((&node, input), layout) in graph.inputs.iter().zip(inputs).zip(&layouts) {
         arrays.insert(node, (input.buffer(), layout.clone()));
     }
-    for (group, scheduled) in program.groups().iter().zip(program.schedule(&layouts).unwrap()) {
+    let groups = program.groups_for(&layouts).unwrap();
+    for (group, scheduled) in groups.iter().zip(program.schedule(&layouts).unwrap()) {
         verify::verify(&scheduled.nest).unwrap();
         for operand in group.operands.iter().filter(|o| o.role == Role::Output) {
             let node = operand.access.source;
