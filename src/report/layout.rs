@@ -5,11 +5,13 @@
 //!
 //! The method is that of Sugiyama, Tagawa and Toda, "Methods for Visual Understanding of Hierarchical System Structures"
 //! (IEEE Trans. SMC 11, 1981): a layer is the length of the longest path to it; an edge over several layers takes a place in
-//! each; the places of a layer are ordered by the mean of their neighbours, sweep by sweep. Then each layer in turn is put as
+//! each, which edges of the same origin share; the places of a layer are ordered by the mean of their neighbours, sweep by sweep. Then each layer in turn is put as
 //! near below its neighbours as its order and gaps allow, which is a least-squares problem with a chain of inequalities,
 //! solved exactly by pooling adjacent violators.
 //!
 //! Invariant: the same boxes and edges give the same places on every machine: no hashing, no chance.
+
+use std::collections::BTreeMap;
 
 /// Between two boxes side by side.
 const GAP: f64 = 22.0;
@@ -42,6 +44,17 @@ pub(super) enum Pin {
 pub(super) struct Line {
     pub(super) from: (usize, f64),
     pub(super) to: (usize, f64),
+    /// Edges of one strand that leave a box at one place share their way as far as they can.
+    pub(super) strand: bool,
+}
+
+/// What lies between the ends of an edge.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Way {
+    /// The top and the bottom of each layer that it passes alone.
+    pub(super) points: Vec<(f64, f64)>,
+    /// Whether the first of them is on the way of an earlier edge, which is where this one begins.
+    pub(super) branches: bool,
 }
 
 /// Where everything is.
@@ -51,8 +64,8 @@ pub(super) struct Places {
     pub(super) at: Vec<(f64, f64)>,
     /// The top and the bottom of each box's layer.
     pub(super) layers: Vec<(f64, f64)>,
-    /// The points between the ends of each edge: the top and the bottom of each layer that it passes.
-    pub(super) via: Vec<Vec<(f64, f64)>>,
+    /// Per edge.
+    pub(super) ways: Vec<Way>,
     pub(super) width: f64,
     pub(super) height: f64,
 }
@@ -62,7 +75,7 @@ pub(super) fn place(items: &[Item], lines: &[Line]) -> Places {
     let mut layers = Layers::new(items, lines);
     layers.order();
     layers.spread();
-    layers.finish(items, lines)
+    layers.finish(items)
 }
 
 /// A box, or the room for an edge, in its layer.
@@ -86,8 +99,8 @@ struct Layers {
     /// Per cell, the pieces that lead up from it and down from it.
     up: Vec<Vec<usize>>,
     down: Vec<Vec<usize>>,
-    /// Per edge, the cells between its ends.
-    passes: Vec<Vec<usize>>,
+    /// Per edge, the cells between its ends that no earlier one passes, and the cell of an earlier one that it leaves from.
+    passes: Vec<(Option<usize>, Vec<usize>)>,
 }
 
 impl Layers {
@@ -104,17 +117,25 @@ impl Layers {
         for (item, &depth) in items.iter().zip(&depth) {
             layers.cell(item.width, depth);
         }
+        // Per place that edges leave from: the cells of the longest of them.
+        let mut trunks: BTreeMap<(usize, u64, bool), Vec<usize>> = BTreeMap::new();
         for line in lines {
+            let (from, x) = line.from;
+            let trunk = trunks.entry((from, x.to_bits(), line.strand)).or_default();
+            let between = depth[line.to.0].saturating_sub(depth[from] + 1);
+            let shared = trunk.len().min(between);
+            let branch = shared.checked_sub(1).map(|last| trunk[last]);
+            let mut above = branch.map_or(line.from, |cell| (cell, LANE / 2.0));
             let mut passes = Vec::new();
-            let mut above = line.from;
-            for between in depth[line.from.0] + 1..depth[line.to.0] {
-                let cell = layers.cell(LANE, between);
+            for layer in depth[from] + 1 + shared..depth[from] + 1 + between {
+                let cell = layers.cell(LANE, layer);
                 layers.piece(above, (cell, LANE / 2.0));
                 above = (cell, LANE / 2.0);
                 passes.push(cell);
+                trunk.push(cell);
             }
             layers.piece(above, line.to);
-            layers.passes.push(passes);
+            layers.passes.push((branch, passes));
         }
         layers
     }
@@ -205,7 +226,7 @@ impl Layers {
         }
     }
 
-    fn finish(self, items: &[Item], lines: &[Line]) -> Places {
+    fn finish(self, items: &[Item]) -> Places {
         let left = self.cells.iter().map(|c| c.x).fold(f64::INFINITY, f64::min);
         let right = self
             .cells
@@ -232,18 +253,21 @@ impl Layers {
             }
             top += height + RISE;
         }
-        let points = |cells: &Vec<usize>| {
-            let ends = cells.iter().flat_map(|&cell| {
+        let way = |(branch, cells): &(Option<usize>, Vec<usize>)| {
+            let ends = |&cell: &usize| {
                 let (x, (top, bottom)) = (self.cells[cell].x + LANE / 2.0 - left, spans[cell]);
                 [(x, top), (x, bottom)]
-            });
-            ends.collect()
+            };
+            let start = branch.iter().map(|cell| ends(cell)[1]);
+            Way {
+                points: start.chain(cells.iter().flat_map(ends)).collect(),
+                branches: branch.is_some(),
+            }
         };
-        debug_assert_eq!(self.passes.len(), lines.len());
         Places {
             at,
             layers: spans[..items.len()].to_vec(),
-            via: self.passes.iter().map(points).collect(),
+            ways: self.passes.iter().map(way).collect(),
             width: (right - left).max(0.0),
             height: f64::max(top - RISE, 0.0),
         }
@@ -334,6 +358,7 @@ mod tests {
         let line = |&(from, to): &(usize, usize)| Line {
             from: (from, 25.0),
             to: (to, 25.0),
+            strand: false,
         };
         pairs.iter().map(line).collect()
     }
@@ -358,8 +383,9 @@ mod tests {
                 assert!((a.0 - b.0).abs() >= 50.0 || (a.1 - b.1).abs() >= 20.0, "{a:?} {b:?}");
             }
         }
-        for (&(from, to), via) in pairs.iter().zip(&places.via) {
+        for (&(from, to), way) in pairs.iter().zip(&places.ways) {
             let ends = [places.at[from], places.at[to]];
+            let via = &way.points;
             let heights: Vec<f64> = [ends[0].1]
                 .into_iter()
                 .chain(via.iter().map(|p| p.1))
@@ -367,6 +393,16 @@ mod tests {
                 .collect();
             assert!(heights.is_sorted(), "{heights:?}");
         }
+    }
+
+    #[test]
+    fn edges_from_one_place_share_their_way() {
+        let chain = (1..50).map(|i| (i, i + 1));
+        let pairs: Vec<(usize, usize)> = chain.chain((1..=50).map(|i| (0, i))).collect();
+        let places = place(&boxes(51), &lines(&pairs));
+        let points: usize = places.ways.iter().map(|way| way.points.len()).sum();
+        assert!(points < 4 * 50, "{points}");
+        assert_eq!(places.ways.iter().filter(|way| way.branches).count(), 48);
     }
 
     #[test]

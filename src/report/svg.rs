@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use super::Report;
 use super::drawing::{Drawing, Edge, Node};
 use super::html::escaped;
-use super::layout::{Item, Line, Pin, Places, place};
+use super::layout::{Item, Line, Pin, Places, Way, place};
 
 /// The advance of a character of the 12-pixel and of the 10-pixel monospace font.
 const CHAR: f64 = 7.3;
@@ -123,6 +123,7 @@ impl Inside {
             let line = Line {
                 from: middle(from),
                 to: middle(inside.member(edge.to)),
+                strand: !edge.views.is_empty(),
             };
             inside.lines.push(line);
             inside.edges.push(Some(id));
@@ -131,6 +132,7 @@ impl Inside {
             let line = Line {
                 from: middle(inside.member(node)),
                 to: middle(inside.entering.len() + inside.members.len() + i),
+                strand: false,
             };
             inside.lines.push(line);
             inside.edges.push(None);
@@ -184,7 +186,7 @@ impl Inside {
         );
         let (left, top) = (x + self.left(), y + self.top());
         let mut labels = String::new();
-        for ((line, edge), via) in self.lines.iter().zip(&self.edges).zip(&self.places.via) {
+        for ((line, edge), way) in self.lines.iter().zip(&self.edges).zip(&self.places.ways) {
             let (from, to) = (self.places.at[line.from.0], self.places.at[line.to.0]);
             let height = if line.from.0 < self.entering.len() {
                 0.0
@@ -197,8 +199,9 @@ impl Inside {
                 (to.0 + line.to.1, self.places.layers[line.to.0].0),
                 (to.0 + line.to.1, to.1),
             ];
-            let points = start.into_iter().chain(via.iter().copied()).chain(end);
-            let points: Vec<(f64, f64)> = points.map(|(x, y)| (x + left, y + top)).collect();
+            let start = if way.branches { &[][..] } else { &start };
+            let points = start.iter().chain(&way.points).chain(&end);
+            let points: Vec<(f64, f64)> = points.map(|&(x, y)| (x + left, y + top)).collect();
             let edge = edge.map(|id| &drawing.edges[id]);
             let views = edge.map_or(&[][..], |edge| &edge.views);
             let class = if views.is_empty() { "wire" } else { "wire view" };
@@ -277,6 +280,7 @@ impl Outside {
             let line = Line {
                 from: end(*from, &|inside| inside.leaves(*from)),
                 to: end(*to, &|inside| inside.enters(*from)),
+                strand: refused.is_some(),
             };
             let known = outside
                 .ends
@@ -296,13 +300,14 @@ impl Outside {
 
     /// The points of a line, from the lower edge of one box to the upper edge of another.
     fn points(&self, line: usize, height: f64) -> Vec<(f64, f64)> {
-        let Line { from, to } = self.lines[line];
+        let Line { from, to, .. } = self.lines[line];
         let (start, end) = (self.places.at[from.0], self.places.at[to.0]);
-        let mut points = vec![
-            (start.0 + from.1, start.1 + height),
-            (start.0 + from.1, self.places.layers[from.0].1),
-        ];
-        points.extend(&self.places.via[line]);
+        let Way { points, branches } = &self.places.ways[line];
+        let mut points = points.clone();
+        if !branches {
+            let x = start.0 + from.1;
+            points.splice(0..0, [(x, start.1 + height), (x, self.places.layers[from.0].1)]);
+        }
         points.push((end.0 + to.1, self.places.layers[to.0].0));
         points.push((end.0 + to.1, end.1));
         points
