@@ -397,6 +397,8 @@ fn usage_errors_exit_with_2() {
         &["explain", "x", "-a", "x=f33[2]"],
         &["explain", "x", "-a", "x=f32[2"],
         &["explain", "x", "-a", "x=f32", "--emit", "soup"],
+        &["explain", "x", "-a", "x=f32", "--report", "0"],
+        &["explain", "x", "-a", "x=f32", "--html"],
         &["check"],
     ];
     for args in rows {
@@ -440,7 +442,7 @@ fn explain_for_another_machine() {
         "--emit",
     ];
     for target in ["aarch64", "x86-64", "native"] {
-        for stage in ["func", "graph", "plan", "nest", "clif", "asm", "report"] {
+        for stage in ["func", "graph", "plan", "nest", "clif", "asm", "report", "dot"] {
             let printed = folder.ok(&[&args[..], &[stage, "--target", target]].concat());
             assert!(
                 !printed.trim().is_empty() && !printed.starts_with("=="),
@@ -448,6 +450,8 @@ fn explain_for_another_machine() {
             );
         }
     }
+    let report = folder.ok(&[&args[..], &["report", "--report", "2", "--target", "aarch64"]].concat());
+    assert!(report.contains("for  i  100  vector of 4 lanes"), "{report}");
     let asm = folder.ok(&[&args[..], &["asm", "--target", "aarch64"]].concat());
     assert!(asm.contains("fsqrt") && asm.contains(".4s"), "{asm}");
     let asm = folder.ok(&[&args[..], &["asm", "--target", "x86-64"]].concat());
@@ -468,6 +472,82 @@ fn explain_layouts_and_kernels() {
     // A kernel's own types are enough for the stages that need no extents.
     let printed = folder.ok(&["explain", "two.lw:range", "--emit", "func,graph,plan"]);
     assert!(printed.contains("== plan =="), "{printed}");
+}
+
+const DENSE: &str = "\
+fn gelu(x) { 0.5 * x * (1.0 + erf(x * 0.70710678)) }
+kernel dense(x: f32[n, d], w: f32[d, m], b: f32[m]) -> f32[n, m] {
+    let h = x @ w + b;
+    gelu(h)
+}
+";
+const DENSE_ARGS: [&str; 6] = ["-a", "x=f32[64,96]", "-a", "w=f32[96,80]", "-a", "b=f32[80]"];
+
+/// Before and after fusion, with the places of the ops; known without shapes.
+#[test]
+fn explain_plan() {
+    let folder = Folder::new().text("dense.lw", DENSE);
+    let plan = folder.ok(&["explain", "dense.lw", "--emit", "plan"]);
+    insta::with_settings!({ snapshot_path => "../snapshots", prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("dense_plan", plan);
+    });
+    assert_eq!(
+        folder.ok(&[&["explain", "dense.lw", "--emit", "plan"], &DENSE_ARGS[..]].concat()),
+        plan
+    );
+}
+
+#[test]
+fn explain_reports_by_level() {
+    let folder = Folder::new().text("dense.lw", DENSE);
+    let report = |more: &[&str]| {
+        let args = [&["explain", "dense.lw", "--target", "x86-64"], &DENSE_ARGS[..], more].concat();
+        folder.ok(&args)
+    };
+    let (short, long) = (report(&["--report", "1"]), report(&["--report", "4"]));
+    assert!(short.lines().count() <= 5 && short.contains("+ h, gelu"), "{short}");
+    assert!(
+        long.contains("line 3, column 13") && long.len() > 2 * short.len(),
+        "{long}"
+    );
+    assert_eq!(report(&["--emit", "report", "--report", "1"]), short);
+    let both = report(&["--emit", "dot", "--report", "1"]);
+    assert!(both.starts_with("== dot ==") && both.contains("== report =="), "{both}");
+}
+
+#[test]
+fn pages() {
+    let folder = folder().text("dense.lw", DENSE);
+    let page = |name: &str| std::fs::read_to_string(folder.path(name)).unwrap();
+    // Nothing else is printed unless it is asked for.
+    for target in ["native", "aarch64"] {
+        let args = [
+            &["explain", "dense.lw", "--html", "d.html", "--target", target],
+            &DENSE_ARGS[..],
+        ]
+        .concat();
+        assert_eq!(folder.ok(&args), "");
+        for part in [
+            "</html>",
+            "kernel dense(",
+            "<svg",
+            "nest out",
+            "function u0:0",
+            "matmul x @ w",
+        ] {
+            assert!(page("d.html").contains(part), "no `{part}` for {target}");
+        }
+    }
+    // Without shapes there are no loops to show.
+    assert_eq!(folder.ok(&["explain", "dense.lw", "--html", "p.html"]), "");
+    assert!(page("p.html").contains("<svg") && !page("p.html").contains("<figcaption>"));
+    let printed = folder.ok(&["eval", "x + x", "-i", "x=x.npy", "--html", "e.html"]);
+    assert_eq!(
+        (printed.as_str(), page("e.html").contains("of 1 kernel")),
+        ("[ 6. 12. 10.]\n", true)
+    );
+    let message = folder.error(&["explain", "dense.lw", "--html", "no/such/folder.html"]);
+    assert!(message.contains("`no/such/folder.html` cannot be written"), "{message}");
 }
 
 /// A reader that goes away early is no error.

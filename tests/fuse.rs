@@ -314,7 +314,10 @@ fn traffic() {
             "x: f32[n, m] | let a = abs(x); (sum(a, axis = 0), sum(a, axis = 1))",
             "a>sum: 2 a, a>sum: 1 a -1 x",
         ),
-        ("x: f32[n] | let a = exp(x); sum(a) + a", "a>sum: 2 a, sum>add: 2 sum, a>add: 1 a"),
+        (
+            "x: f32[n] | let a = exp(x); sum(a) + a",
+            "a>sum: 2 a, sum>add: 2 sum, a>add: 1 a",
+        ),
     ];
     for (row, expected) in rows {
         let graph = kernel(row);

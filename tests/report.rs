@@ -56,6 +56,32 @@ fn chain() -> Graph {
     g.finish().unwrap()
 }
 
+/// A matrix product with an epilogue, of which one array is kept.
+fn dense() -> Graph {
+    let mut g = GraphBuilder::new("dense");
+    let x = input(&mut g, "x", Dtype::F32, "rows k");
+    let w = input(&mut g, "w", Dtype::F32, "k cols");
+    let b = input(&mut g, "b", Dtype::F32, "cols");
+    let product = g.matmul(x, w).unwrap();
+    let h = g.map(&func("h", |[x, b]| x + b), &[product, b]).unwrap();
+    let y = g.map(&func("relu", |[h]| h.relu()), &[h]).unwrap();
+    g.output("y", y);
+    g.output("h", h);
+    g.finish().unwrap()
+}
+
+/// Two products of a scalar and a row, of which nothing changes along the columns.
+fn hoisted() -> Graph {
+    let mut g = GraphBuilder::new("hoisted");
+    let x = input(&mut g, "x", Dtype::F32, "n m");
+    let r = input(&mut g, "r", Dtype::F32, "n 1");
+    let s = input(&mut g, "s", Dtype::F32, "");
+    let scaled = func("scaled", |[x, r, s]| (x - 1.0) * (r * s).sqrt() + x.mul_add(s + 2.0, r));
+    let y = g.map(&scaled, &[x, r, s]).unwrap();
+    g.output("y", y);
+    g.finish().unwrap()
+}
+
 /// The sum of all elements.
 fn total() -> Graph {
     let mut g = GraphBuilder::new("total");
@@ -74,6 +100,7 @@ fn levels_of_detail() {
             scheduled(transposed_add(), &[&[512, 300], &[300, 512]]),
         ),
         ("total", scheduled(total(), &[&[1 << 22]])),
+        ("dense", scheduled(dense(), &[&[2048, 1024], &[1024, 1024], &[1024]])),
         ("planned", compiled(lengths()).report()),
     ];
     for (name, report) in reports {
@@ -176,6 +203,68 @@ fn facts_of_a_schedule() {
     assert_eq!(report.memory.unwrap().peak_bytes, 2 * 4 * 16);
 }
 
+/// What is computed before the vector loop: for each row, and once where the rows are one run of memory.
+#[test]
+fn invariants_are_hoisted() {
+    let hoisted_in = |report: &Report| {
+        let hoisted = &report.groups[0].schedule.as_ref().unwrap().hoisted[0];
+        (hoisted.outer.clone(), hoisted.values.clone(), hoisted.constants)
+    };
+    let report = scheduled(hoisted(), &[&[64, 32], &[64, 1], &[]]);
+    let values = ["r", "sqrt(r * s)", "s + 2.0f32"];
+    assert_eq!(hoisted_in(&report), (vec![String::from("n")], texts(&values), 1));
+    let report = scheduled(hoisted(), &[&[1, 32], &[1, 1], &[]]);
+    assert_eq!(hoisted_in(&report), (vec![], texts(&values), 1));
+    // Nothing is the same for a whole chain over one array.
+    let hoisted = &scheduled(transposed_add(), &[&[512, 300], &[300, 512]]).groups[0];
+    assert!(hoisted.schedule.as_ref().unwrap().hoisted.is_empty());
+}
+
+/// The figures are those of the plan that fuses nothing.
+#[test]
+fn traffic_before_and_after() {
+    let graphs: [(Graph, &[&[usize]]); 4] = [
+        (lengths(), &[&[1024, 4096]]),
+        (transposed_add(), &[&[512, 300], &[300, 512]]),
+        (chain(), &[&[256, 256]]),
+        (dense(), &[&[256, 64], &[64, 128], &[128]]),
+    ];
+    for (graph, shapes) in graphs {
+        let work = scheduled(graph.clone(), shapes).work.unwrap();
+        let unfused = Options {
+            fusion: false,
+            ..options(Target::parse("x86-64-v3").unwrap())
+        };
+        let layouts: Vec<Layout> = shapes.iter().map(|shape| layout(shape)).collect();
+        let unfused = Program::compile(graph, &unfused).unwrap().report_for(&layouts).unwrap();
+        let alone = unfused.work.unwrap();
+        assert_eq!(unfused.groups.len(), work.unfused_kernels);
+        assert_eq!(
+            (alone.bytes, alone.unfused_bytes),
+            (work.unfused_bytes, work.unfused_bytes)
+        );
+        assert!(work.bytes <= work.unfused_bytes);
+    }
+}
+
+/// A report from before fields were added is one without them.
+#[test]
+fn old_json_is_read() {
+    let mut json: serde_json::Value = serde_json::from_str(&scheduled(chain(), &[&[4, 4]]).json()).unwrap();
+    for field in ["work", "outputs"] {
+        json.as_object_mut().unwrap().remove(field);
+    }
+    for part in ["ops", "groups", "decisions"] {
+        for item in json[part].as_array_mut().unwrap() {
+            let item = item.as_object_mut().unwrap();
+            item.retain(|field, _| !["args", "function", "ops", "stores"].contains(&field.as_str()));
+        }
+    }
+    let report: Report = serde_json::from_value(json).unwrap();
+    assert!(report.text(4).contains("1 kernel from 3 ops"));
+    assert!(report.html(None, &[]).contains("</html>") && report.dot().contains("cluster_0"));
+}
+
 #[test]
 fn assertions_hold() {
     scheduled(lengths(), &[&[1024, 4096]])
@@ -253,13 +342,20 @@ fn compiled(graph: Graph) -> Program {
 }
 
 fn compiled_for(graph: Graph, target: Target) -> Program {
-    let options = Options {
+    Program::compile(graph, &options(target)).unwrap()
+}
+
+fn options(target: Target) -> Options {
+    Options {
         fast: Fast::NONE,
         threads: Threads::count(2).unwrap(),
         target,
         fusion: true,
-    };
-    Program::compile(graph, &options).unwrap()
+    }
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(ToString::to_string).collect()
 }
 
 fn scheduled(graph: Graph, shapes: &[&[usize]]) -> Report {

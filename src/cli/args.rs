@@ -62,6 +62,9 @@ pub(super) struct EvalArgs {
     /// Prints what was fused, parallel and vectorised, in this detail, after the result (with --time, on stderr)
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=4))]
     pub(super) report: Option<u8>,
+    /// Writes the report as a page for a browser: the graph, the loops and the code of each kernel
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
     /// Runs the warm kernel N times and prints one line of JSON instead of the result
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub(super) time: Option<u32>,
@@ -76,7 +79,10 @@ A kernel of a file needs arguments only for the stages from `nest` on.
 Examples:
   loopweave explain 'sqrt(x*x + y*y)' -a x=f32[1024] -a y=f32[1024] --emit nest,asm
   loopweave explain 'a + b' -a 'a=f32[64,64]' -a 'b=f32[64,64]:F' --emit nest --target aarch64
-  loopweave explain 'a * x' -a a=2.5 -a 'x=f64[100]:[-2]'")]
+  loopweave explain 'a * x' -a a=2.5 -a 'x=f64[100]:[-2]'
+  loopweave explain 'x @ w + b' -a 'x=f32[512,64]' -a 'w=f32[64,256]' -a 'b=f32[256]' --report 1
+  loopweave explain softmax.lw -a 'x=f32[4096,1024]' --html softmax.html
+  loopweave explain softmax.lw --emit dot | dot -Tsvg -o softmax.svg")]
 pub(super) struct ExplainArgs {
     /// An expression, or a kernel or fn of a file
     #[arg(value_name = SUBJECT)]
@@ -84,16 +90,39 @@ pub(super) struct ExplainArgs {
     /// An argument's type, extents and memory order, or a number
     #[arg(short, long = "arg", value_name = "NAME=DTYPE[EXTENTS][:ORDER]|NUMBER", value_parser = argument)]
     pub(super) args: Vec<(String, Argument)>,
-    /// The stages to show
-    #[arg(
-        long,
-        value_name = "STAGES",
-        value_delimiter = ',',
-        default_value = "graph,plan,nest"
-    )]
-    pub(super) emit: Vec<Stage>,
+    /// The stages to show [default: graph,plan,nest]
+    #[arg(long, value_name = "STAGES", value_delimiter = ',')]
+    emit: Vec<Stage>,
+    /// Shows what is fused, parallel and vectorised, in this detail
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=4))]
+    report: Option<u8>,
+    /// Writes a page for a browser: the graph, the loops and the code of each kernel
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
     #[command(flatten)]
     pub(super) machine: MachineArgs,
+}
+
+/// The level of detail of a report that is asked for as a stage.
+const REPORT_LEVEL: u8 = 4;
+
+impl ExplainArgs {
+    /// What to print: the stages that are asked for, or the usual ones where nothing is.
+    pub(super) fn stages(&self) -> Vec<Stage> {
+        let mut stages = self.emit.clone();
+        if self.report.is_some() && !stages.contains(&Stage::Report) {
+            stages.push(Stage::Report);
+        }
+        if stages.is_empty() && self.html.is_none() {
+            stages = vec![Stage::Graph, Stage::Plan, Stage::Nest];
+        }
+        stages
+    }
+
+    /// The detail of the report.
+    pub(super) fn level(&self) -> u8 {
+        self.report.unwrap_or(REPORT_LEVEL)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +160,8 @@ pub(super) enum Stage {
     Asm,
     /// What was parallelised and vectorised
     Report,
+    /// The graph with its kernels, for Graphviz
+    Dot,
 }
 
 impl Stage {
@@ -143,6 +174,7 @@ impl Stage {
             Stage::Clif => "clif",
             Stage::Asm => "asm",
             Stage::Report => "report",
+            Stage::Dot => "dot",
         }
     }
 }

@@ -23,6 +23,9 @@ pub(super) enum CliError {
     /// An array file that cannot be written.
     #[error("`{}` cannot be written: {source}", path.display())]
     WriteArray { path: PathBuf, source: NpyError },
+    /// A text file that cannot be written.
+    #[error("`{}` cannot be written: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
     /// A file without the named item.
     #[error("`{file}` has no kernel or fn named `{name}`; {}", known(.items))]
     NoItem {

@@ -11,6 +11,7 @@ use super::args::{Destination, EvalArgs, MachineArgs};
 use super::error::CliError;
 use super::input::{Value, all, matched, no_others};
 use super::npy;
+use super::page;
 use super::say;
 use super::subject::Subject;
 use crate::error::Error;
@@ -71,7 +72,10 @@ pub(super) fn run(args: &EvalArgs, out: &mut impl Write) -> Result<(), CliError>
         writeln!(out, "{json}").map_err(CliError::Stdout)?;
     }
     deliver(&results, &names, &files, args.time.is_none(), out)?;
-    match args.report.map(|level| program.report().text(level)) {
+    if let Some(file) = &args.html {
+        page::write(file, &program, &subject, Some(&layouts))?;
+    }
+    match args.report.map(|level| subject.placed(program.report()).text(level)) {
         None => Ok(()),
         Some(report) if args.time.is_some() => {
             say(&report);

@@ -13,6 +13,7 @@ mod eval;
 mod explain;
 mod input;
 pub mod npy;
+mod page;
 mod subject;
 mod tour;
 

@@ -16,6 +16,7 @@ use super::error::CliError;
 use crate::error::Error;
 use crate::graph::build::GraphBuilder;
 use crate::graph::{Graph, text};
+use crate::report::Report;
 
 /// A program before its inputs are known.
 #[derive(Debug)]
@@ -148,9 +149,25 @@ impl Subject {
         }
     }
 
+    /// The text that the nodes of the graph stand in.
+    pub(super) fn source(&self) -> Option<&Source> {
+        match self {
+            Subject::Body { source, .. } | Subject::Kernel { source, .. } => Some(source),
+            Subject::Function(_) => None,
+        }
+    }
+
+    /// The report with the places of its ops.
+    pub(super) fn placed(&self, report: Report) -> Report {
+        match self.source() {
+            Some(source) => report.locate(source),
+            None => report,
+        }
+    }
+
     /// The error with the part of the text that it is about, where it is about shapes that meet there.
     pub(super) fn located(&self, error: Error) -> Error {
-        let (Subject::Body { source, .. } | Subject::Kernel { source, .. }, Error::Bind(bind)) = (self, &error) else {
+        let (Some(source), Error::Bind(bind)) = (self.source(), &error) else {
             return error;
         };
         let Some(span) = bind.span() else {

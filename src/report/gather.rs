@@ -10,6 +10,8 @@ use loopweave_ir::simplify::Fast;
 use loopweave_ir::text::print_func;
 use loopweave_ir::{Func, expand};
 
+use super::hoist::hoisted;
+use super::traffic::{array_bytes, unfused};
 use super::{
     Access, Accuracy, Code, Decision, Function, Group, Kind, Loop, Memory, Op, Operand, Options, Parallel, Report,
     Role, Schedule, Stage, Stride, Unit, VERSION, Vector,
@@ -60,6 +62,10 @@ impl Report {
         let shapes = bound.map(|b| b.shapes);
         let step = |i: usize| bound.map(|b| &b.steps[i]);
         let groups = plan.groups.iter().zip(subject.groups).enumerate();
+        let groups: Vec<Group> = groups
+            .map(|(i, (planned, lowered))| group(subject, planned, lowered, step(i)))
+            .collect();
+        let work = shapes.map(|shapes| work(graph, shapes, &groups));
         Report {
             version: VERSION,
             program: graph.name.clone(),
@@ -74,19 +80,19 @@ impl Report {
                 fast: subject.fast.to_string(),
             }),
             ops: graph.iter().map(|(id, _)| op(graph, shapes, id)).collect(),
-            groups: groups
-                .map(|(i, (planned, lowered))| group(subject, planned, lowered, step(i)))
-                .collect(),
+            outputs: graph.outputs.iter().map(output).collect(),
+            groups,
             decisions: plan.decisions.iter().map(|d| decision(graph, shapes, d)).collect(),
+            work,
             memory: bound.map(|bound| memory(graph, bound)),
             prepare_ns: bound.and_then(|b| b.compile_time).map(nanoseconds),
         }
     }
 }
 
-fn op(graph: &Graph, shapes: Option<&Shapes>, id: NodeId) -> Op {
-    let node = graph.node(id);
-    let kind = match &node.op {
+/// What makes an array, in a word.
+pub(super) fn kind_of(op: &ArrayOp) -> &'static str {
+    match op {
         ArrayOp::Input { .. } => "input",
         ArrayOp::Constant(_) => "constant",
         ArrayOp::Map(_) => "map",
@@ -100,16 +106,40 @@ fn op(graph: &Graph, shapes: Option<&Shapes>, id: NodeId) -> Op {
         ArrayOp::View(View::Slice(_)) => "slice",
         ArrayOp::View(View::Broadcast(_)) => "broadcast",
         ArrayOp::View(View::Reshape(_)) => "reshape",
-    };
+    }
+}
+
+fn op(graph: &Graph, shapes: Option<&Shapes>, id: NodeId) -> Op {
+    let node = graph.node(id);
     Op {
         name: node.name.clone(),
-        kind: kind.to_owned(),
+        kind: kind_of(&node.op).to_owned(),
+        function: match &node.op {
+            ArrayOp::Map(func) => Some(func.name().to_owned()),
+            ArrayOp::Reduce {
+                reduction: Reduction::Custom { combine, .. },
+                ..
+            } => Some(combine.name().to_owned()),
+            _ => None,
+        },
+        args: positions(&node.args),
         dtype: node.dtype.to_string(),
         rank: node.rank,
         shape: shapes.map(|shapes| shapes[id].to_vec()),
         position: None,
         span: node.span,
     }
+}
+
+fn output((name, id): &(String, NodeId)) -> super::Output {
+    super::Output {
+        name: name.clone(),
+        op: id.index(),
+    }
+}
+
+fn positions(nodes: &[NodeId]) -> Vec<usize> {
+    nodes.iter().map(|id| id.index()).collect()
 }
 
 fn group(subject: &Subject<'_>, planned: &fuse::Group, lowered: &Lowered, step: Option<&Step<'_>>) -> Group {
@@ -123,6 +153,8 @@ fn group(subject: &Subject<'_>, planned: &fuse::Group, lowered: &Lowered, step: 
             GroupKind::Rows(_) => Kind::Rows,
         },
         members: planned.members.iter().map(|&id| graph.node(id).name.clone()).collect(),
+        ops: positions(&planned.members),
+        stores: positions(&planned.roots),
         functions: functions(&lowered.leaf),
         accuracy: accuracy(graph, &planned.members),
         schedule: step.map(|step| schedule(step, subject.threads)),
@@ -194,12 +226,37 @@ fn schedule(step: &Step<'_>, threads: usize) -> Schedule {
             Leaf::Map { .. } | Leaf::MatMul(_) | Leaf::Rows(_) => None,
             Leaf::Reduce(reduce) => Some(reduce.order),
         },
+        blocks: match &nest.leaf {
+            Leaf::MatMul(product) => Some(product.tile),
+            Leaf::Map { .. } | Leaf::Reduce(_) | Leaf::Rows(_) => None,
+        },
+        hoisted: hoisted(nest),
         notes: scheduled.notes.clone(),
         operands: operands.map(|(operand, bytes)| self::operand(operand, bytes)).collect(),
         bytes_read: work.bytes_read,
         bytes_written: work.bytes_written,
         flops: work.flops,
-        intensity: (bytes > 0).then(|| (work.flops as f64 / bytes as f64 * 100.0).round() / 100.0),
+        intensity: intensity(work.flops, bytes),
+    }
+}
+
+/// Flops per byte, to two digits.
+fn intensity(flops: usize, bytes: usize) -> Option<f64> {
+    (bytes > 0).then(|| (flops as f64 / bytes as f64 * 100.0).round() / 100.0)
+}
+
+fn work(graph: &Graph, shapes: &Shapes, groups: &[Group]) -> super::Work {
+    let schedules = || groups.iter().filter_map(|group| group.schedule.as_ref());
+    let bytes = schedules().flat_map(|s| [s.bytes_read, s.bytes_written]);
+    let bytes = bytes.fold(0, usize::saturating_add);
+    let flops = schedules().map(|s| s.flops).fold(0, usize::saturating_add);
+    let unfused = unfused(graph, shapes);
+    super::Work {
+        unfused_kernels: unfused.len(),
+        unfused_bytes: unfused.into_iter().fold(0, usize::saturating_add),
+        bytes,
+        flops,
+        intensity: intensity(flops, bytes),
     }
 }
 
@@ -275,6 +332,7 @@ fn decision(graph: &Graph, shapes: Option<&Shapes>, decision: &fuse::Decision) -
         siblings: decision.relation == Relation::Siblings,
         producer: graph.node(decision.producer).name.clone(),
         consumer: graph.node(decision.consumer).name.clone(),
+        ops: Some([decision.producer.index(), decision.consumer.index()]),
         fused,
         code: code.to_owned(),
         words: words.to_owned(),
@@ -294,13 +352,6 @@ fn memory(graph: &Graph, bound: &Bound<'_>) -> Memory {
         unshared_bytes: bound.arena.without_reuse,
         peak_bytes: arrays.fold(bound.arena.bytes, usize::saturating_add),
     }
-}
-
-fn array_bytes(graph: &Graph, shapes: &Shapes, id: NodeId) -> usize {
-    let extents = shapes[id].iter();
-    extents.fold(graph.node(id).dtype.size(), |bytes, &extent| {
-        bytes.saturating_mul(extent)
-    })
 }
 
 fn nanoseconds(time: Duration) -> u64 {

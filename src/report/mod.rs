@@ -1,10 +1,12 @@
 //! Reports: what a program's last call did, loop by loop, and why, for people, for tools and for tests.
 //!
 //! In: a program's stages ([`gather`]). Out: a [`Report`], which prints at four levels of detail ([`Report::text`]), is
-//! stable JSON ([`Report::json`]), and asserts for tests what it says ([`Report::assert_parallel`] and its kin).
+//! stable JSON ([`Report::json`]), draws itself for Graphviz ([`Report::dot`]) and as a page ([`Report::html`]), and asserts
+//! for tests what it says ([`Report::assert_parallel`] and its kin).
 //!
-//! Invariants: everything is named by the user's names, never by ids; the order of fields and items is that of the program,
-//! so that two reports of one program and layout differ in nothing but measured times.
+//! Invariants: everything is named by the user's names; where two ops have one name, their positions in [`Report::ops`] tell
+//! them apart. The order of fields and items is that of the program, so that two reports of one program and layout differ in
+//! nothing but measured times.
 //!
 //! # The JSON
 //!
@@ -13,16 +15,33 @@
 //! known at the report's [`Stage`]. Sizes are bytes and times nanoseconds, as integers. [`VERSION`] grows when a field changes
 //! its meaning or goes; new fields may come without that.
 
-mod check;
 pub(crate) mod gather;
+mod hoist;
+mod traffic;
+
 mod json;
+
 mod text;
+mod words;
+
+pub(crate) mod plan;
+
+mod dot;
+mod drawing;
+
+mod html;
+mod layout;
+mod svg;
+
+mod check;
 
 use loopweave_ir::text::Source;
 use loopweave_ir::text::ast::Span;
 use serde::{Deserialize, Serialize};
 
+pub use self::html::Listing;
 pub use crate::nest::Order;
+pub use crate::nest::matmul::Tile;
 pub use crate::nest::schedule::Note;
 pub use crate::runtime::parallel::SerialReason;
 
@@ -58,10 +77,16 @@ pub struct Report {
     pub options: Option<Options>,
     /// The arrays of the program, arguments before users.
     pub ops: Vec<Op>,
+    /// The results of the program, in order.
+    #[serde(default)]
+    pub outputs: Vec<Output>,
     /// The kernels, in the order in which they run.
     pub groups: Vec<Group>,
     /// What fusion decided of each edge between two computed arrays, and of ops that read the same array.
     pub decisions: Vec<Decision>,
+    /// What a call moves and computes.
+    #[serde(default)]
+    pub work: Option<Work>,
     /// The memory of a call.
     pub memory: Option<Memory>,
     /// How long scheduling and compiling for this layout took; nearly nothing where the kernels were there already.
@@ -98,6 +123,12 @@ pub struct Op {
     pub name: String,
     /// What makes it: `input`, `constant`, `map`, `permute` …, or the name of a reduction.
     pub kind: String,
+    /// The function that a map applies.
+    #[serde(default)]
+    pub function: Option<String>,
+    /// The arrays that it is made from, as positions in [`Report::ops`].
+    #[serde(default)]
+    pub args: Vec<usize>,
     /// The element type.
     pub dtype: String,
     /// The number of axes.
@@ -108,6 +139,15 @@ pub struct Op {
     pub position: Option<Position>,
     #[serde(skip)]
     span: Span,
+}
+
+/// A result of the program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// Its name.
+    pub name: String,
+    /// The array that it is, as a position in [`Report::ops`].
+    pub op: usize,
 }
 
 /// A place in a text, counted from 1.
@@ -127,6 +167,12 @@ pub struct Group {
     pub kind: Kind,
     /// The ops it computes, arguments before users.
     pub members: Vec<String>,
+    /// The same as positions in [`Report::ops`].
+    #[serde(default)]
+    pub ops: Vec<usize>,
+    /// Those of them whose arrays it stores.
+    #[serde(default)]
+    pub stores: Vec<usize>,
     /// Its scalar functions, in basic ops.
     pub functions: Vec<Function>,
     /// The functions among its ops whose results are not correctly rounded.
@@ -180,6 +226,12 @@ pub struct Schedule {
     pub serial: Option<SerialReason>,
     /// The order in which a reduction combines its elements.
     pub order: Option<Order>,
+    /// The blocks of a matrix product.
+    #[serde(default)]
+    pub blocks: Option<Tile>,
+    /// What is computed before the vector loop, as it is the same for all of it.
+    #[serde(default)]
+    pub hoisted: Vec<Hoisted>,
     /// What the schedule did and what it could not do.
     pub notes: Vec<Note>,
     /// The arrays that are read, then those that are written.
@@ -192,6 +244,19 @@ pub struct Schedule {
     pub flops: usize,
     /// Flops per byte read or written, to two digits; `None` where nothing is.
     pub intensity: Option<f64>,
+}
+
+/// What a function of a nest has ready before the vector loop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hoisted {
+    /// The vector loop.
+    pub axis: String,
+    /// The loops around it, outermost first: it is done once for each of their indices.
+    pub outer: Vec<String>,
+    /// What is loaded or computed there, as the text of its function has it.
+    pub values: Vec<String>,
+    /// Further constants that the loop uses.
+    pub constants: usize,
 }
 
 /// One loop of a nest.
@@ -312,6 +377,9 @@ pub struct Decision {
     pub producer: String,
     /// The op that reads it; of siblings, the second.
     pub consumer: String,
+    /// The two as positions in [`Report::ops`].
+    #[serde(default)]
+    pub ops: Option<[usize; 2]>,
     /// Whether one kernel computes both.
     pub fused: bool,
     /// The rule that fused them, or the reason that kept them apart.
@@ -320,6 +388,21 @@ pub struct Decision {
     pub words: String,
     /// Bytes that are not written or read because the two are fused, in this call.
     pub saved_bytes: Option<usize>,
+}
+
+/// What a call moves and computes, and what it would move without fusion.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Work {
+    /// The kernels there would be with one for each op.
+    pub unfused_kernels: usize,
+    /// The bytes that those would read and write.
+    pub unfused_bytes: usize,
+    /// The bytes that are read and written.
+    pub bytes: usize,
+    /// Arithmetic operations on elements.
+    pub flops: usize,
+    /// Flops per byte read or written, to two digits; `None` where nothing is.
+    pub intensity: Option<f64>,
 }
 
 /// The memory of a call.
@@ -343,8 +426,10 @@ impl Report {
             stage: Stage::Traced,
             options: None,
             ops: Vec::new(),
+            outputs: Vec::new(),
             groups: Vec::new(),
             decisions: Vec::new(),
+            work: None,
             memory: None,
             prepare_ns: None,
         }

@@ -2,19 +2,19 @@
 //!
 //! In: a [`Report`] and a level. Out: text in the user's names, with readable units.
 //!
-//! Invariant: a level shows all that the one below it shows, in the same order.
+//! Invariant: a level says all that the one below it says, in the same order; where it says it in more detail, the short form
+//! goes.
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{
-    Access, Decision, Group, Kind, Loop, Note, Op, Operand, Order, Parallel, Report, Role, Schedule, Stage, Stride,
-    Unit, Vector,
-};
+use super::words::{self, Bytes, Row, Time, list};
+use super::{Group, Report, Stage};
 
 impl Report {
-    /// The report as text. Level 1 has one line per kernel; 2 adds its loops, which of them are parallel and vector, and what
-    /// was fused and what not; 3 adds what the schedule did, the arrays and the bytes and flops; 4 adds everything else:
-    /// ops, functions, code and times. Other levels mean the nearest of these.
+    /// The report as text. Level 1 has a line per kernel, one for all that each rule fused into it, and what stayed apart; 2
+    /// adds the kernels' loops, which of them are parallel, vector and blocked, and each decision with its reason; 3 adds what the
+    /// schedule did and hoisted, the arrays and the bytes and flops; 4 adds everything else: ops and where they stand,
+    /// functions, code and times. Other levels mean the nearest of these.
     pub fn text(&self, level: u8) -> String {
         Text {
             report: self,
@@ -39,27 +39,31 @@ struct Text<'a> {
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let report = self.report;
-        title(report, f)?;
+        match words::title(report) {
+            (made, None) => writeln!(f, "{made}")?,
+            (made, Some(machine)) => writeln!(f, "{made:<52}  {machine}")?,
+        }
         if self.level >= 4 {
-            section(f, "  ", "ops", &report.ops, op)?;
+            section(f, "  ", "ops", &report.ops, words::op)?;
         }
         let width = width(report.groups.iter().map(|g| &g.name));
-        for group in &report.groups {
-            writeln!(f, "  {:<width$}  {}", group.name, in_short(group))?;
+        let fused = words::fused(report);
+        for (group, fused) in report.groups.iter().zip(&fused) {
+            writeln!(f, "  {:<width$}  {}", group.name, words::in_short(report, group))?;
+            if self.level == 1 {
+                rows(f, "    ", fused, words::fused_ops)?;
+            }
             self.group(group, f)?;
         }
-        if self.level >= 2 && report.stage != Stage::Traced {
-            let (fused, refused): (Vec<_>, Vec<_>) = report.decisions.iter().partition(|d| d.fused);
-            section(f, "  ", "fused", &fused, |d| decision(d))?;
-            section(f, "  ", "not fused", &refused, |d| decision(d))?;
+        if report.stage != Stage::Traced {
+            self.decisions(f)?;
+        }
+        if let Some(work) = &report.work {
+            writeln!(f, "  traffic: {}", words::traffic(report, work))?;
         }
         if let (3.., Some(memory)) = (self.level, report.memory) {
             let (between, peak) = (Bytes(memory.intermediate_bytes), Bytes(memory.peak_bytes));
-            write!(f, "  memory: {between} between kernels")?;
-            if memory.unshared_bytes > memory.intermediate_bytes {
-                write!(f, " ({} if they shared none)", Bytes(memory.unshared_bytes))?;
-            }
-            writeln!(f, ", {peak} in all")?;
+            writeln!(f, "  memory: {between} between kernels, {peak} in all")?;
         }
         if let (4, Some(time)) = (self.level, report.prepare_ns) {
             writeln!(f, "  prepared in {}", Time(time))?;
@@ -72,15 +76,16 @@ impl Text<'_> {
     /// What stands below a kernel's line.
     fn group(&self, group: &Group, f: &mut Formatter<'_>) -> fmt::Result {
         if let (2.., Some(schedule)) = (self.level, &group.schedule) {
-            rows(f, "    ", &schedule.loops, nest_loop)?;
+            rows(f, "    ", &words::nest_loops(schedule), Row::clone)?;
         }
         if let (3.., Some(schedule)) = (self.level, &group.schedule) {
             if let Some(order) = schedule.order {
-                writeln!(f, "    order: {}", self::order(order))?;
+                writeln!(f, "    order: {}", words::order(order))?;
             }
-            section(f, "    ", "schedule", &schedule.notes, note)?;
-            section(f, "    ", "arrays", &schedule.operands, operand)?;
-            writeln!(f, "    work: {}", work(schedule))?;
+            section(f, "    ", "schedule", &schedule.notes, words::note)?;
+            section(f, "    ", "hoisted", &schedule.hoisted, words::hoisted)?;
+            section(f, "    ", "arrays", &schedule.operands, words::operand)?;
+            writeln!(f, "    work: {}", words::work(schedule))?;
         }
         if self.level >= 3 && !group.accuracy.is_empty() {
             let bounds = group
@@ -106,204 +111,15 @@ impl Text<'_> {
         }
         Ok(())
     }
-}
 
-fn title(report: &Report, f: &mut Formatter<'_>) -> fmt::Result {
-    let Some(options) = &report.options else {
-        return writeln!(
-            f,
-            "{}: not compiled yet; the first call decides the dtypes",
-            report.program
-        );
-    };
-    let ops = report
-        .ops
-        .iter()
-        .filter(|op| !matches!(op.kind.as_str(), "input" | "constant"))
-        .count();
-    let left = format!(
-        "{}: {} from {}",
-        report.program,
-        count(report.groups.len(), "kernel"),
-        count(ops, "op")
-    );
-    let mut dtypes: Vec<&str> = Vec::new();
-    for op in report.ops.iter().filter(|op| op.kind != "constant") {
-        if !dtypes.contains(&op.dtype.as_str()) {
-            dtypes.push(&op.dtype);
+    /// What was fused and what not: at level 1, the refusals by their reasons.
+    fn decisions(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.level == 1 {
+            return section(f, "  ", "not fused", &words::refusals(self.report), Row::clone);
         }
-    }
-    let fast = match options.fast.as_str() {
-        "none" => String::new(),
-        fast => format!(", fast {fast}"),
-    };
-    let (dtypes, threads) = (dtypes.join("/"), count(options.threads, "thread"));
-    writeln!(f, "{left:<52}  {dtypes}, {}, {threads}{fast}", options.target)
-}
-
-/// A kernel in one line.
-fn in_short(group: &Group) -> String {
-    let Some(schedule) = &group.schedule else {
-        let kind = match group.kind {
-            Kind::Map => "map",
-            Kind::Reduce => "reduce",
-            Kind::MatMul => "matmul",
-            Kind::Rows => "rows",
-        };
-        return format!("{kind}, not scheduled yet: the first call decides the loops");
-    };
-    let over = |role| {
-        let names = schedule
-            .loops
-            .iter()
-            .filter(|l| l.role == role && !l.is_unit())
-            .map(|l| &l.name);
-        let names = list(names);
-        (!names.is_empty()).then_some(names)
-    };
-    let one = || String::from("one element");
-    let what = match (group.kind, over(Role::Kept), over(Role::Reduced)) {
-        (Kind::Map, kept, _) => format!("map over {}", kept.unwrap_or_else(one)),
-        (Kind::Rows, kept, reduced) => format!(
-            "rows of {} for each {}",
-            reduced.unwrap_or_else(one),
-            kept.unwrap_or_else(one)
-        ),
-        (Kind::MatMul, kept, reduced) => format!(
-            "matmul of {} over {}",
-            kept.unwrap_or_else(one),
-            reduced.unwrap_or_else(one)
-        ),
-        (Kind::Reduce, None, reduced) => format!("reduce {}", reduced.unwrap_or_else(one)),
-        (Kind::Reduce, Some(kept), reduced) => format!("reduce {} for each {kept}", reduced.unwrap_or_else(one)),
-    };
-    let parallel = match (schedule.serial, schedule.loops.iter().find(|l| l.parallel.is_some())) {
-        (Some(reason), _) => format!("on the calling thread ({})", reason.code()),
-        (None, Some(l)) => format!("parallel over {}", l.name),
-        (None, None) => String::from("on the calling thread"),
-    };
-    let vector = schedule
-        .loops
-        .iter()
-        .find_map(|l| l.vector.map(|v| format!("{} along {}", lanes(v), l.name)));
-    format!(
-        "{what}, {parallel}, {}",
-        vector.unwrap_or_else(|| String::from("scalar"))
-    )
-}
-
-/// A line of a table: cells that are aligned, and words that end the line.
-type Row = (Vec<String>, String);
-
-fn nest_loop(l: &Loop) -> Row {
-    let kept = match l.role {
-        Role::Kept => "for",
-        Role::Reduced => "reduce",
-    };
-    let mut words: Vec<String> = Vec::new();
-    words.extend(l.parallel.map(parts));
-    words.extend(l.vector.map(|v| format!("vector of {}", lanes(v))));
-    words.extend(l.tile.map(|size| format!("tiles of {size}")));
-    (
-        vec![kept.to_owned(), l.name.clone(), l.extent.to_string()],
-        words.join("; "),
-    )
-}
-
-fn order(order: Order) -> String {
-    match order {
-        Order::Lanes { lanes, block } => format!("blocks of {block} elements over {lanes} virtual lanes, then a tree"),
-        Order::Chain { block } => format!("blocks of {block} rows, one after the other, then a tree"),
-    }
-}
-
-fn parts(parallel: Parallel) -> String {
-    let unit = match parallel.unit {
-        Unit::Indices => "",
-        Unit::Blocks if parallel.grain == 1 => " block",
-        Unit::Blocks => " blocks",
-    };
-    let (parts, threads) = (count(parallel.parts, "part"), count(parallel.threads, "thread"));
-    format!("parallel, {parts} of {}{unit} on {threads}", parallel.grain)
-}
-
-fn lanes(vector: Vector) -> String {
-    format!("{} lanes x {}", vector.lanes, vector.unroll)
-}
-
-fn decision(decision: &Decision) -> Row {
-    let saved = match decision.saved_bytes {
-        Some(bytes) if bytes > 0 => format!("; saves {} of traffic", Bytes(bytes)),
-        _ => String::new(),
-    };
-    let between = if decision.siblings { "beside" } else { "into" };
-    let edge = format!("{} {between} {}", decision.producer, decision.consumer);
-    (vec![edge, decision.code.clone()], format!("{}{saved}", decision.words))
-}
-
-fn note(note: &Note) -> Row {
-    let (code, words) = match note {
-        Note::Merged { axes } => ("merged", format!("{}: one run of memory in every array", list(axes))),
-        Note::Reordered { axes } => ("reordered", format!("to {}: the shorter strides inside", list(axes))),
-        Note::Reversed { axis } => ("reversed", format!("{axis}: no array runs forwards along it")),
-        Note::NotMerged {
-            axes: [outer, inner],
-            operand,
-        } => (
-            "not merged",
-            format!("{outer} and {inner}: {operand} is not one run of memory across them"),
-        ),
-        Note::Gathered { operand } => (
-            "gathered",
-            format!("{operand}: its elements are not neighbours along the innermost loop"),
-        ),
-        Note::Tiled { size } => (
-            "tiled",
-            format!("{size} x {size}: the arrays disagree about the innermost loop"),
-        ),
-    };
-    (vec![code.to_owned()], words)
-}
-
-fn operand(operand: &Operand) -> Row {
-    let access = match operand.access {
-        Access::Read => "read",
-        Access::Written => "written",
-        Access::Local => "kept for each row",
-    };
-    let stride = match operand.stride {
-        Stride::Same => "one element for the innermost loop",
-        Stride::Contiguous => "contiguous",
-        Stride::Strided => "strided",
-    };
-    let cells = [access, &operand.name, &operand.dtype, &Bytes(operand.bytes).to_string()];
-    (cells.map(str::to_owned).to_vec(), stride.to_owned())
-}
-
-fn work(schedule: &Schedule) -> String {
-    let (read, written) = (Bytes(schedule.bytes_read), Bytes(schedule.bytes_written));
-    let intensity = schedule.intensity.map(|i| format!(", {i} for each byte"));
-    format!(
-        "{read} read, {written} written, {} flops{}",
-        schedule.flops,
-        intensity.unwrap_or_default()
-    )
-}
-
-fn op(op: &Op) -> Row {
-    let shape = match &op.shape {
-        Some(shape) => format!("{}{shape:?}", op.dtype),
-        None => format!("{} of rank {}", op.dtype, op.rank),
-    };
-    let place = op.position.map(|p| format!("line {}, column {}", p.line, p.column));
-    let cells = vec![op.name.clone(), op.kind.clone(), shape];
-    (cells, place.unwrap_or_default())
-}
-
-impl Loop {
-    /// Whether the loop is there for its form only: a nest has a loop even over one element.
-    fn is_unit(&self) -> bool {
-        self.name == "_"
+        let (fused, refused): (Vec<_>, Vec<_>) = self.report.decisions.iter().partition(|d| d.fused);
+        section(f, "  ", "fused", &fused, |d| words::decision(d))?;
+        section(f, "  ", "not fused", &refused, |d| words::decision(d))
     }
 }
 
@@ -335,44 +151,4 @@ fn rows<T>(f: &mut Formatter<'_>, indent: &str, items: &[T], row: impl Fn(&T) ->
 
 fn width<'a>(cells: impl Iterator<Item = &'a String>) -> usize {
     cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-}
-
-fn list(items: impl IntoIterator<Item = impl Display>) -> String {
-    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
-    items.join(", ")
-}
-
-/// `1 kernel`, `2 kernels`.
-fn count(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-/// Bytes in the largest binary unit below them.
-struct Bytes(usize);
-
-impl Display for Bytes {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        scaled(f, self.0 as f64, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB"])
-    }
-}
-
-/// Nanoseconds in the largest unit below them.
-struct Time(u64);
-
-impl Display for Time {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        scaled(f, self.0 as f64, 1000.0, &["ns", "µs", "ms", "s"])
-    }
-}
-
-fn scaled(f: &mut Formatter<'_>, mut value: f64, step: f64, units: &[&str]) -> fmt::Result {
-    let mut unit = 0;
-    while value >= step && unit + 1 < units.len() {
-        value /= step;
-        unit += 1;
-    }
-    match unit {
-        0 => write!(f, "{value} {}", units[0]),
-        _ => write!(f, "{value:.1} {}", units[unit]),
-    }
 }
