@@ -59,7 +59,7 @@ fn softmax_is_one_kernel_in_every_layout() {
         wide.slice_mut(s![..;2, ..;-3]).assign(&x);
         let strided = wide.slice(s![..;2, ..;-3]);
         for (what, x) in [("C", x.view()), ("F", fortran.view()), ("strided", strided)] {
-            let found: Array2<f32> = kernel.call(&x).unwrap();
+            let found: Array2<f32> = kernel.call(x).unwrap();
             kernel.report().assert_groups(1);
             close(&found, &expected, &format!("{what} {n} x {m}"));
         }
@@ -106,7 +106,7 @@ fn several_axes_make_a_row() {
     let kernel = jit::kernel(text).unwrap();
     let x = Array3::from_shape_fn((3, 5, 7), |(i, j, k)| (i + 2 * j + 3 * k + 1) as f64);
     for x in [x.view(), x.view().permuted_axes([0, 2, 1])] {
-        let y: Array3<f64> = kernel.call(&x).unwrap();
+        let y: Array3<f64> = kernel.call(x).unwrap();
         kernel.report().assert_groups(1);
         for (row, found) in x.outer_iter().zip(y.outer_iter()) {
             assert_eq!(found, &row / row.sum());
@@ -139,7 +139,7 @@ fn a_vector_is_a_row() {
     let text = "kernel softmax(x: f32[n]) -> f32[n] { let e = exp(x - max(x)); e / sum(e) }";
     let kernel = jit::kernel(text).unwrap();
     let x = noisy(1, 300);
-    let y: Array1<f32> = kernel.call(&x.row(0)).unwrap();
+    let y: Array1<f32> = kernel.call(x.row(0)).unwrap();
     kernel.report().assert_groups(1);
     close(&y.insert_axis(Axis(0)), &softmax(x.view()), "vector");
 }
