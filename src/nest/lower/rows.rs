@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use loopweave_ir::expand::ExpandError;
 use loopweave_ir::simplify::Fast;
 
-use super::{Lowered, Operand, axis_names, lower};
+use super::{Domain, Lowered, Operand, Step, axis_names, lower};
 use crate::fuse::Group;
 use crate::graph::{Graph, NodeId};
 use crate::nest::{Leaf, OperandId, Role};
@@ -31,7 +31,16 @@ pub(super) fn lower_rows(graph: &Graph, group: &Group, stages: &[Group], fast: F
     };
     let mut leaves = Vec::with_capacity(stages.len());
     let mut whole: Option<Lowered> = None;
+    let space = stages.first().map(|stage| stage.domain);
     for mut lowered in stages {
+        // All stages loop over one space, so what they read along their own is the same.
+        for operand in &mut lowered.operands {
+            if let (Some(Step::Broadcast(own)), Some(Domain::Node(first))) = (operand.access.path.last_mut(), space)
+                && Domain::Node(*own) == lowered.domain
+            {
+                *own = first;
+            }
+        }
         let loads: Vec<OperandId> = lowered.operands.iter().map(|o| operands.load(o)).collect();
         let stores = lowered.operands.iter().map(|o| operands.store(o)).collect::<Vec<_>>();
         let load = |ids: &mut Vec<OperandId>| ids.iter_mut().for_each(|id| *id = loads[id.index()]);
