@@ -86,8 +86,8 @@ impl Tile {
     }
 
     /// The tile for accumulators of this dtype and this many columns: accumulators, one vector of `right` per column
-    /// vector and one or two of `left` fill the register file; three quarters of the first-level cache hold a panel of each
-    /// factor, half of the second level a packed block.
+    /// vector and one or two of `left` fill the register file; a panel of each factor fills three quarters of the first-level
+    /// cache, though none is shorter than 256 elements, and a packed block half of the second level.
     pub(super) fn of(dtype: Dtype, columns: usize, target: &Target) -> Tile {
         let size = dtype.size();
         let bytes = match target.fma_bytes() {
@@ -107,7 +107,7 @@ impl Tile {
         let (rows, vectors) = shapes.iter().copied().min_by_key(covered).unwrap_or((1, 1));
         let columns = vectors as usize * lanes;
         let caches = target.caches();
-        let depth = (caches.l1d * 3 / 4 / ((rows as usize + columns) * size)).clamp(64, 1024);
+        let depth = (caches.l1d * 3 / 4 / ((rows as usize + columns) * size)).clamp(256, 1024);
         let panel = (caches.l2 / 2 / (depth * size)).next_multiple_of(columns).max(columns);
         Tile {
             rows,

@@ -63,7 +63,11 @@ impl Display for Text<'_> {
         }
         if let (3.., Some(memory)) = (self.level, report.memory) {
             let (between, peak) = (Bytes(memory.intermediate_bytes), Bytes(memory.peak_bytes));
-            writeln!(f, "  memory: {between} between kernels, {peak} in all")?;
+            let alone = match memory.unshared_bytes {
+                bytes if bytes > memory.intermediate_bytes => format!(" ({} if they shared none)", Bytes(bytes)),
+                _ => String::new(),
+            };
+            writeln!(f, "  memory: {between} between kernels{alone}, {peak} in all")?;
         }
         if let (4, Some(time)) = (self.level, report.prepare_ns) {
             writeln!(f, "  prepared in {}", Time(time))?;

@@ -27,6 +27,7 @@ impl Emitter<'_> {
         let width = self.word(p.product.tile.columns() as i64);
         let zero = self.word(0);
         let entering = self.factor_pointers(&factor.loads, pointers, to);
+        let along_k = self.strides(&factor.loads, p.k);
         self.for_range(zero, depth, 1, &entering, |e, _, carried| {
             let (&to, own) = carried.split_last().expect("the target was carried");
             let pointers = e.with_own(&factor.loads, pointers, own);
@@ -44,7 +45,7 @@ impl Emitter<'_> {
                 e.store(&panel, v, 0, &zero);
                 Ok(Carried::new())
             })?;
-            let mut next = e.advance_own(&factor.loads, own, p.k);
+            let mut next = e.advance_own(own, &along_k);
             next.push(e.b.ins().iadd_imm_s(to, p.size * p.product.tile.columns() as i64));
             Ok(next)
         })?;
@@ -62,6 +63,7 @@ impl Emitter<'_> {
         let factor = &p.product.left;
         let zero = self.word(0);
         let entering = self.factor_pointers(&factor.loads, pointers, p.left_room);
+        let (along_k, along_rows) = (self.strides(&factor.loads, p.k), self.strides(&factor.loads, p.row));
         self.for_range(zero, rows, 1, &entering, |e, _, carried| {
             let (&to, row) = carried.split_last().expect("the target was carried");
             let entering: Carried = carried.iter().copied().collect();
@@ -81,11 +83,11 @@ impl Emitter<'_> {
                 };
                 let value = e.eval(&body, 1, none, None)?[0].first();
                 e.store_scalar(value, to);
-                let mut next = e.advance_own(&factor.loads, own, p.k);
+                let mut next = e.advance_own(own, &along_k);
                 next.push(e.b.ins().iadd_imm_s(to, p.size * p.product.tile.rows as i64));
                 Ok(next)
             })?;
-            let mut next = e.advance_own(&factor.loads, row, p.row);
+            let mut next = e.advance_own(row, &along_rows);
             next.push(e.b.ins().iadd_imm_s(to, p.size));
             Ok(next)
         })?;
@@ -106,15 +108,16 @@ impl Emitter<'_> {
         all
     }
 
-    /// Pointers of some operands, moved by one along an axis.
-    fn advance_own(&mut self, loads: &[OperandId], own: &[Value], axis: usize) -> Carried {
-        loads
-            .iter()
-            .zip(own)
-            .map(|(id, &pointer)| {
-                let stride = self.stride(id.index(), axis);
-                self.b.ins().iadd(pointer, stride)
-            })
+    /// The distances between the neighbours of some operands along an axis.
+    fn strides(&mut self, loads: &[OperandId], axis: usize) -> Carried {
+        loads.iter().map(|id| self.stride(id.index(), axis)).collect()
+    }
+
+    /// Pointers moved by one along an axis.
+    fn advance_own(&mut self, own: &[Value], strides: &[Value]) -> Carried {
+        own.iter()
+            .zip(strides)
+            .map(|(&pointer, &stride)| self.b.ins().iadd(pointer, stride))
             .collect()
     }
 }
