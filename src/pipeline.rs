@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use loopweave_ir::simplify::Fast;
-use loopweave_ir::{Dtype, Op};
+use loopweave_ir::{Dtype, Func, Op};
 use smallvec::SmallVec;
 
 use crate::codegen::jit::JitCode;
@@ -777,10 +777,13 @@ impl PreparedStep {
 
 impl KernelCache {
     fn get(&self, nest: &Nest, target: &Target) -> Result<Arc<Kernel>, Error> {
+        // Kernels that differ in names alone are one.
+        let mut leaf = nest.leaf.clone();
+        leaf.functions_mut().into_iter().for_each(Func::forget_names);
         let key = NestKey {
             operands: nest.operands.iter().map(|o| (o.dtype, o.role, o.stride)).collect(),
             axes: nest.axes.iter().map(|a| a.role).collect(),
-            leaf: nest.leaf.clone(),
+            leaf,
             vector: nest.vector,
         };
         if let Some(kernel) = lock(&self.kernels).get(&key) {

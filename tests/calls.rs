@@ -209,3 +209,36 @@ fn a_result_too_large_for_memory_is_an_error() {
     let error = add.call::<AnyArray>((&column, &row)).unwrap_err().to_string();
     assert!(error.contains("too large for memory"), "{error}");
 }
+
+/// Kernels that differ in names alone are compiled once.
+#[test]
+fn repeated_steps_share_their_kernels() {
+    let step = |i: usize, from: &str| {
+        format!(
+            "let a{i} = {from} - max({from}, axis = 0, keepdims = true);
+             let b{i} = a{i} / sum(a{i} * 0.5 + 1, axis = 0, keepdims = true);\n"
+        )
+    };
+    let steps: String = (0..10)
+        .map(|i| {
+            step(
+                i,
+                &if i == 0 {
+                    String::from("x")
+                } else {
+                    format!("b{}", i - 1)
+                },
+            )
+        })
+        .collect();
+    let kernel = jit::kernel(&format!("kernel steps(x: f32[n, m]) -> f32[n, m] {{ {steps} b9 }}")).unwrap();
+    let x = Array2::from_shape_fn((5, 6), |(i, j)| (i * 3 + j) as f32);
+    let y: Array2<f32> = kernel.call(&x).unwrap();
+    assert!(y.iter().all(|v| v.is_finite()));
+    let made = kernel.report().groups.len();
+    assert!(
+        made >= 20 && kernel.compiled() <= 10,
+        "{made} groups, {} kernels",
+        kernel.compiled()
+    );
+}

@@ -175,6 +175,12 @@ impl Func {
         self
     }
 
+    /// Takes the names of the function and of its parameters away, so that functions which differ in nothing else are equal.
+    pub fn forget_names(&mut self) {
+        self.name.clear();
+        self.params.iter_mut().for_each(|param| param.name.clear());
+    }
+
     /// The function with other results: nodes of its own, in any order and number.
     ///
     /// # Panics
