@@ -143,3 +143,15 @@ fn a_vector_is_a_row() {
     kernel.report().assert_groups(1);
     close(&y.insert_axis(Axis(0)), &softmax(x.view()), "vector");
 }
+
+/// Rows without elements still have sums, and nothing is stored for what has no elements.
+#[test]
+fn empty_rows_are_rows() {
+    let text = "kernel centred(x: f32[n, m]) -> (f32[n, m], f32[n, 1]) {
+        let s = sum(x, axis = -1, keepdims = true);
+        (x - s, s + 1)
+    }";
+    let kernel = jit::kernel(text).unwrap();
+    let (y, s): (Array2<f32>, Array2<f32>) = kernel.call(Array2::<f32>::zeros((3, 0))).unwrap();
+    assert_eq!((y.dim(), s), ((3, 0), Array2::ones((3, 1))));
+}

@@ -430,7 +430,17 @@ impl<'g> Bind<'g> {
         let (left_lead, right_lead) = (&a[..a.len().saturating_sub(2)], &b[..b.len().saturating_sub(2)]);
         let batch = broadcast_shapes(&[(name(left), left_lead), (name(right), right_lead)]);
         let mut shape = batch.map_err(|error| BindError::Broadcast {
-            error: Box::new(error),
+            // The user knows the factors by their whole shapes.
+            error: Box::new(match error {
+                ShapeError::Broadcast { axis, .. } => ShapeError::Broadcast {
+                    name: name(right).to_owned(),
+                    shape: b.to_vec(),
+                    other: name(left).to_owned(),
+                    other_shape: a.to_vec(),
+                    axis,
+                },
+                other => other,
+            }),
             span: node.span,
         })?;
         shape.extend(a.len().checked_sub(2).map(|axis| a[axis]));

@@ -358,9 +358,13 @@ impl Check<'_> {
             low = low.saturating_add(reach.min(0));
             high = high.saturating_add(reach.max(0));
         }
-        // An operand is touched when every axis it depends on has an index; a result of an empty reduction is.
+        // An operand is touched when every axis it depends on has an index; a result of an empty reduction is, but not what a
+        // map of an empty row stores.
+        let id = OperandId(i as u32);
+        let is_mapped = |stage: &Leaf| matches!(stage, Leaf::Map { stores, .. } if stores.contains(&id));
         let touched = match operand.role {
             Role::Input => binding.extents.iter().all(|&e| e > 0),
+            _ if self.nest.leaf.stages().iter().any(is_mapped) => binding.extents.iter().all(|&e| e > 0),
             Role::Output | Role::Local => binding.kept_len(self.nest) > 0,
         };
         if touched && (low < view.start || high > view.end) {
