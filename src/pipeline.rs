@@ -9,30 +9,32 @@
 //!          ─ launch ─▶ results                                                per call
 //! ```
 
+mod kernels;
+
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use loopweave_ir::simplify::Fast;
-use loopweave_ir::{Dtype, Func, Op};
+use loopweave_ir::{Dtype, Op};
 use smallvec::SmallVec;
 
-use crate::codegen::jit::JitCode;
+pub use self::kernels::KernelCache;
 use crate::error::{CallError, Error};
-use crate::fuse::{self, GroupKind, Plan};
+use crate::fuse::{self, Plan};
 use crate::graph::bind::{self, Shapes};
 use crate::graph::{ArrayOp, Graph, NodeId};
 use crate::nest::lower::{Lowered, lower};
 use crate::nest::schedule::{Scheduled, schedule};
 use crate::nest::verify;
-use crate::nest::{AxisRole, Leaf, Nest, Role, Stride, Vector};
+use crate::nest::{Leaf, Role};
 use crate::report::Report;
 use crate::report::gather::{Bound, Step, Subject};
 use crate::runtime::arena::{self, ArenaSize, Interval};
 use crate::runtime::array::{AnyArray, Output, Wanted, fits_memory};
 use crate::runtime::cache::{Cache, Found};
-use crate::runtime::launch::{Arena, Kernel, Launch, Region};
+use crate::runtime::launch::{Arena, Launch, Region};
 use crate::runtime::parallel::{Split, Threads, split};
 use crate::runtime::view::{View, ViewMut};
 use crate::shape::{self, Layout};
@@ -72,8 +74,8 @@ impl Options {
 pub struct Program {
     graph: Graph,
     version: Version,
-    /// The same with the stages of rows as groups of their own, if there are rows.
-    apart: Option<Box<Version>>,
+    /// The same with the stages of rows as groups of their own, made at the first call that needs it.
+    apart: OnceLock<Version>,
     options: Options,
     kernels: Arc<KernelCache>,
     /// The element types of the inputs and of the outputs, side by side for the checks of a call.
@@ -99,21 +101,6 @@ struct Version {
 const LONG_ROW: usize = 1 << 15;
 /// Elements of a row that no second-level cache holds.
 const HUGE_ROW: usize = 1 << 18;
-
-/// Compiled kernels by what their code depends on, shared by the programs of one function.
-#[derive(Debug, Default)]
-pub struct KernelCache {
-    kernels: Mutex<HashMap<NestKey, Arc<Kernel>>>,
-}
-
-/// Everything of a nest that its code depends on.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct NestKey {
-    operands: Vec<(Dtype, Role, Stride)>,
-    axes: Vec<AxisRole>,
-    leaf: Leaf,
-    vector: Vector,
-}
 
 /// A program bound to the layouts of a call.
 #[derive(Debug)]
@@ -177,11 +164,6 @@ impl Program {
         } else {
             fuse::unfused(&graph)
         };
-        let has_rows = plan.groups.iter().any(|g| matches!(g.kind, GroupKind::Rows(_)));
-        let apart = match has_rows {
-            true => Some(Box::new(Version::new(&graph, fuse::plan_apart(&graph), options.fast)?)),
-            false => None,
-        };
         let version = Version::new(&graph, plan, options.fast)?;
         let weak = weak_types(&graph);
         let dtype = |node: &NodeId| graph.node(*node).dtype;
@@ -192,7 +174,7 @@ impl Program {
         Ok(Program {
             graph,
             version,
-            apart,
+            apart: OnceLock::new(),
             options: options.clone(),
             kernels,
             dtypes,
@@ -225,7 +207,7 @@ impl Program {
     pub fn groups_for(&self, inputs: &[Layout]) -> Result<&[Lowered], Error> {
         let shapes: SmallVec<[&[usize]; 4]> = inputs.iter().map(|l| &l.shape[..]).collect();
         let shapes = bind::bind(&self.graph, &shapes)?;
-        Ok(&self.version_for(&shapes).groups)
+        Ok(&self.version_for(&shapes)?.groups)
     }
 
     /// What the program was compiled for.
@@ -313,7 +295,7 @@ impl Program {
     pub fn schedule(&self, inputs: &[Layout]) -> Result<Vec<Scheduled>, Error> {
         let inputs: SmallVec<[&Layout; 4]> = inputs.iter().collect();
         let placement = self.place(&inputs, None)?;
-        let version = self.version_for(&placement.shapes);
+        let version = self.version_for(&placement.shapes)?;
         let schedules = version
             .groups
             .iter()
@@ -327,9 +309,11 @@ impl Program {
     /// from the plan.
     pub fn report(&self) -> Report {
         let prepared = self.prepared.last();
-        let version = prepared
+        // The version of a call that was made is there.
+        let apart = prepared
             .as_deref()
-            .map_or(&self.version, |prepared| self.version_for(&prepared.shapes));
+            .filter(|prepared| self.comes_apart(&prepared.shapes));
+        let version = apart.and_then(|_| self.apart.get()).unwrap_or(&self.version);
         self.report_on(
             version,
             prepared.as_deref().map(|prepared| Bound {
@@ -348,7 +332,7 @@ impl Program {
     pub fn report_for(&self, inputs: &[Layout]) -> Result<Report, Error> {
         let inputs: SmallVec<[&Layout; 4]> = inputs.iter().collect();
         let placement = self.place(&inputs, None)?;
-        let version = self.version_for(&placement.shapes);
+        let version = self.version_for(&placement.shapes)?;
         let mut groups: Vec<(Scheduled, Split)> = Vec::with_capacity(version.groups.len());
         for group in &version.groups {
             let (scheduled, _) = self.schedule_group(group, &placement)?;
@@ -371,24 +355,28 @@ impl Program {
         ))
     }
 
-    /// The groups that run for arguments of these shapes: rows stay together unless that would leave threads without work, or
-    /// they are too long to stay in a cache.
-    fn version_for(&self, shapes: &Shapes) -> &Version {
-        let Some(apart) = &self.apart else {
-            return &self.version;
-        };
+    /// The groups that run for arguments of these shapes.
+    fn version_for(&self, shapes: &Shapes) -> Result<&Version, Error> {
+        if !self.comes_apart(shapes) {
+            return Ok(&self.version);
+        }
+        if let Some(apart) = self.apart.get() {
+            return Ok(apart);
+        }
+        let apart = Version::new(&self.graph, fuse::plan_apart(&self.graph), self.options.fast)?;
+        Ok(self.apart.get_or_init(|| apart))
+    }
+
+    /// Whether rows are so few that keeping them together would leave threads without work, or too long to stay in a cache.
+    fn comes_apart(&self, shapes: &Shapes) -> bool {
         let threads = self.options.threads.number();
-        let comes_apart = |group: &Lowered| {
+        self.version.groups.iter().any(|group| {
+            let Leaf::Rows(_) = &group.leaf else { return false };
             let shape = group.domain.shape(&self.graph, shapes);
             let row: usize = group.reduced.iter().map(|&axis| shape[axis]).product();
             let all: usize = shape.iter().product();
-            let few = row >= LONG_ROW && all < threads * row;
-            matches!(group.leaf, Leaf::Rows(_)) && (few || row >= HUGE_ROW)
-        };
-        match self.version.groups.iter().any(comes_apart) {
-            true => apart,
-            false => &self.version,
-        }
+            (row >= LONG_ROW && all < threads * row) || row >= HUGE_ROW
+        })
     }
 
     fn report_on(&self, version: &Version, bound: Option<Bound<'_>>) -> Report {
@@ -536,7 +524,7 @@ impl Program {
     fn bind(&self, inputs: &[&Layout], outputs: Option<&[&Layout]>) -> Result<Prepared, Error> {
         let start = Instant::now();
         let plan = self.place(inputs, outputs)?;
-        let version = self.version_for(&plan.shapes);
+        let version = self.version_for(&plan.shapes)?;
         let mut steps = Vec::with_capacity(version.groups.len());
         for group in &version.groups {
             let (scheduled, views) = self.schedule_group(group, &plan)?;
@@ -637,7 +625,7 @@ impl Program {
     fn place_intermediates(&self, placement: &mut Placement) -> Result<(), Error> {
         let mut nodes = Vec::new();
         let mut lives = Vec::new();
-        let version = self.version_for(&placement.shapes);
+        let version = self.version_for(&placement.shapes)?;
         for (step, group) in version.plan.groups.iter().enumerate() {
             for &root in &group.roots {
                 if placement.places.contains_key(&root) || nodes.contains(&root) {
@@ -772,39 +760,6 @@ impl PreparedStep {
             split: self.launch.split(),
             code: Some(self.launch.code()),
         }
-    }
-}
-
-impl KernelCache {
-    fn get(&self, nest: &Nest, target: &Target) -> Result<Arc<Kernel>, Error> {
-        // Kernels that differ in names alone are one.
-        let mut leaf = nest.leaf.clone();
-        leaf.functions_mut().into_iter().for_each(Func::forget_names);
-        let key = NestKey {
-            operands: nest.operands.iter().map(|o| (o.dtype, o.role, o.stride)).collect(),
-            axes: nest.axes.iter().map(|a| a.role).collect(),
-            leaf,
-            vector: nest.vector,
-        };
-        if let Some(kernel) = lock(&self.kernels).get(&key) {
-            return Ok(Arc::clone(kernel));
-        }
-        // Two threads may compile one nest at once; the first to finish keeps its kernel.
-        let kernel = Arc::new(Kernel {
-            nest: nest.clone(),
-            code: JitCode::compile(nest, target)?,
-        });
-        Ok(Arc::clone(lock(&self.kernels).entry(key).or_insert(kernel)))
-    }
-
-    /// The number of kernels compiled so far.
-    pub fn len(&self) -> usize {
-        lock(&self.kernels).len()
-    }
-
-    /// Whether no kernel was compiled yet.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 

@@ -53,8 +53,8 @@ pub(super) enum Growth {
 }
 
 /// The readers of each node's array, in order.
-pub(super) fn edges(graph: &Graph, extents: &[Vec<Extent>]) -> Vec<Vec<Edge>> {
-    let views = same_views(graph);
+/// `views` is [`same_views`].
+pub(super) fn edges(graph: &Graph, extents: &[Vec<Extent>], views: &[NodeId]) -> Vec<Vec<Edge>> {
     let mut edges: Vec<Vec<Edge>> = vec![Vec::new(); graph.nodes.len()];
     let mut is_output = vec![false; graph.nodes.len()];
     for &(_, id) in &graph.outputs {
@@ -99,7 +99,7 @@ pub(super) fn is_computed(op: &ArrayOp) -> bool {
 }
 
 /// Per node, the first one that shows the same elements at the same indices by the same views.
-fn same_views(graph: &Graph) -> Vec<NodeId> {
+pub(super) fn same_views(graph: &Graph) -> Vec<NodeId> {
     let mut first: HashMap<(NodeId, &View), NodeId> = HashMap::new();
     let mut same: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
     for (id, node) in graph.iter() {

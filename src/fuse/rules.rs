@@ -30,7 +30,7 @@ use super::cost::{self, Reader, Work};
 use super::estimate::{Estimate, estimates};
 use super::extents::{Extent, extents};
 use super::order::{DraftId, Order};
-use super::reading::{Edge, Growth, Path, Reading, edges, is_computed, source};
+use super::reading::{Edge, Growth, Path, Reading, edges, is_computed, same_views, source};
 use super::records::{Outcome, Records};
 use super::rows;
 use super::{GroupKind, Plan, Reason};
@@ -71,11 +71,13 @@ fn plan_over(graph: &Graph, extents: &[Vec<Extent>]) -> Plan {
             *shapes.entry(extents).or_insert(next)
         })
         .collect();
-    let edges = edges(graph, extents);
+    let views = same_views(graph);
+    let edges = edges(graph, extents, &views);
     let estimates = estimates(graph, extents, &shape_of, &edges);
     let mut planner = Planner {
         graph,
         shape_of,
+        views,
         edges: &edges,
         estimates: &estimates,
         frames: HashMap::new(),
@@ -141,6 +143,8 @@ struct Planner<'g> {
     graph: &'g Graph,
     /// Per node, a number that is the same for shapes that are the same in every call.
     shape_of: Vec<u32>,
+    /// Per node, the first that shows the same by the same views.
+    views: Vec<NodeId>,
     edges: &'g [Vec<Edge>],
     estimates: &'g [Estimate],
     /// Frames by the frame around them, the view that is read through, and the shape that is read.
@@ -367,7 +371,7 @@ impl Planner<'_> {
         }
         let factors = (0..2).filter(|&side| source(self.graph, consumer.args[side]) == id);
         let reading = |side: usize| {
-            let same = |r: &&Reading| same_view(self.graph, r.through, consumer.args[side]);
+            let same = |r: &&Reading| r.through == self.views[consumer.args[side].index()];
             edge.readings.iter().find(same).unwrap_or(&edge.readings[0])
         };
         factors.map(|side| (reading(side), Some(side))).collect()
@@ -381,26 +385,13 @@ impl Planner<'_> {
         let around = if reduces { ALIGNED } else { place.frame };
         let frame = if let Some(side) = side {
             // Each factor has loops of its own, and its elements serve a row or a column of the result.
-            let next = self.repeats.len() as Frame;
-            let frame = *self
-                .frames
-                .entry((side as Frame, Some(consumer), u32::MAX))
-                .or_insert(next);
-            if frame == next {
-                self.repeats.push(true);
-            }
-            frame
+            self.frame((side as Frame, Some(consumer), u32::MAX), true)
         } else if in_step {
             around
         } else {
             let through = (reading.path != Path::Same).then_some(reading.through);
-            let next = self.repeats.len() as Frame;
-            let frame = *self.frames.entry((around, through, shape)).or_insert(next);
-            if frame == next {
-                self.repeats
-                    .push(self.repeats[around as usize] || reading.growth != Growth::None);
-            }
-            frame
+            let repeats = self.repeats[around as usize] || reading.growth != Growth::None;
+            self.frame((around, through, shape), repeats)
         };
         let place = Place {
             before: place.before || reduces,
@@ -413,6 +404,16 @@ impl Planner<'_> {
             repeats: self.repeats[frame as usize],
             refused: self.refusal(id, consumer, reading, place),
         }
+    }
+
+    /// The frame of this key, and whether one element serves several indices there.
+    fn frame(&mut self, key: (Frame, Option<NodeId>, u32), repeats: bool) -> Frame {
+        let next = self.repeats.len() as Frame;
+        let frame = *self.frames.entry(key).or_insert(next);
+        if frame == next {
+            self.repeats.push(repeats);
+        }
+        frame
     }
 
     /// Why a node cannot be computed where it is wanted, whatever it costs elsewhere.
@@ -544,17 +545,4 @@ impl Planner<'_> {
             groups,
         }
     }
-}
-
-/// Whether two nodes show the same elements at the same indices by the same views.
-fn same_view(graph: &Graph, mut a: NodeId, mut b: NodeId) -> bool {
-    while a != b {
-        match (&graph.node(a).op, &graph.node(b).op) {
-            (ArrayOp::View(x), ArrayOp::View(y)) if x == y => {
-                (a, b) = (graph.node(a).args[0], graph.node(b).args[0]);
-            }
-            _ => return false,
-        }
-    }
-    true
 }

@@ -234,6 +234,18 @@ impl<'a> Emitter<'a> {
         Ok((params[0], params[1..].iter().copied().collect()))
     }
 
+    /// The nest's outer loops around `leaf`, which gets the pointers of all operands.
+    pub(super) fn nest_loops(&mut self, pointers: &[Value], leaf: &mut Leaf<'_, Self>) -> Result<(), CodegenError> {
+        let axes: Vec<usize> = self.nest.outer().map(|axis| axis.index()).collect();
+        let axes = self.with_extents(&axes);
+        self.outer_loops(&axes, pointers, leaf)
+    }
+
+    /// Axes with their extents, as [`Emitter::outer_loops`] takes them.
+    pub(super) fn with_extents(&mut self, axes: &[usize]) -> Vec<(usize, Value)> {
+        axes.iter().map(|&axis| (axis, self.extent(axis))).collect()
+    }
+
     /// Plain loops over some axes and their extents, in order, around `leaf`, which gets the pointers of all operands.
     pub(super) fn outer_loops(
         &mut self,

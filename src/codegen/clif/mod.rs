@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::ir::{AbiParam, Value, types};
+use cranelift_codegen::ir::{AbiParam, types};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError, ModuleReloc, default_libcall_names};
 use cranelift_object::{ObjectBuilder, ObjectModule};
@@ -201,20 +201,12 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
     let main = function(module, nest, symbol.to_owned(), |e| match &nest.leaf {
         Leaf::Map { map, loads, stores } => {
             let pointers = e.pointers();
-            let outer: Vec<usize> = nest.outer().map(|a| a.index()).collect();
-            let outer: Vec<(usize, Value)> = outer.iter().map(|&axis| (axis, e.extent(axis))).collect();
-            e.outer_loops(&outer, &pointers, &mut |e, pointers| {
-                e.map_leaf(map, loads, stores, pointers)
-            })
+            e.nest_loops(&pointers, &mut |e, pointers| e.map_leaf(map, loads, stores, pointers))
         }
         Leaf::Reduce(reduce) => e.reduction(reduce),
         Leaf::MatMul(product) => {
             let pointers = e.pointers();
-            let outer: Vec<usize> = nest.outer().map(|a| a.index()).collect();
-            let outer: Vec<(usize, Value)> = outer.iter().map(|&axis| (axis, e.extent(axis))).collect();
-            e.outer_loops(&outer, &pointers, &mut |e, pointers| {
-                e.matmul_leaf(product, &kernels, pointers)
-            })
+            e.nest_loops(&pointers, &mut |e, pointers| e.matmul_leaf(product, &kernels, pointers))
         }
         Leaf::Rows(stages) => e.rows_leaf(stages),
     })?;

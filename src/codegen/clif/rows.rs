@@ -39,18 +39,10 @@ impl Emitter<'_> {
                 Leaf::MatMul(_) | Leaf::Rows(_) => unreachable!("verified: the stages of rows are maps and reductions"),
             });
         }
-        let outer: Vec<(usize, Value)> = self
-            .nest
-            .outer()
-            .map(|axis| (axis.index(), self.extent(axis.index())))
-            .collect();
         // A map has loops of its own over all but the last axis of the row.
         let reduced: Vec<usize> = self.nest.reduced().map(|axis| axis.index()).collect();
-        let within: Vec<(usize, Value)> = reduced[..reduced.len() - 1]
-            .iter()
-            .map(|&axis| (axis, self.extent(axis)))
-            .collect();
-        self.outer_loops(&outer, &pointers, &mut |e, pointers| {
+        let within = self.with_extents(&reduced[..reduced.len() - 1]);
+        self.nest_loops(&pointers, &mut |e, pointers| {
             for stage in &prepared {
                 match stage {
                     Stage::Map { map, loads, stores } => e.outer_loops(&within, pointers, &mut |e, pointers| {
