@@ -15,12 +15,13 @@ use cranelift_codegen::settings::{self, Configurable};
 use target_lexicon::{Architecture, Triple};
 
 /// The names [`Target::parse`] knows.
-pub const NAMES: [&str; 7] = [
+pub const NAMES: [&str; 8] = [
     "native",
     "simd128",
     "x86-64",
     "x86-64-v2",
     "x86-64-v3",
+    "x86-64-v4",
     "aarch64",
     "riscv64",
 ];
@@ -124,7 +125,7 @@ impl Target {
     /// | --- | --- |
     /// | `native` | for this machine, with every feature of its processor |
     /// | `simd128` | for this machine, in vectors of 128 bits |
-    /// | `x86-64`, `x86-64-v2`, `x86-64-v3` | Linux; the levels of the x86-64 ABI: SSE2, SSE4.2, AVX2 and FMA |
+    /// | `x86-64`, `x86-64-v2`, `x86-64-v3`, `x86-64-v4` | Linux; the levels of the x86-64 ABI: SSE2, SSE4.2, AVX2 and FMA, AVX-512 |
     /// | `aarch64` | Linux; ARMv8-A with NEON |
     /// | `riscv64` | Linux; RV64GC, scalar |
     ///
@@ -140,12 +141,14 @@ impl Target {
             "has_popcnt",
         ];
         const V3: &[&str] = &["has_avx", "has_avx2", "has_fma", "has_bmi1", "has_bmi2", "has_lzcnt"];
+        const V4: &[&str] = &["has_avx512f", "has_avx512dq", "has_avx512vl"];
         match name {
             "native" => Target::native(),
             "simd128" => Target::host(name),
             "x86-64" => Target::foreign(name, "x86_64-unknown-linux-gnu", &[], 16),
             "x86-64-v2" => Target::foreign(name, "x86_64-unknown-linux-gnu", &[V2], 16),
             "x86-64-v3" => Target::foreign(name, "x86_64-unknown-linux-gnu", &[V2, V3], 16),
+            "x86-64-v4" => Target::foreign(name, "x86_64-unknown-linux-gnu", &[V2, V3, V4], 16),
             "aarch64" => Target::foreign(name, "aarch64-unknown-linux-gnu", &[], 16),
             "riscv64" => Target::foreign(name, "riscv64gc-unknown-linux-gnu", &[], 0),
             _ => Err(TargetError::Unknown(name.to_owned())),
@@ -181,6 +184,16 @@ impl Target {
     /// Bytes of the widest x86-64 vectors with fused multiply-add that micro-kernels may use; 0 without any.
     pub fn fma_bytes(&self) -> usize {
         self.machine.fma_bytes
+    }
+
+    /// Bytes of the vectors of leaves in the wide emitter's code, 32 or 64; 0 where it makes none. Without optimisation it makes
+    /// none: then all code is the reference emitter's.
+    pub fn wide_bytes(&self) -> usize {
+        match self.opt {
+            OptLevel::None => 0,
+            OptLevel::Speed if self.machine.fma_bytes < 32 => 0,
+            OptLevel::Speed => self.machine.fma_bytes,
+        }
     }
 
     /// Vector registers that code with vectors of this many bytes can use.
@@ -264,7 +277,11 @@ impl Target {
         for feature in features.iter().copied().flatten() {
             builder.enable(feature).map_err(|e| failed(e.to_string()))?;
         }
-        let fma_bytes = if name == "x86-64-v3" { 32 } else { 0 };
+        let fma_bytes = match name {
+            "x86-64-v4" => 64,
+            "x86-64-v3" => 32,
+            _ => 0,
+        };
         Ok(Target::new(
             name,
             builder,
@@ -347,10 +364,12 @@ impl fmt::Debug for Target {
 fn host_fma_bytes() -> usize {
     #[cfg(all(target_arch = "x86_64", unix))]
     {
-        if std::is_x86_feature_detected!("avx512f") {
+        use std::is_x86_feature_detected as has;
+        let avx2 = has!("avx2") && has!("fma") && has!("f16c") && has!("bmi2");
+        if avx2 && has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") {
             return 64;
         }
-        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+        if avx2 {
             return 32;
         }
     }

@@ -80,6 +80,14 @@ impl Abi {
         }
     }
 
+    /// The interface of a function over the last axes of a nest, with all of its operands.
+    pub fn inner(nest: &Nest, axes: usize) -> Abi {
+        Abi {
+            axes,
+            operands: nest.operands.len(),
+        }
+    }
+
     /// The word of an axis's extent.
     pub const fn extent(self, axis: usize) -> usize {
         HEADER + axis

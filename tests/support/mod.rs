@@ -18,7 +18,7 @@ use loopweave::nest::{Role, verify};
 use loopweave::pipeline::{KernelCache, Options, Program};
 use loopweave::runtime::view::{Arg, ArgMut, View};
 use loopweave::shape::Layout;
-use loopweave::target::OptLevel;
+use loopweave::target::{OptLevel, Target};
 use loopweave::{AnyArray, Error};
 use ndarray::{ArrayRef, ArrayViewD, ArrayViewMutD, Axis, IxDyn, Slice};
 
@@ -262,37 +262,45 @@ pub(crate) fn map_graph(func: &Func, ranks: &[usize]) -> Graph {
     g.finish().unwrap()
 }
 
-/// A program in machine code at both optimisation levels.
+/// A program in the machine code of every emitter that this machine can run.
 pub(crate) struct Engines {
     programs: Vec<(&'static str, Program)>,
 }
 
-/// Kernels that several programs share, for each optimisation level.
+/// The ways to make machine code: a name, a target and how much work goes into it. The first is this machine's own.
+const MACHINES: [(&str, &str, OptLevel); 4] = [
+    ("native", "native", OptLevel::Speed),
+    ("unoptimised", "native", OptLevel::None),
+    ("128 bits", "simd128", OptLevel::Speed),
+    ("AVX2", "x86-64-v3", OptLevel::Speed),
+];
+
+/// Kernels that several programs share, for each way to make them.
 #[derive(Default)]
-pub(crate) struct Caches {
-    none: Arc<KernelCache>,
-    speed: Arc<KernelCache>,
-}
+pub(crate) struct Caches([Arc<KernelCache>; MACHINES.len()]);
 
 impl Engines {
     pub(crate) fn new(graph: &Graph, caches: &Caches) -> Engines {
-        let program = |name, opt, cache: &Arc<KernelCache>| {
+        let native = Target::native().unwrap();
+        let program = |((name, target, opt), cache): ((&'static str, &str, OptLevel), &Arc<KernelCache>)| {
+            let target = Target::parse(target).unwrap();
+            // A machine with AVX2 or more; another has no such code.
+            if target.name() == "x86-64-v3" && native.wide_bytes() == 0 {
+                return None;
+            }
             let mut options = Options::native().unwrap();
-            options.target = options.target.with_opt_level(opt);
+            options.target = target.with_opt_level(opt);
             let program = Program::compile_shared(graph.clone(), &options, Arc::clone(cache));
-            (name, program.unwrap())
+            Some((name, program.unwrap()))
         };
         Engines {
-            programs: vec![
-                program("none", OptLevel::None, &caches.none),
-                program("speed", OptLevel::Speed, &caches.speed),
-            ],
+            programs: MACHINES.into_iter().zip(&caches.0).filter_map(program).collect(),
         }
     }
 
-    /// The optimised program.
+    /// The program in this machine's own code.
     pub(crate) fn speed(&self) -> &Program {
-        &self.programs[1].1
+        &self.programs[0].1
     }
 
     /// Runs all engines and asserts that each gives `expected`, one list of scalars in C order per output.
@@ -306,7 +314,7 @@ impl Engines {
     pub(crate) fn check_code(&self, inputs: &[Strided], expected: &[Vec<Scalar>], case: &str) {
         for (name, program) in &self.programs {
             let results = run(program, inputs).unwrap_or_else(|e| panic!("{case}, {name}: {e:?}"));
-            assert_same(&results, expected, &format!("{case}, opt {name}"));
+            assert_same(&results, expected, &format!("{case}, {name}"));
         }
     }
 }

@@ -28,6 +28,12 @@ pub(super) type Carried = SmallVec<[Value; 8]>;
 /// What stands inside of loops: given the pointers of all operands.
 type Leaf<'l, E> = dyn FnMut(&mut E, &[Value]) -> Result<(), CodegenError> + 'l;
 
+/// The argument block of a function over a nest's last axes.
+pub(super) struct InnerBlock {
+    abi: Abi,
+    address: Value,
+}
+
 /// A function under construction.
 pub(super) struct Emitter<'a> {
     pub(super) b: FunctionBuilder<'a>,
@@ -262,6 +268,35 @@ impl<'a> Emitter<'a> {
             Ok(e.advance(pointers, axis))
         })?;
         Ok(())
+    }
+
+    /// An argument block for a function over the nest's last axes, with their extents and the distances along them.
+    pub(super) fn inner_block(&mut self, axes: usize) -> InnerBlock {
+        let abi = Abi::inner(self.nest, axes);
+        let (address, first) = (self.stack(8 * abi.len()), self.nest.axes.len() - axes);
+        for axis in 0..axes {
+            let extent = self.extent(first + axis);
+            self.store_word(extent, address, abi.extent(axis));
+            for operand in 0..self.nest.operands.len() {
+                let stride = self.stride(operand, first + axis);
+                self.store_word(stride, address, abi.stride(operand, axis));
+            }
+        }
+        InnerBlock { abi, address }
+    }
+
+    /// Calls a function over the nest's last axes with the operands at these pointers.
+    pub(super) fn call_inner(&mut self, func: FuncId, block: &InnerBlock, pointers: &[Value]) {
+        for (operand, &pointer) in pointers.iter().enumerate() {
+            self.store_word(pointer, block.address, block.abi.pointer(operand));
+        }
+        self.call_with(func, block.address);
+    }
+
+    fn store_word(&mut self, value: Value, block: Value, word: usize) {
+        self.b
+            .ins()
+            .store(MemFlagsData::trusted(), value, block, 8 * word as i32);
     }
 
     /// The pointers moved by one along an axis.

@@ -191,6 +191,12 @@ fn define_function(
 
 /// Emits the functions of a nest: `main`, then the micro-kernels of a product, or the two parts of a reduction.
 fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> Result<Vec<Emitted>, CodegenError> {
+    if let Leaf::Map { map, loads, stores } = &nest.leaf {
+        let axes = nest.axes.len().min(2);
+        if let Some(code) = wide::map(nest, axes, map, loads, stores, target)? {
+            return wide_map(module, nest, axes, symbol, code);
+        }
+    }
     let nest = &lower(nest, target)?;
     let mut parts = Vec::new();
     let mut kernels = Vec::new();
@@ -225,6 +231,32 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
     Ok(functions)
 }
 
+/// The functions of a map whose last axes, `axes` of them, are the machine code of the wide emitter: that alone, or loops around
+/// it.
+fn wide_map(
+    module: &mut dyn Module,
+    nest: &Nest,
+    axes: usize,
+    symbol: &str,
+    code: Vec<u8>,
+) -> Result<Vec<Emitted>, CodegenError> {
+    if nest.axes.len() == axes {
+        return Ok(vec![machine_code(module, symbol.to_owned(), code)?]);
+    }
+    let inner = machine_code(module, format!("{symbol}_inner"), code)?;
+    let main = function(module, nest, symbol.to_owned(), |e| {
+        let pointers = e.pointers();
+        let outer: Vec<usize> = (0..nest.axes.len() - axes).collect();
+        let outer = e.with_extents(&outer);
+        let block = e.inner_block(axes);
+        e.outer_loops(&outer, &pointers, &mut |e, pointers| {
+            e.call_inner(inner.id, &block, pointers);
+            Ok(())
+        })
+    })?;
+    Ok(vec![main, inner])
+}
+
 /// The micro-kernels of a product, each with its number of rows, the largest first.
 fn micro_kernels(
     module: &mut dyn Module,
@@ -238,10 +270,8 @@ fn micro_kernels(
         return (1..=product.tile.rows as usize)
             .rev()
             .map(|rows| {
-                let symbol = name(rows);
-                let id = declare(module, &symbol)?;
-                let code = Code::Bytes(wide::micro_kernel(product, rows)?);
-                Ok((rows, Emitted { id, symbol, code }))
+                let code = wide::micro_kernel(product, rows)?;
+                Ok((rows, machine_code(module, name(rows), code)?))
             })
             .collect();
     }
@@ -254,6 +284,13 @@ fn micro_kernels(
             ))
         })
         .collect()
+}
+
+/// Declares a function that takes an argument block, and is made of these bytes.
+fn machine_code(module: &mut dyn Module, symbol: String, code: Vec<u8>) -> Result<Emitted, CodegenError> {
+    let id = declare(module, &symbol)?;
+    let code = Code::Bytes(code);
+    Ok(Emitted { id, symbol, code })
 }
 
 /// Declares a function that takes an argument block.

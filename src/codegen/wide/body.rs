@@ -1,0 +1,183 @@
+//! The evaluation of a scalar function on lanes.
+//!
+//! In: a function, and where its parameters come from. Out: the lanes of its results.
+//!
+//! What is the same for all lanes of a row (operands of stride 0, and all that is computed from those and constants alone) is
+//! computed once, in vectors, before the loop. Parameters are loaded where they are first needed.
+
+use loopweave_ir::{ExprId, Func, Op};
+use smallvec::SmallVec;
+
+use super::isa::Isa;
+use super::lanes::{Gap, Lanes, Selected, Selector};
+
+/// A function with what its evaluations share.
+pub(super) struct Body<'f> {
+    pub(super) func: &'f Func,
+    /// How often each node's value is needed.
+    uses: Vec<u32>,
+    /// Whether each node is the same for all lanes; constants are not counted, they are known anyway.
+    is_uniform: Vec<bool>,
+    /// The values of those, once computed.
+    uniform: Vec<Option<Lanes>>,
+}
+
+impl<'f> Body<'f> {
+    /// A function whose parameters are the same for all lanes where `uniform` says so.
+    pub(super) fn new(func: &'f Func, uniform: impl Fn(usize) -> bool) -> Body<'f> {
+        let mut uses = vec![0; func.nodes().len()];
+        let mut is_uniform = vec![false; func.nodes().len()];
+        for (id, node) in func.iter() {
+            is_uniform[id.index()] = match node.op {
+                Op::Param(p) => uniform(p as usize),
+                Op::Const(_) | Op::Index => false,
+                _ => node.args.iter().all(|a| is_uniform[a.index()] || is_const(func, *a)),
+            };
+        }
+        for (id, node) in func.iter() {
+            if !is_uniform[id.index()] {
+                node.args.iter().for_each(|a| uses[a.index()] += 1);
+            }
+        }
+        func.results().iter().for_each(|r| uses[r.index()] += 1);
+        let uniform = vec![None; uses.len()];
+        Body {
+            func,
+            uses,
+            is_uniform,
+            uniform,
+        }
+    }
+
+    /// The ops that are computed for each vector.
+    pub(super) fn ops(&self) -> usize {
+        self.varying().count()
+    }
+
+    fn varying(&self) -> impl Iterator<Item = (ExprId, &loopweave_ir::func::Node)> {
+        self.func
+            .iter()
+            .filter(|(id, node)| !self.is_uniform[id.index()] && !matches!(node.op, Op::Param(_) | Op::Const(_)))
+    }
+
+    /// The most registers that values of one evaluation hold at once, those that are the same for all lanes included.
+    pub(super) fn live(&self, isa: Isa) -> usize {
+        let counts = |id: ExprId| isa == Isa::Avx2 || self.func.dtype(id) != loopweave_ir::Dtype::Bool;
+        let resident = self
+            .func
+            .iter()
+            .filter(|(id, _)| self.is_uniform[id.index()] && self.uses[id.index()] > 0 && counts(*id));
+        let (mut live, mut most) = (0usize, 0usize);
+        let mut remaining = self.uses.clone();
+        let mut loaded = vec![false; remaining.len()];
+        for (id, node) in self.varying() {
+            for arg in node.args.iter() {
+                let is_load = matches!(self.func.node(*arg).op, Op::Param(_)) && !self.is_uniform[arg.index()];
+                if is_load && !loaded[arg.index()] {
+                    loaded[arg.index()] = true;
+                    live += 1;
+                }
+            }
+            live += counts(id) as usize;
+            most = most.max(live);
+            for arg in node.args.iter() {
+                let at = arg.index();
+                remaining[at] = remaining[at].saturating_sub(1);
+                let held = !self.is_uniform[at] && !is_const(self.func, *arg) && counts(*arg);
+                live -= (held && remaining[at] == 0) as usize;
+            }
+        }
+        most + resident.count()
+    }
+}
+
+fn is_const(func: &Func, id: ExprId) -> bool {
+    matches!(func.node(id).op, Op::Const(_))
+}
+
+impl Selector {
+    /// Computes what is the same for all lanes; `param` loads parameters.
+    pub(super) fn prepare(
+        &mut self,
+        body: &mut Body<'_>,
+        mut param: impl FnMut(&mut Selector, usize) -> Selected<Lanes>,
+    ) -> Selected<()> {
+        for (id, node) in body.func.iter() {
+            if !body.is_uniform[id.index()] {
+                continue;
+            }
+            let value = match node.op {
+                Op::Param(p) => param(self, p as usize)?,
+                op => self.apply(body.func, op, &node.args, &body.uniform, &[false; 3])?,
+            };
+            body.uniform[id.index()] = Some(value);
+        }
+        Ok(())
+    }
+
+    /// The results of a function on lanes; `param` loads those parameters that differ between them, and `index` is
+    /// [`Op::Index`].
+    pub(super) fn eval(
+        &mut self,
+        body: &Body<'_>,
+        mut param: impl FnMut(&mut Selector, usize) -> Selected<Lanes>,
+        index: Option<Lanes>,
+    ) -> Selected<Vec<Lanes>> {
+        let func = body.func;
+        let mut values = body.uniform.clone();
+        let mut remaining = body.uses.clone();
+        for (id, node) in body.varying() {
+            if node.op == Op::Index {
+                values[id.index()] = Some(index.ok_or(Gap { op: node.op })?);
+                continue;
+            }
+            for arg in node.args.iter() {
+                if let (Op::Param(p), None) = (func.node(*arg).op, &values[arg.index()]) {
+                    values[arg.index()] = Some(param(self, p as usize)?);
+                }
+            }
+            let mut dying = [false; 3];
+            for (i, arg) in node.args.iter().enumerate() {
+                remaining[arg.index()] -= 1;
+                dying[i] = remaining[arg.index()] == 0 && body.uniform[arg.index()].is_none();
+            }
+            let value = self.apply(func, node.op, &node.args, &values, &dying)?;
+            values[id.index()] = Some(value);
+        }
+        let mut results = Vec::with_capacity(func.results().len());
+        for &id in func.results() {
+            results.push(match (func.node(id).op, values[id.index()]) {
+                (_, Some(value)) => value,
+                (Op::Const(value), None) => self.constant(value),
+                (Op::Param(p), None) => {
+                    let value = param(self, p as usize)?;
+                    values[id.index()] = Some(value);
+                    value
+                }
+                (op, None) => return Err(Gap { op }),
+            });
+        }
+        Ok(results)
+    }
+
+    /// An op on values that are known.
+    fn apply(
+        &mut self,
+        func: &Func,
+        op: Op,
+        args: &[ExprId],
+        values: &[Option<Lanes>],
+        dying: &[bool],
+    ) -> Selected<Lanes> {
+        let mut lanes: SmallVec<[Lanes; 3]> = SmallVec::new();
+        for &arg in args {
+            lanes.push(match (func.node(arg).op, values[arg.index()]) {
+                (_, Some(value)) => value,
+                (Op::Const(value), None) => self.constant(value),
+                (op, None) => return Err(Gap { op }),
+            });
+        }
+        let dtype = func.dtype(args[(op == Op::Select) as usize]);
+        self.op(op, dtype, &lanes, dying)
+    }
+}

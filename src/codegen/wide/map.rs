@@ -1,0 +1,282 @@
+//! Maps: loads, a function and stores along one axis, inside of at most one loop.
+//!
+//! In: a function and how its operands lie. Out: machine code with the interface of [`Abi`] for the nest's last one or two axes.
+//!
+//! ```text
+//! for each row        (where there is a second axis)
+//!     what is the same for the whole row
+//!     unroll vectors at a time, while there are as many
+//!     one vector at a time, under a mask of the elements that are left
+//! ```
+
+use iced_x86::Code;
+use loopweave_ir::{Dtype, Func, Op};
+
+use super::asm::{Arg, Inst, Memory, Reg};
+use super::body::Body;
+use super::isa::{self, Isa};
+use super::lanes::{Gap, Selected, Selector, Tail};
+use crate::codegen::abi::Abi;
+
+/// An operand of a map.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stream {
+    /// Its place among the operands of the argument block.
+    pub(super) operand: usize,
+    pub(super) dtype: Dtype,
+    /// Whether one element serves the whole axis.
+    pub(super) is_uniform: bool,
+}
+
+/// A map along the last of one or two axes.
+pub(super) struct Map<'f> {
+    pub(super) func: &'f Func,
+    pub(super) loads: Vec<Stream>,
+    pub(super) stores: Vec<Stream>,
+    pub(super) abi: Abi,
+    pub(super) axes: usize,
+}
+
+/// Bytes of the widest value.
+pub(super) fn widest(funcs: &[&Func]) -> usize {
+    let nodes = funcs.iter().flat_map(|f| f.nodes());
+    let dtypes = nodes.filter_map(|n| n.dtype);
+    dtypes.map(Dtype::size).max().unwrap_or(1)
+}
+
+/// Vectors per iteration of a loop over so many ops: short bodies need company to fill the processor's units.
+fn unroll(ops: usize) -> usize {
+    match ops {
+        0..=12 => 4,
+        13..=40 => 2,
+        _ => 1,
+    }
+}
+
+/// Selects the instructions of a map.
+pub(super) fn select(map: &Map<'_>, isa: Isa) -> Selected<Selector> {
+    let mut body = Body::new(map.func, |p| map.loads[p].is_uniform);
+    let room = isa.registers().saturating_sub(body.live(isa) + 2);
+    let mut s = Selector::new(isa, widest(&[map.func]), room);
+    let args = s.asm.argument.0;
+    let word = |index: usize| Memory {
+        base: args,
+        index: None,
+        offset: 8 * index as i32,
+    };
+    let exit = s.asm.block(&[]);
+    let n = s.load_word(word(map.abi.extent(map.axes - 1)));
+    s.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(n), Arg::Word(0)]);
+    s.asm.branch(Code::Jle_rel32_64, exit, &[]);
+
+    // The pointers, in the order of the streams.
+    let streams: Vec<Stream> = map.loads.iter().chain(&map.stores).copied().collect();
+    let mut pointers: Vec<Reg> = streams
+        .iter()
+        .map(|stream| s.load_word(word(map.abi.pointer(stream.operand))))
+        .collect();
+    let mut rows = None;
+    if map.axes == 2 {
+        let count = s.load_word(word(map.abi.extent(0)));
+        s.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(count), Arg::Word(0)]);
+        s.asm.branch(Code::Jle_rel32_64, exit, &[]);
+        let entering: Vec<Reg> = std::iter::once(count).chain(pointers.iter().copied()).collect();
+        let params: Vec<Reg> = entering.iter().map(|&r| s.asm.like(r)).collect();
+        let row = s.asm.block(&params);
+        s.asm.jump(row, &entering);
+        s.asm.switch_to(row);
+        pointers = params[1..].to_vec();
+        rows = Some((row, params));
+    }
+    let (loads, stores) = pointers.split_at(map.loads.len());
+    s.prepare(&mut body, |s, p| {
+        let from = Memory {
+            base: loads[p],
+            index: None,
+            offset: 0,
+        };
+        s.load_uniform(map.loads[p].dtype, from)
+    })?;
+    s.row(map, &body, loads, stores, n)?;
+    if let Some((row, params)) = rows {
+        let mut leaving = vec![s.moved(params[0], -1)];
+        for (stream, &pointer) in streams.iter().zip(&params[1..]) {
+            let to = s.asm.general();
+            let stride = Arg::Memory(word(map.abi.stride(stream.operand, 0)));
+            s.asm
+                .emit(Code::Add_r64_rm64, &[Arg::Update { from: pointer, to }, stride]);
+            leaving.push(to);
+        }
+        s.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(leaving[0]), Arg::Word(0)]);
+        s.asm.branch(Code::Jg_rel32_64, row, &leaving);
+    }
+    s.asm.jump(exit, &[]);
+    Ok(s)
+}
+
+impl Selector {
+    /// One row of `n` elements.
+    fn row(&mut self, map: &Map<'_>, body: &Body<'_>, loads: &[Reg], stores: &[Reg], n: Reg) -> Selected<()> {
+        let copies = unroll(body.ops());
+        let step = (copies * self.lanes) as i32;
+        let last = self.moved(n, -step);
+        let zero = self.word(0);
+        let i = self.asm.general();
+        let rest = self.asm.block(&[i]);
+        self.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(last), Arg::Word(0)]);
+        self.asm.branch(Code::Jl_rel32_64, rest, &[zero]);
+        let at = self.asm.general();
+        let main = self.asm.block(&[at]);
+        self.asm.jump(main, &[zero]);
+        self.asm.switch_to(main);
+        for copy in 0..copies {
+            self.vector(map, body, loads, stores, (at, copy * self.lanes), None)?;
+        }
+        let next = self.moved(at, step);
+        self.asm.emit(Code::Cmp_r64_rm64, &[Arg::Use(next), Arg::Use(last)]);
+        self.asm.branch(Code::Jle_rel32_64, main, &[next]);
+        self.asm.jump(rest, &[next]);
+
+        self.asm.switch_to(rest);
+        let done = self.asm.block(&[]);
+        self.asm.emit(Code::Cmp_r64_rm64, &[Arg::Use(i), Arg::Use(n)]);
+        self.asm.branch(Code::Jge_rel32_64, done, &[]);
+        let tail = self.tail(n, i, map.loads.iter().chain(&map.stores))?;
+        self.vector(map, body, loads, stores, (i, 0), Some(&tail))?;
+        let next = self.moved(i, self.lanes as i32);
+        self.asm.jump(rest, &[next]);
+        self.asm.switch_to(done);
+        Ok(())
+    }
+
+    /// One vector of results, `at.1` elements after index `at.0`.
+    fn vector(
+        &mut self,
+        map: &Map<'_>,
+        body: &Body<'_>,
+        loads: &[Reg],
+        stores: &[Reg],
+        at: (Reg, usize),
+        tail: Option<&Tail>,
+    ) -> Selected<()> {
+        let place = |pointer: Reg, dtype: Dtype| Memory {
+            base: pointer,
+            index: Some((at.0, dtype.size() as u8)),
+            offset: (at.1 * dtype.size()) as i32,
+        };
+        let load = |s: &mut Selector, p: usize| {
+            let dtype = map.loads[p].dtype;
+            s.load(dtype, place(loads[p], dtype), tail)
+        };
+        let results = self.eval(body, load, None)?;
+        for (value, (stream, &pointer)) in results.iter().zip(map.stores.iter().zip(stores)) {
+            self.store(value, place(pointer, stream.dtype), tail, false)?;
+        }
+        Ok(())
+    }
+
+    /// The lanes of a vector from index `i` on that are below `n`.
+    pub(super) fn tail<'s>(&mut self, n: Reg, i: Reg, streams: impl Iterator<Item = &'s Stream>) -> Selected<Tail> {
+        match self.isa {
+            Isa::Avx512 => {
+                let left = self.difference(n, i);
+                let ones = self.word(-1);
+                let bits = self.asm.general();
+                // Counts of 64 and more keep all bits: the instruction looks at the low byte, and there are fewer than 256.
+                self.asm.emit(
+                    Code::VEX_Bzhi_r64_rm64_r64,
+                    &[Arg::Def(bits), Arg::Use(ones), Arg::Use(left)],
+                );
+                let lanes = self.asm.mask();
+                self.asm
+                    .emit(Code::VEX_Kmovq_kr_r64, &[Arg::Def(lanes), Arg::Use(bits)]);
+                Ok(Tail {
+                    lanes,
+                    lanes32: lanes,
+                    lanes64: lanes,
+                })
+            }
+            Isa::Avx2 => {
+                let mut sizes: Vec<usize> = streams.filter(|s| !s.is_uniform).map(|s| s.dtype.size()).collect();
+                sizes.sort_unstable();
+                sizes.dedup();
+                if sizes.iter().any(|&size| size < 4) {
+                    return Err(Gap { op: Op::Param(0) });
+                }
+                let all = self.word(self.lanes as i32);
+                let left = self.difference(n, i);
+                let beyond = self.difference(all, left);
+                let zero = self.word(0);
+                let skipped = self.asm.general();
+                self.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(beyond), Arg::Word(0)]);
+                let update = Arg::Update {
+                    from: beyond,
+                    to: skipped,
+                };
+                self.asm.emit(Code::Cmovl_r64_rm64, &[update, Arg::Use(zero)]);
+                let mut masks = [skipped; 2];
+                for &size in &sizes {
+                    masks[(size == 8) as usize] = self.first_lanes(size, skipped);
+                }
+                Ok(Tail {
+                    lanes: skipped,
+                    lanes32: masks[0],
+                    lanes64: masks[1],
+                })
+            }
+        }
+    }
+
+    /// All ones in the lanes below a vector's last `skipped`: a load from a row of ones before zeros.
+    fn first_lanes(&mut self, size: usize, skipped: Reg) -> Reg {
+        let bytes = self.lanes * size;
+        let table = self.asm.constant([vec![0xff; bytes], vec![0; bytes]].concat());
+        let base = self.asm.general();
+        self.asm.emit(Code::Lea_r64_m, &[Arg::Def(base), Arg::Const(table)]);
+        let from = Memory {
+            base,
+            index: Some((skipped, size as u8)),
+            offset: 0,
+        };
+        let to = self.asm.vector(self.register_bytes(size));
+        let code = self.sure(isa::LOAD, bytes);
+        self.asm.emit(code, &[Arg::Def(to), Arg::Memory(from)]);
+        to
+    }
+
+    // Words.
+
+    pub(super) fn load_word(&mut self, from: Memory) -> Reg {
+        let to = self.asm.general();
+        self.asm.emit(Code::Mov_r64_rm64, &[Arg::Def(to), Arg::Memory(from)]);
+        to
+    }
+
+    pub(super) fn word(&mut self, value: i32) -> Reg {
+        let to = self.asm.general();
+        self.asm.emit(Code::Mov_rm64_imm32, &[Arg::Def(to), Arg::Word(value)]);
+        to
+    }
+
+    /// A word and a number.
+    pub(super) fn moved(&mut self, from: Reg, by: i32) -> Reg {
+        let to = self.asm.general();
+        let sum = Memory {
+            base: from,
+            index: None,
+            offset: by,
+        };
+        self.asm.emit(Code::Lea_r64_m, &[Arg::Def(to), Arg::Memory(sum)]);
+        to
+    }
+
+    /// a − b.
+    pub(super) fn difference(&mut self, a: Reg, b: Reg) -> Reg {
+        let to = self.asm.general();
+        self.asm.push(Inst::new(
+            Code::Sub_r64_rm64,
+            &[Arg::Update { from: a, to }, Arg::Use(b)],
+        ));
+        to
+    }
+}
