@@ -285,6 +285,20 @@ impl<'a> Emitter<'a> {
         InnerBlock { abi, address }
     }
 
+    /// An argument block for the fold of blocks of the nest's last axis, which leaves its values at an address.
+    pub(super) fn fold_block_args(&mut self, results: Value) -> InnerBlock {
+        let block = self.inner_block(1);
+        self.store_word(results, block.address, Abi::SCRATCH);
+        block
+    }
+
+    /// Calls the fold of a block: `m` elements from the position `origin` on, where the pointers stand.
+    pub(super) fn call_fold(&mut self, func: FuncId, block: &InnerBlock, pointers: &[Value], origin: Value, m: Value) {
+        self.store_word(m, block.address, block.abi.extent(0));
+        self.store_word(origin, block.address, Abi::FIRST_BLOCK);
+        self.call_inner(func, block, pointers);
+    }
+
     /// Calls a function over the nest's last axes with the operands at these pointers.
     pub(super) fn call_inner(&mut self, func: FuncId, block: &InnerBlock, pointers: &[Value]) {
         for (operand, &pointer) in pointers.iter().enumerate() {

@@ -58,8 +58,15 @@ impl Emitter<'_> {
         let total = self.block(Self::scalar_types(r));
         let result = self.block(Self::scalar_types(r));
         let identity = identity(&r.accumulators);
-        let fold = self.fold(r, virtual_lanes);
-        let buffers = self.buffers(r, &fold)?;
+        // The wide emitter's function needs neither array nor buffer.
+        let own = match r.fold {
+            Some(_) => None,
+            None => {
+                let fold = self.fold(r, virtual_lanes);
+                let buffers = self.buffers(r, &fold)?;
+                Some((fold, buffers))
+            }
+        };
 
         // A single block of `main` stays in registers.
         let one = self.word(1);
@@ -72,12 +79,24 @@ impl Emitter<'_> {
             let left = e.b.ins().isub(r.n, origin);
             let size = e.word(size);
             let m = e.b.ins().smin(left, size);
-            let elements = if r.axes.len() == 1 {
-                e.direct_elements(r, pointers, origin)?
+            let values = if let Some((func, block, results)) = &r.fold {
+                let pointers = e.moved(r, pointers, &[(r.axes[0], origin)]);
+                e.call_fold(*func, block, &pointers, origin, m);
+                let value = |(i, dtype): (i64, &Dtype)| {
+                    let place = e.b.ins().iadd_imm_s(*results, 8 * i);
+                    e.load_scalar(*dtype, place)
+                };
+                (0..).zip(&r.accumulators).map(value).collect()
+            } else if let Some((fold, buffers)) = &own {
+                let elements = if r.axes.len() == 1 {
+                    e.direct_elements(r, pointers, origin)?
+                } else {
+                    e.packed_elements(r, buffers, &identity, pointers, origin, m)?
+                };
+                e.fold_block(fold, &elements, m)?
             } else {
-                e.packed_elements(r, &buffers, &identity, pointers, origin, m)?
+                Vec::new()
             };
-            let values = e.fold_block(&fold, &elements, m)?;
             let store = e.block([]);
             e.branch(single, (total, &values), (store, &[]));
             e.b.switch_to_block(store);

@@ -197,29 +197,32 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
             return wide_map(module, nest, axes, symbol, code);
         }
     }
-    let nest = &lower(nest, target)?;
     let mut parts = Vec::new();
+    let stages = wide_stages(module, nest, target, symbol, &mut parts)?;
+    let nest = &lower(nest, target)?;
     let mut kernels = Vec::new();
     if let Leaf::MatMul(product) = &nest.leaf {
-        parts = micro_kernels(module, nest, product, target, symbol)?;
-        kernels.extend(parts.iter().map(|(rows, part)| (*rows, part.id)));
+        for (rows, part) in micro_kernels(module, nest, product, target, symbol)? {
+            kernels.push((rows, part.id));
+            parts.push(part);
+        }
     }
     let main = function(module, nest, symbol.to_owned(), |e| match &nest.leaf {
         Leaf::Map { map, loads, stores } => {
             let pointers = e.pointers();
             e.nest_loops(&pointers, &mut |e, pointers| e.map_leaf(map, loads, stores, pointers))
         }
-        Leaf::Reduce(reduce) => e.reduction(reduce),
+        Leaf::Reduce(reduce) => e.reduction(reduce, stages[0]),
         Leaf::MatMul(product) => {
             let pointers = e.pointers();
             e.nest_loops(&pointers, &mut |e, pointers| e.matmul_leaf(product, &kernels, pointers))
         }
-        Leaf::Rows(stages) => e.rows_leaf(stages),
+        Leaf::Rows(rows) => e.rows_leaf(rows, &stages),
     })?;
+    let id = main.id;
     let mut functions = vec![main];
-    functions.extend(parts.into_iter().map(|(_, part)| part));
     if let Leaf::Reduce(_) = &nest.leaf {
-        let main = functions[0].id;
+        let main = id;
         for (name, mode) in [("blocks", abi::MODE_BLOCKS), ("finish", abi::MODE_FINISH)] {
             let symbol = format!("{symbol}_{name}");
             functions.push(function(module, nest, symbol, |e| {
@@ -228,7 +231,34 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
             })?);
         }
     }
+    functions.extend(parts);
     Ok(functions)
+}
+
+/// The functions of the wide emitter for the stages of a leaf, for as many as it takes; they are added to `parts`.
+fn wide_stages(
+    module: &mut dyn Module,
+    nest: &Nest,
+    target: &Target,
+    symbol: &str,
+    parts: &mut Vec<Emitted>,
+) -> Result<Vec<Option<FuncId>>, CodegenError> {
+    let mut ids = Vec::new();
+    for (i, stage) in nest.leaf.stages().iter().enumerate() {
+        let code = match stage {
+            Leaf::Map { map, loads, stores } => wide::map(nest, 1, map, loads, stores, target)?,
+            Leaf::Reduce(reduce) => wide::fold(nest, reduce, target)?,
+            Leaf::MatMul(_) | Leaf::Rows(_) => None,
+        };
+        let Some(code) = code else {
+            ids.push(None);
+            continue;
+        };
+        let part = machine_code(module, format!("{symbol}_stage{i}"), code)?;
+        ids.push(Some(part.id));
+        parts.push(part);
+    }
+    Ok(ids)
 }
 
 /// The functions of a map whose last axes, `axes` of them, are the machine code of the wide emitter: that alone, or loops around

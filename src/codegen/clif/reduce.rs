@@ -8,10 +8,11 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Type, Value};
+use cranelift_module::FuncId;
 use loopweave_ir::{Dtype, Scalar};
 
 use super::body::Body;
-use super::emit::{Carried, Emitter};
+use super::emit::{Carried, Emitter, InnerBlock};
 use super::memory::Access;
 use super::value::{Lanes, Registers, int_vector, mask_width, registers, scalar_type, vector_type};
 use crate::codegen::CodegenError;
@@ -42,14 +43,16 @@ pub(super) struct Reduction<'f> {
     pub(super) scratch: Vec<Value>,
     /// Values per block in scratch.
     pub(super) row: Value,
+    /// The wide emitter's function for the elements of a block, with its argument block and where it leaves the values.
+    pub(super) fold: Option<(FuncId, InnerBlock, Value)>,
 }
 
 impl Emitter<'_> {
     /// A whole function of a reduction.
-    pub(super) fn reduction(&mut self, reduce: &Reduce) -> Result<(), CodegenError> {
+    pub(super) fn reduction(&mut self, reduce: &Reduce, fold: Option<FuncId>) -> Result<(), CodegenError> {
         let pointers = self.pointers();
         let scratch = self.argument(Abi::SCRATCH);
-        let reduction = self.reduction_frame(reduce, scratch)?;
+        let reduction = self.reduction_frame(reduce, scratch, fold)?;
         let outer: Vec<(usize, Value)> = self
             .nest
             .outer()
@@ -69,6 +72,7 @@ impl Emitter<'_> {
         &mut self,
         reduce: &'f Reduce,
         scratch: Value,
+        fold: Option<FuncId>,
     ) -> Result<Reduction<'f>, CodegenError> {
         let mode = self.argument(Abi::MODE);
         let is = |e: &mut Self, value| e.b.ins().icmp_imm_s(IntCC::Equal, mode, value);
@@ -97,7 +101,12 @@ impl Emitter<'_> {
         };
         let accumulators = reduce.accumulators();
         let scratch = self.scratch(&accumulators, scratch, blocks, row);
+        let fold = fold.filter(|_| axes.len() == 1).map(|fold| {
+            let results = self.stack(8 * accumulators.len());
+            (fold, self.fold_block_args(results), results)
+        });
         Ok(Reduction {
+            fold,
             reduce,
             axes,
             combine: self.body(&reduce.combine, |_| None, None)?,

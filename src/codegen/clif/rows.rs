@@ -4,8 +4,9 @@
 //! what they leave for each other.
 
 use cranelift_codegen::ir::{InstBuilder, Value};
+use cranelift_module::FuncId;
 
-use super::emit::{Carried, Emitter};
+use super::emit::{Carried, Emitter, InnerBlock};
 use super::reduce::Reduction;
 use crate::codegen::CodegenError;
 use crate::codegen::abi::Abi;
@@ -18,23 +19,28 @@ enum Stage<'f> {
         loads: &'f [OperandId],
         stores: &'f [OperandId],
     },
+    /// A map by the wide emitter's function.
+    Wide(FuncId, InnerBlock),
     Reduce(Reduction<'f>, usize),
 }
 
 impl Emitter<'_> {
     /// All rows, stage by stage.
-    pub(super) fn rows_leaf(&mut self, stages: &[Leaf]) -> Result<(), CodegenError> {
+    pub(super) fn rows_leaf(&mut self, stages: &[Leaf], wide: &[Option<FuncId>]) -> Result<(), CodegenError> {
         let (pointers, scratch) = self.row_pointers();
         let mut prepared = Vec::with_capacity(stages.len());
-        for stage in stages {
+        for (stage, wide) in stages.iter().zip(wide) {
             prepared.push(match stage {
-                Leaf::Map { map, loads, stores } => Stage::Map { map, loads, stores },
+                Leaf::Map { map, loads, stores } => match wide {
+                    Some(func) => Stage::Wide(*func, self.inner_block(1)),
+                    None => Stage::Map { map, loads, stores },
+                },
                 Leaf::Reduce(reduce) => {
                     let lanes = match reduce.order {
                         Order::Lanes { lanes, .. } => lanes,
                         Order::Chain { .. } => 1,
                     };
-                    Stage::Reduce(self.reduction_frame(reduce, scratch)?, lanes as usize)
+                    Stage::Reduce(self.reduction_frame(reduce, scratch, *wide)?, lanes as usize)
                 }
                 Leaf::MatMul(_) | Leaf::Rows(_) => unreachable!("verified: the stages of rows are maps and reductions"),
             });
@@ -47,6 +53,10 @@ impl Emitter<'_> {
                 match stage {
                     Stage::Map { map, loads, stores } => e.outer_loops(&within, pointers, &mut |e, pointers| {
                         e.map_leaf(map, loads, stores, pointers)
+                    })?,
+                    Stage::Wide(func, block) => e.outer_loops(&within, pointers, &mut |e, pointers| {
+                        e.call_inner(*func, block, pointers);
+                        Ok(())
                     })?,
                     Stage::Reduce(reduction, lanes) => e.lanes_leaf(reduction, *lanes, pointers)?,
                 }

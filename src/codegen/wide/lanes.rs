@@ -45,6 +45,14 @@ impl Lanes {
         }
     }
 
+    /// The register, if it is in one.
+    pub(super) fn register(&self) -> Option<Reg> {
+        match self.place {
+            Place::Register(reg) => Some(reg),
+            Place::Const(_) => None,
+        }
+    }
+
     pub(super) fn as_const(&self) -> Option<Scalar> {
         match self.place {
             Place::Const(value) => Some(value),
@@ -475,7 +483,7 @@ impl Selector {
     }
 
     /// Bytes of 0 and 1 from a mask.
-    fn bytes_of_mask(&mut self, value: &Lanes) -> Selected<Reg> {
+    pub(super) fn bytes_of_mask(&mut self, value: &Lanes) -> Selected<Reg> {
         let mask = self.reg(value);
         let ones = self.splat(1, 1);
         match self.isa {

@@ -180,16 +180,7 @@ impl Selector {
         match self.isa {
             Isa::Avx512 => {
                 let left = self.difference(n, i);
-                let ones = self.word(-1);
-                let bits = self.asm.general();
-                // Counts of 64 and more keep all bits: the instruction looks at the low byte, and there are fewer than 256.
-                self.asm.emit(
-                    Code::VEX_Bzhi_r64_rm64_r64,
-                    &[Arg::Def(bits), Arg::Use(ones), Arg::Use(left)],
-                );
-                let lanes = self.asm.mask();
-                self.asm
-                    .emit(Code::VEX_Kmovq_kr_r64, &[Arg::Def(lanes), Arg::Use(bits)]);
+                let lanes = self.lanes_below(left);
                 Ok(Tail {
                     lanes,
                     lanes32: lanes,
@@ -225,6 +216,21 @@ impl Selector {
                 })
             }
         }
+    }
+
+    /// A mask of the lanes below a number of at most 255, with AVX-512.
+    pub(super) fn lanes_below(&mut self, count: Reg) -> Reg {
+        let ones = self.word(-1);
+        let bits = self.asm.general();
+        // Counts of 64 and more keep all bits; the instruction looks at the low byte of the number.
+        self.asm.emit(
+            Code::VEX_Bzhi_r64_rm64_r64,
+            &[Arg::Def(bits), Arg::Use(ones), Arg::Use(count)],
+        );
+        let lanes = self.asm.mask();
+        self.asm
+            .emit(Code::VEX_Kmovq_kr_r64, &[Arg::Def(lanes), Arg::Use(bits)]);
+        lanes
     }
 
     /// All ones in the lanes below a vector's last `skipped`: a load from a row of ones before zeros.

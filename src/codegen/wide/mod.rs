@@ -14,9 +14,12 @@ mod cast;
 mod lanes;
 mod op;
 
+mod fold;
 mod map;
 
 mod tile;
+
+use std::borrow::Cow;
 
 use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter};
 use loopweave_ir::expand::lower_storage_casts;
@@ -24,11 +27,12 @@ use loopweave_ir::{Dtype, Func};
 
 use crate::codegen::CodegenError;
 use crate::codegen::abi::Abi;
-use crate::nest::{MatMul, Nest, OperandId, Stride};
+use crate::nest::{MatMul, Nest, OperandId, Order, Reduce, Stride};
 use crate::target::Target;
 
+use self::fold::Fold;
 use self::isa::Isa;
-use self::lanes::Gap;
+use self::lanes::{Gap, Selector};
 use self::map::{Map, Stream};
 
 /// The alignment of a function: a cache line.
@@ -63,33 +67,74 @@ pub(super) fn map(
     target: &Target,
 ) -> Result<Option<Vec<u8>>, CodegenError> {
     let Some(isa) = isa_of(target) else { return Ok(None) };
-    let strided = |id: &OperandId| nest.operand(*id).stride == Stride::Any;
-    if loads.iter().any(strided) || stores.iter().any(|id| nest.operand(*id).stride != Stride::Unit) {
+    if stores.iter().any(|id| nest.operand(*id).stride != Stride::Unit) {
         return Ok(None);
     }
-    let lowered;
-    let func = match func.nodes().iter().any(|n| n.dtype == Some(Dtype::Bf16)) {
-        true => {
-            lowered = lower_storage_casts(func)?;
-            &lowered
-        }
-        false => func,
-    };
-    let stream = |(id, dtype): (&OperandId, Dtype)| Stream {
-        operand: id.index(),
-        dtype,
-        is_uniform: nest.operand(*id).stride == Stride::Zero,
+    let func = with_storage_floats(func)?;
+    let (Some(loads), Some(stores)) = (
+        streams(nest, loads, func.param_dtypes()),
+        streams(nest, stores, func.result_dtypes()),
+    ) else {
+        return Ok(None);
     };
     let map = Map {
-        func,
-        loads: loads.iter().zip(func.param_dtypes()).map(stream).collect(),
-        stores: stores.iter().zip(func.result_dtypes()).map(stream).collect(),
+        func: &func,
+        loads,
+        stores,
         abi: Abi::inner(nest, axes),
         axes,
     };
-    match map::select(&map, isa) {
+    encoded(map::select(&map, isa), isa)
+}
+
+/// The machine code of the fold of a reduction's blocks, with the interface that [`fold`] describes; `None` as for [`map`].
+///
+/// # Errors
+/// As [`map`].
+pub(super) fn fold(nest: &Nest, reduce: &Reduce, target: &Target) -> Result<Option<Vec<u8>>, CodegenError> {
+    let (Some(isa), Order::Lanes { lanes, .. }) = (isa_of(target), reduce.order) else {
+        return Ok(None);
+    };
+    let map = with_storage_floats(&reduce.map)?;
+    let Some(loads) = streams(nest, &reduce.loads, map.param_dtypes()) else {
+        return Ok(None);
+    };
+    let fold = Fold {
+        map: &map,
+        loads,
+        combine: &reduce.combine,
+        virtual_lanes: lanes as usize,
+        abi: Abi::inner(nest, 1),
+    };
+    encoded(fold::select(&fold, isa), isa)
+}
+
+/// The bytes of what was selected, if it was.
+fn encoded(selected: Result<Selector, Gap>, isa: Isa) -> Result<Option<Vec<u8>>, CodegenError> {
+    match selected {
         Ok(selector) => encode::encode(&selector.asm, isa.bytes()).map(Some),
         Err(Gap { .. }) => Ok(None),
+    }
+}
+
+/// Operands as streams of elements of these dtypes, unless one has an unknown distance between its elements.
+fn streams(nest: &Nest, ids: &[OperandId], dtypes: Vec<Dtype>) -> Option<Vec<Stream>> {
+    let stream = |(id, dtype): (&OperandId, Dtype)| {
+        let stride = nest.operand(*id).stride;
+        (stride != Stride::Any).then(|| Stream {
+            operand: id.index(),
+            dtype,
+            is_uniform: stride == Stride::Zero,
+        })
+    };
+    ids.iter().zip(dtypes).map(stream).collect()
+}
+
+/// The function with conversions of `bf16` written as bit operations; those of `f16` are instructions.
+fn with_storage_floats(func: &Func) -> Result<Cow<'_, Func>, CodegenError> {
+    match func.nodes().iter().any(|n| n.dtype == Some(Dtype::Bf16)) {
+        true => Ok(Cow::Owned(lower_storage_casts(func)?)),
+        false => Ok(Cow::Borrowed(func)),
     }
 }
 
