@@ -88,6 +88,11 @@ impl Abi {
         }
     }
 
+    /// The interface of a function over one axis, with so many operands.
+    pub const fn of_row(operands: usize) -> Abi {
+        Abi { axes: 1, operands }
+    }
+
     /// The word of an axis's extent.
     pub const fn extent(self, axis: usize) -> usize {
         HEADER + axis

@@ -9,13 +9,16 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
+use cranelift_module::FuncId;
 
 use super::body::Body;
-use super::emit::{Carried, Emitter};
+use super::emit::{Carried, Emitter, InnerBlock};
 use super::memory::Access;
 use super::reduce::Reduction;
 use super::value::Lanes;
 use crate::codegen::CodegenError;
+use crate::codegen::abi::Abi;
+use crate::nest::{Reduce, Stride};
 
 /// Bytes of one accumulator's strip.
 const STRIP: usize = 8 << 10;
@@ -27,6 +30,16 @@ const ROWS_LENGTH: usize = 48;
 struct Row<'f> {
     body: Body<'f>,
     loads: Vec<Access>,
+}
+
+/// Rows that are combined at once: as many as leave the pointers in registers and the code short.
+pub(super) fn rows_at_once(reduce: &Reduce) -> usize {
+    let nodes = reduce.map.nodes().len() + reduce.combine.nodes().len();
+    let mut rows = 8;
+    while rows > 1 && (rows * nodes > ROWS_LENGTH || rows * reduce.loads.len() > 8) {
+        rows /= 2;
+    }
+    rows
 }
 
 impl Emitter<'_> {
@@ -79,6 +92,9 @@ impl Emitter<'_> {
         let last = self.b.ins().iadd_imm_s(first, size);
         let last = self.b.ins().smin(last, r.n);
 
+        if let [.., (0, seed)] = r.strips {
+            return self.wide_block(r, pointers, &accumulators, *seed, (first, last), (start, end));
+        }
         let seed = self.rows(r, pointers, first, 1)?;
         self.vector_loops(start, end, |e, v, count| {
             let values = e.row_values(&seed[0], v, count)?;
@@ -86,7 +102,7 @@ impl Emitter<'_> {
             Ok(())
         })?;
         let mut at = self.b.ins().iadd_imm_s(first, 1);
-        let mut groups = vec![self.rows_at_once(r), 1];
+        let mut groups = vec![rows_at_once(r.reduce), 1];
         groups.dedup();
         for group in groups {
             let stop = self.b.ins().iadd_imm_s(last, 1 - group as i64);
@@ -107,14 +123,59 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// Rows that are combined at once: as many as leave the pointers in registers and the code short.
-    fn rows_at_once(&self, r: &Reduction<'_>) -> usize {
-        let nodes = r.reduce.map.nodes().len() + r.reduce.combine.nodes().len();
-        let mut rows = 8;
-        while rows > 1 && (rows * nodes > ROWS_LENGTH || rows * r.reduce.loads.len() > 8) {
-            rows /= 2;
+    /// The same by the wide emitter's functions: rows `rows.0 .. rows.1` of the columns `columns.0 .. columns.1`.
+    fn wide_block(
+        &mut self,
+        r: &Reduction<'_>,
+        pointers: &[Value],
+        accumulators: &[Access],
+        seed: FuncId,
+        rows: (Value, Value),
+        columns: (Value, Value),
+    ) -> Result<(), CodegenError> {
+        let most = r.strips.iter().map(|&(rows, _)| rows).max().unwrap_or(1).max(1);
+        let abi = Abi::of_row(accumulators.len() + most * r.reduce.loads.len());
+        let block = self.row_block(abi);
+        let count = self.b.ins().isub(columns.1, columns.0);
+        let sums: Carried = accumulators.iter().map(|a| self.unit_address(a, columns.0)).collect();
+        self.call_rows(r, pointers, (seed, &block), &sums, (rows.0, 1), columns.0, count);
+        let mut at = self.b.ins().iadd_imm_s(rows.0, 1);
+        for &(group, func) in r.strips.iter().filter(|(rows, _)| *rows > 0) {
+            let stop = self.b.ins().iadd_imm_s(rows.1, 1 - group as i64);
+            (at, _) = self.for_range(at, stop, group as i64, &[], |e, row, _| {
+                e.call_rows(r, pointers, (func, &block), &sums, (row, group), columns.0, count);
+                Ok(Carried::new())
+            })?;
         }
-        rows
+        Ok(())
+    }
+
+    /// Calls a function of rows on those from a flat position along the reduced axes on.
+    #[expect(clippy::too_many_arguments, reason = "what a call takes")]
+    fn call_rows(
+        &mut self,
+        r: &Reduction<'_>,
+        pointers: &[Value],
+        (func, block): (FuncId, &InnerBlock),
+        sums: &[Value],
+        (position, group): (Value, usize),
+        column: Value,
+        count: Value,
+    ) {
+        let axis = self.nest.vector_axis().index();
+        let mut places: Carried = sums.iter().copied().collect();
+        for ahead in 0..group {
+            let position = self.b.ins().iadd_imm_s(position, ahead as i64);
+            let by = self.decompose(&r.axes, position);
+            let pointers = self.moved(r, pointers, &by);
+            for access in self.accesses(&r.reduce.loads, &pointers, axis) {
+                places.push(match access.stride {
+                    Stride::Unit => self.unit_address(&access, column),
+                    Stride::Zero | Stride::Any => access.pointer,
+                });
+            }
+        }
+        self.call_row(func, block, &places, count);
     }
 
     /// Rows from a flat position along the reduced axes on.

@@ -285,6 +285,18 @@ impl<'a> Emitter<'a> {
         InnerBlock { abi, address }
     }
 
+    /// An argument block of one axis, which [`Emitter::call_row`] fills.
+    pub(super) fn row_block(&mut self, abi: Abi) -> InnerBlock {
+        let address = self.stack(8 * abi.len());
+        InnerBlock { abi, address }
+    }
+
+    /// Calls a function of one axis of `n` elements with operands at these pointers.
+    pub(super) fn call_row(&mut self, func: FuncId, block: &InnerBlock, pointers: &[Value], n: Value) {
+        self.store_word(n, block.address, block.abi.extent(0));
+        self.call_inner(func, block, pointers);
+    }
+
     /// An argument block for the fold of blocks of the nest's last axis, which leaves its values at an address.
     pub(super) fn fold_block_args(&mut self, results: Value) -> InnerBlock {
         let block = self.inner_block(1);
@@ -294,9 +306,8 @@ impl<'a> Emitter<'a> {
 
     /// Calls the fold of a block: `m` elements from the position `origin` on, where the pointers stand.
     pub(super) fn call_fold(&mut self, func: FuncId, block: &InnerBlock, pointers: &[Value], origin: Value, m: Value) {
-        self.store_word(m, block.address, block.abi.extent(0));
         self.store_word(origin, block.address, Abi::FIRST_BLOCK);
-        self.call_inner(func, block, pointers);
+        self.call_row(func, block, pointers, m);
     }
 
     /// Calls a function over the nest's last axes with the operands at these pointers.

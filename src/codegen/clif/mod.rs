@@ -44,8 +44,9 @@ use loopweave_ir::Dtype;
 use loopweave_ir::expand::lower_storage_casts;
 
 use self::emit::Emitter;
+use self::reduce::Wide;
 use crate::codegen::{CodegenError, abi, wide};
-use crate::nest::{Leaf, MatMul, Nest};
+use crate::nest::{Leaf, MatMul, Nest, Order};
 use crate::target::{Placement, Target};
 
 /// The functions of a kernel in a module.
@@ -212,7 +213,7 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
             let pointers = e.pointers();
             e.nest_loops(&pointers, &mut |e, pointers| e.map_leaf(map, loads, stores, pointers))
         }
-        Leaf::Reduce(reduce) => e.reduction(reduce, stages[0]),
+        Leaf::Reduce(reduce) => e.reduction(reduce, &stages[0]),
         Leaf::MatMul(product) => {
             let pointers = e.pointers();
             e.nest_loops(&pointers, &mut |e, pointers| e.matmul_leaf(product, &kernels, pointers))
@@ -242,23 +243,39 @@ fn wide_stages(
     target: &Target,
     symbol: &str,
     parts: &mut Vec<Emitted>,
-) -> Result<Vec<Option<FuncId>>, CodegenError> {
-    let mut ids = Vec::new();
+) -> Result<Vec<Wide>, CodegenError> {
+    let mut stages = Vec::new();
     for (i, stage) in nest.leaf.stages().iter().enumerate() {
-        let code = match stage {
-            Leaf::Map { map, loads, stores } => wide::map(nest, 1, map, loads, stores, target)?,
-            Leaf::Reduce(reduce) => wide::fold(nest, reduce, target)?,
-            Leaf::MatMul(_) | Leaf::Rows(_) => None,
+        let mut part = |name: &str, code: Option<Vec<u8>>| {
+            let Some(code) = code else { return Ok(None) };
+            let part = machine_code(module, format!("{symbol}_{name}{i}"), code)?;
+            let id = part.id;
+            parts.push(part);
+            Ok::<_, CodegenError>(Some(id))
         };
-        let Some(code) = code else {
-            ids.push(None);
-            continue;
-        };
-        let part = machine_code(module, format!("{symbol}_stage{i}"), code)?;
-        ids.push(Some(part.id));
-        parts.push(part);
+        let mut wide = Wide::default();
+        match stage {
+            Leaf::Map { map, loads, stores } => {
+                wide.map = part("map", wide::map(nest, 1, map, loads, stores, target)?)?;
+            }
+            Leaf::Reduce(reduce) if matches!(reduce.order, Order::Lanes { .. }) => {
+                wide.fold = part("fold", wide::fold(nest, reduce, target)?)?;
+            }
+            Leaf::Reduce(reduce) => {
+                let mut counts = vec![chain::rows_at_once(reduce), 1, 0];
+                counts.dedup();
+                for rows in counts {
+                    let Some(id) = part(&format!("rows{rows}_"), wide::strip(nest, reduce, rows, target)?)? else {
+                        break;
+                    };
+                    wide.strips.push((rows, id));
+                }
+            }
+            Leaf::MatMul(_) | Leaf::Rows(_) => {}
+        }
+        stages.push(wide);
     }
-    Ok(ids)
+    Ok(stages)
 }
 
 /// The functions of a map whose last axes, `axes` of them, are the machine code of the wide emitter: that alone, or loops around

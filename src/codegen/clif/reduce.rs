@@ -45,14 +45,27 @@ pub(super) struct Reduction<'f> {
     pub(super) row: Value,
     /// The wide emitter's function for the elements of a block, with its argument block and where it leaves the values.
     pub(super) fold: Option<(FuncId, InnerBlock, Value)>,
+    /// Its functions for rows of elements, each with how many rows it combines.
+    pub(super) strips: &'f [(usize, FuncId)],
+}
+
+/// The wide emitter's functions for a leaf or a stage of rows, as far as it has them.
+#[derive(Default)]
+pub(super) struct Wide {
+    /// A map along the vector axis.
+    pub(super) map: Option<FuncId>,
+    /// The fold of a block over lanes.
+    pub(super) fold: Option<FuncId>,
+    /// The combination of so many rows, the most first; of none for the first row.
+    pub(super) strips: Vec<(usize, FuncId)>,
 }
 
 impl Emitter<'_> {
     /// A whole function of a reduction.
-    pub(super) fn reduction(&mut self, reduce: &Reduce, fold: Option<FuncId>) -> Result<(), CodegenError> {
+    pub(super) fn reduction(&mut self, reduce: &Reduce, wide: &Wide) -> Result<(), CodegenError> {
         let pointers = self.pointers();
         let scratch = self.argument(Abi::SCRATCH);
-        let reduction = self.reduction_frame(reduce, scratch, fold)?;
+        let reduction = self.reduction_frame(reduce, scratch, wide)?;
         let outer: Vec<(usize, Value)> = self
             .nest
             .outer()
@@ -72,7 +85,7 @@ impl Emitter<'_> {
         &mut self,
         reduce: &'f Reduce,
         scratch: Value,
-        fold: Option<FuncId>,
+        wide: &'f Wide,
     ) -> Result<Reduction<'f>, CodegenError> {
         let mode = self.argument(Abi::MODE);
         let is = |e: &mut Self, value| e.b.ins().icmp_imm_s(IntCC::Equal, mode, value);
@@ -101,12 +114,13 @@ impl Emitter<'_> {
         };
         let accumulators = reduce.accumulators();
         let scratch = self.scratch(&accumulators, scratch, blocks, row);
-        let fold = fold.filter(|_| axes.len() == 1).map(|fold| {
+        let fold = wide.fold.filter(|_| axes.len() == 1).map(|fold| {
             let results = self.stack(8 * accumulators.len());
             (fold, self.fold_block_args(results), results)
         });
         Ok(Reduction {
             fold,
+            strips: &wide.strips,
             reduce,
             axes,
             combine: self.body(&reduce.combine, |_| None, None)?,

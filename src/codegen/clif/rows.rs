@@ -7,7 +7,7 @@ use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_module::FuncId;
 
 use super::emit::{Carried, Emitter, InnerBlock};
-use super::reduce::Reduction;
+use super::reduce::{Reduction, Wide};
 use crate::codegen::CodegenError;
 use crate::codegen::abi::Abi;
 use crate::nest::{Leaf, OperandId, Order, Role, Stride};
@@ -26,13 +26,13 @@ enum Stage<'f> {
 
 impl Emitter<'_> {
     /// All rows, stage by stage.
-    pub(super) fn rows_leaf(&mut self, stages: &[Leaf], wide: &[Option<FuncId>]) -> Result<(), CodegenError> {
+    pub(super) fn rows_leaf(&mut self, stages: &[Leaf], wide: &[Wide]) -> Result<(), CodegenError> {
         let (pointers, scratch) = self.row_pointers();
         let mut prepared = Vec::with_capacity(stages.len());
         for (stage, wide) in stages.iter().zip(wide) {
             prepared.push(match stage {
-                Leaf::Map { map, loads, stores } => match wide {
-                    Some(func) => Stage::Wide(*func, self.inner_block(1)),
+                Leaf::Map { map, loads, stores } => match wide.map {
+                    Some(func) => Stage::Wide(func, self.inner_block(1)),
                     None => Stage::Map { map, loads, stores },
                 },
                 Leaf::Reduce(reduce) => {
@@ -40,7 +40,7 @@ impl Emitter<'_> {
                         Order::Lanes { lanes, .. } => lanes,
                         Order::Chain { .. } => 1,
                     };
-                    Stage::Reduce(self.reduction_frame(reduce, scratch, *wide)?, lanes as usize)
+                    Stage::Reduce(self.reduction_frame(reduce, scratch, wide)?, lanes as usize)
                 }
                 Leaf::MatMul(_) | Leaf::Rows(_) => unreachable!("verified: the stages of rows are maps and reductions"),
             });

@@ -61,9 +61,7 @@ pub(super) fn select(fold: &Fold<'_>, isa: Isa) -> Selected<Selector> {
     while together > 1 && together * accumulators + live > isa.registers() {
         together /= 2;
     }
-    let room = isa
-        .registers()
-        .saturating_sub(together * accumulators + live + 1);
+    let room = isa.registers().saturating_sub(together * accumulators + live + 1);
     let mut s = Selector::new(isa, widest, room);
     let args = s.asm.argument.0;
     let word = |index: usize| Memory {
@@ -94,7 +92,11 @@ pub(super) fn select(fold: &Fold<'_>, isa: Isa) -> Selected<Selector> {
         };
         s.load_uniform(fold.loads[p].dtype, from)
     })?;
-    s.prepare(&mut f.combine, |_, p| Err(Gap { op: Op::Param(p as u32) }))?;
+    s.prepare(&mut f.combine, |_, p| {
+        Err(Gap {
+            op: Op::Param(p as u32),
+        })
+    })?;
 
     let done_params = s.set_params(&f);
     let done = s.asm.block(&registers(&done_params));
@@ -134,8 +136,7 @@ fn registers(values: &[Lanes]) -> Vec<Reg> {
 
 impl Selector {
     fn compare_word(&mut self, word: Reg, value: i32) {
-        self.asm
-            .emit(Code::Cmp_rm64_imm32, &[Arg::Use(word), Arg::Word(value)]);
+        self.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(word), Arg::Word(value)]);
     }
 
     /// New registers for a value of each accumulator.
@@ -200,7 +201,9 @@ impl Selector {
         // The elements that are left: one for some of the lanes.
         let left = self.difference(m, end);
         let params: Vec<Set> = folded.iter().map(|_| self.set_params(f)).collect();
-        let tree = self.asm.block(&params.iter().flat_map(|set| registers(set)).collect::<Vec<_>>());
+        let tree = self
+            .asm
+            .block(&params.iter().flat_map(|set| registers(set)).collect::<Vec<_>>());
         let mut valid = None;
         for set in 0..sets {
             let values: Vec<Reg> = folded.iter().flat_map(|set| registers(set)).collect();

@@ -23,7 +23,7 @@ use std::borrow::Cow;
 
 use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter};
 use loopweave_ir::expand::lower_storage_casts;
-use loopweave_ir::{Dtype, Func};
+use loopweave_ir::{Builder, Dtype, ExprId, Func, Op};
 
 use crate::codegen::CodegenError;
 use crate::codegen::abi::Abi;
@@ -107,6 +107,75 @@ pub(super) fn fold(nest: &Nest, reduce: &Reduce, target: &Target) -> Result<Opti
         abi: Abi::inner(nest, 1),
     };
     encoded(fold::select(&fold, isa), isa)
+}
+
+/// The machine code that combines some rows of elements into a row of accumulators, for a reduction along outer axes; with no
+/// rows to combine, it makes the accumulators of the first row. Its argument block is that of a row of accumulators, then of
+/// the operands of each row in turn. `None` as for [`map`].
+///
+/// # Errors
+/// As [`map`].
+pub(super) fn strip(
+    nest: &Nest,
+    reduce: &Reduce,
+    rows: usize,
+    target: &Target,
+) -> Result<Option<Vec<u8>>, CodegenError> {
+    let Some(isa) = isa_of(target) else { return Ok(None) };
+    if reduce.map.nodes().iter().any(|n| n.op == Op::Index) {
+        return Ok(None);
+    }
+    let accumulators = reduce.accumulators();
+    let mut b = Builder::typed("strip");
+    let sums: Vec<ExprId> = match rows {
+        0 => Vec::new(),
+        _ => params(&mut b, &accumulators),
+    };
+    let mut values = sums.clone();
+    let mut loads = Vec::new();
+    for row in 0..rows.max(1) {
+        let elements = params(&mut b, &reduce.map.param_dtypes());
+        let elements = b.inline(&reduce.map, &elements);
+        values = match rows {
+            0 => elements,
+            _ => b.inline(&reduce.combine, &[values, elements].concat()),
+        };
+        let Some(mut streams) = streams(nest, &reduce.loads, reduce.map.param_dtypes()) else {
+            return Ok(None);
+        };
+        for (i, stream) in streams.iter_mut().enumerate() {
+            stream.operand = accumulators.len() + row * reduce.loads.len() + i;
+        }
+        loads.extend(streams);
+    }
+    let func = b.finish(&values);
+    let func = with_storage_floats(&func)?;
+    let sums = accumulators.iter().enumerate().map(|(operand, &dtype)| Stream {
+        operand,
+        dtype,
+        is_uniform: false,
+    });
+    let stores: Vec<Stream> = sums.collect();
+    if rows > 0 {
+        loads.splice(0..0, stores.iter().copied());
+    }
+    let map = Map {
+        func: &func,
+        abi: Abi::of_row(accumulators.len() + rows.max(1) * reduce.loads.len()),
+        loads,
+        stores,
+        axes: 1,
+    };
+    encoded(map::select(&map, isa), isa)
+}
+
+/// Parameters of these dtypes.
+fn params(b: &mut Builder, dtypes: &[Dtype]) -> Vec<ExprId> {
+    let first = b.len();
+    let named = dtypes.iter().enumerate();
+    named
+        .map(|(i, &d)| b.param(format!("x{}", first + i), Some(d)))
+        .collect()
 }
 
 /// The bytes of what was selected, if it was.
