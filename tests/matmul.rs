@@ -56,6 +56,10 @@ fn every_element_is_one_chain() {
         (3, 2100, 17),
         (131, 129, 600),
         (50, 1500, 1100),
+        // Rows a power of two apart, which are packed; several blocks of each axis; more rows than are packed at once.
+        (30, 2048, 200),
+        (70, 1024, 300),
+        (1100, 1030, 40),
     ] {
         let (x, y) = (noisy(m, k, 1), noisy(k, n, 2));
         let found: Array2<f32> = kernel.call((&x, &y)).unwrap();
@@ -285,6 +289,7 @@ fn an_epilogue_is_computed_where_the_product_is_stored() {
         (12, 64, 16),
         (13, 65, 19),
         (80, 1200, 90),
+        (20, 2048, 400),
     ] {
         let (x, w) = (noisy(m, k, 1), noisy(k, n, 2));
         let b: Array1<f32> = noisy(1, n, 3).row(0).to_owned();

@@ -9,7 +9,7 @@
 //! first-level cache.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value, types};
 use cranelift_module::FuncId;
 use loopweave_ir::Dtype;
 
@@ -25,6 +25,10 @@ use crate::nest::{MatMul, OperandId, Stride};
 const ROWS_UNPACKED: i64 = 48;
 /// Columns up to which a left factor is read where it is.
 const COLUMNS_UNPACKED: i64 = 64;
+/// Bytes of address bits that choose a set of a first-level cache: as far apart, lines compete for the same set.
+const SET_BYTES: i64 = 4096;
+/// Bytes of a cache line.
+const LINE: i64 = 64;
 /// Elements of the contracted axis per iteration of a micro-kernel's loop: accumulators change registers with every step,
 /// which only the end of an iteration has to undo.
 const UNROLL: i64 = 4;
@@ -42,10 +46,13 @@ pub(super) struct Product<'f> {
     rows: Value,
     depth: Value,
     columns: Value,
-    /// Scratch: a packed row panel of `left`, a packed block of `right`, accumulators between blocks.
+    /// Scratch: packed rows of `left`, a packed block of `right`, accumulators between blocks.
     pub(super) left_room: Value,
     pub(super) right_room: Value,
     partial: Value,
+    /// Bytes between the rows of packed `left`, and between those of the accumulators.
+    pub(super) left_row: Value,
+    partial_row: Value,
     /// A tile on its way to `finish`.
     buffer: Value,
     /// The micro-kernels, and the rows of each.
@@ -81,18 +88,29 @@ impl Tile<'_> {
     }
 }
 
-/// One block of the contracted axis and of the columns.
-struct Block {
-    /// The number of columns.
-    columns: Value,
+/// Some rows, and some elements of the contracted axis, for all columns.
+struct Band {
+    /// The number of rows.
+    rows: Value,
     /// The number of elements of the contracted axis.
     depth: Value,
-    /// Whether it is the first of its columns, and the last.
+    /// The elements of `left`.
+    left: Source,
+    /// Whether the elements of the contracted axis are the first, and the last.
     is_first: Value,
     is_last: Value,
     /// Whether `right` is read where it is, but for columns that do not fill a tile.
     unpacked: Value,
-    /// The operands' pointers at the block's first column and element.
+    /// The operands' pointers at the first row and element.
+    pointers: Carried,
+}
+
+/// Some columns of a band.
+struct Block {
+    /// The first, and the number of them.
+    start: Value,
+    columns: Value,
+    /// The operands' pointers at the first.
     pointers: Carried,
 }
 
@@ -116,15 +134,23 @@ impl Emitter<'_> {
     ) -> Result<(), CodegenError> {
         let p = self.product(product, kernels);
         let (zero, tile) = (self.word(0), product.tile);
-        self.for_range(zero, p.columns, tile.panel as i64, &[], |e, column, _| {
-            let columns = e.at_most(tile.panel as i64, p.columns, column);
-            let pointers = e.moved_along(p.column, column, pointers);
+        self.for_range(zero, p.rows, tile.band as i64, &[], |e, row, _| {
+            let rows = e.at_most(tile.band as i64, p.rows, row);
+            let pointers = e.moved_along(p.row, row, pointers);
             // An empty contracted axis still has one block, whose tiles are those of zeros.
             let one = e.word(1);
             let end = e.b.ins().smax(p.depth, one);
             e.for_range(zero, end, tile.depth as i64, &[], |e, k, _| {
-                let block = e.block_at(&p, columns, k, &pointers);
-                e.product_block(&p, &block)?;
+                let band = e.band_at(&p, rows, k, &pointers)?;
+                e.for_range(zero, p.columns, tile.panel as i64, &[], |e, column, _| {
+                    let block = Block {
+                        start: column,
+                        columns: e.at_most(tile.panel as i64, p.columns, column),
+                        pointers: e.moved_along(p.column, column, &band.pointers),
+                    };
+                    e.product_block(&p, &band, &block)?;
+                    Ok(Carried::new())
+                })?;
                 Ok(Carried::new())
             })?;
             Ok(Carried::new())
@@ -136,74 +162,141 @@ impl Emitter<'_> {
         let dtype = product.accumulator();
         let column = self.nest.vector_axis().index();
         let size = dtype.size();
-        let scratch = product.scratch(0, 0, 0);
-        let left_room = self.argument(Abi::SCRATCH);
-        let tile = (product.tile.rows * product.tile.columns()) as usize;
+        let tile = product.tile;
         let plain_right = product.right.plain(self.nest, dtype);
         let is_unit = |id: &OperandId| self.nest.operand(*id).stride == Stride::Unit;
+        let plain_store = product.direct_store(self.nest);
+        let (rows, depth, columns) = (self.extent(column - 2), self.extent(column - 1), self.extent(column));
+        // As `MatMul::scratch_bytes` lays it out.
+        let zero = self.word(0);
+        let left_row = self.at_most(tile.depth as i64, depth, zero);
+        let left_row = self.b.ins().imul_imm_s(left_row, size as i64);
+        let left_row = self.b.ins().iadd_imm_s(left_row, 127);
+        let left_row = self.b.ins().band_imm_s(left_row, -64);
+        let left_room = self.argument(Abi::SCRATCH);
+        let band = self.at_most(tile.band as i64, rows, zero);
+        let left_bytes = self.b.ins().imul(band, left_row);
+        let right_room = self.b.ins().iadd(left_room, left_bytes);
+        let right_bytes = (tile.depth * tile.panel) as i64 * size as i64;
+        let partial = self.b.ins().iadd_imm_s(right_room, (right_bytes + 63) & !63);
+        let partial_row = match plain_store {
+            Some(_) => self.word(tile.columns() as i64 * size as i64),
+            None => {
+                let width = self.word(tile.columns() as i64);
+                let rounded = self.b.ins().iadd_imm_s(columns, tile.columns() as i64 - 1);
+                let tiles = self.b.ins().udiv(rounded, width);
+                self.b.ins().imul_imm_s(tiles, tile.columns() as i64 * size as i64)
+            }
+        };
         Product {
             product,
             size: size as i64,
             row: column - 2,
             k: column - 1,
             column,
-            rows: self.extent(column - 2),
-            depth: self.extent(column - 1),
-            columns: self.extent(column),
+            rows,
+            depth,
+            columns,
             left_room,
-            right_room: self.b.ins().iadd_imm_s(left_room, scratch.right as i64),
-            partial: self.b.ins().iadd_imm_s(left_room, scratch.partial as i64),
-            buffer: self.stack(tile * size),
+            right_room,
+            partial,
+            left_row,
+            partial_row,
+            buffer: self.stack((tile.rows * tile.columns()) as usize * size),
             kernels,
             words: self.stack(8 * TileWord::COUNT),
-            plain_store: product.plain_store(self.nest).filter(is_unit),
+            plain_store,
             plain_left: product.left.plain(self.nest, dtype),
             plain_right: plain_right.filter(is_unit),
         }
     }
 
-    fn block_at(&mut self, p: &Product<'_>, columns: Value, k: Value, pointers: &[Value]) -> Block {
+    /// The rows and the elements of the contracted axis that one pass over the columns takes, `left` packed if it pays.
+    fn band_at(&mut self, p: &Product<'_>, rows: Value, k: Value, pointers: &[Value]) -> Result<Band, CodegenError> {
         let tile = p.product.tile;
         let after = self.b.ins().iadd_imm_s(k, tile.depth as i64);
-        let unpacked = match p.plain_right {
-            Some(_) => self
-                .b
-                .ins()
-                .icmp_imm_s(IntCC::SignedLessThanOrEqual, p.rows, ROWS_UNPACKED),
-            None => self.b.ins().iconst(cranelift_codegen::ir::types::I8, 0),
-        };
-        Block {
-            columns,
-            depth: self.at_most(tile.depth as i64, p.depth, k),
+        let unpacked = self.right_in_place(p);
+        let depth = self.at_most(tile.depth as i64, p.depth, k);
+        let pointers = self.moved_along(p.k, k, pointers);
+        let left = self.left_source(p, &pointers, rows, depth)?;
+        Ok(Band {
+            rows,
+            depth,
+            left,
             is_first: self.b.ins().icmp_imm_s(IntCC::Equal, k, 0),
             is_last: self.b.ins().icmp(IntCC::SignedGreaterThanOrEqual, after, p.depth),
             unpacked,
-            pointers: self.moved_along(p.k, k, pointers),
-        }
+            pointers,
+        })
     }
 
-    /// Packs a block of `right`, and runs over its row panels.
-    fn product_block(&mut self, p: &Product<'_>, block: &Block) -> Result<(), CodegenError> {
+    /// Whether columns that fill a tile are read where they are: where there are few rows to pack them for, or where
+    /// the rows of `right` that they are in take no more room than a packed block and do not compete for the same sets.
+    ///
+    /// Packed always / read in place, at one thread in f32: 64³ 90 / 95, 128³ 104 / 107, 256³ 113 / 115, 384³ 106 / 107,
+    /// 512³ 102 / 97, 768³ 102 / 98 and 1000³ 103 / 90 GFLOP/s of a peak of 117.
+    fn right_in_place(&mut self, p: &Product<'_>) -> Value {
+        let Some(operand) = p.plain_right else {
+            return self.b.ins().iconst(types::I8, 0);
+        };
+        let at_most = IntCC::SignedLessThanOrEqual;
+        let few = self.b.ins().icmp_imm_s(at_most, p.rows, ROWS_UNPACKED);
+        let step = self.stride(operand.index(), p.k);
+        let zero = self.word(0);
+        let depth = self.at_most(p.product.tile.depth as i64, p.depth, zero);
+        let bytes = self.b.ins().imul(depth, step);
+        let block = (p.product.tile.depth * p.product.tile.panel) as i64 * p.size;
+        let fits = self.b.ins().icmp_imm_u(IntCC::UnsignedLessThanOrEqual, bytes, block);
+        let near = self
+            .b
+            .ins()
+            .icmp_imm_u(IntCC::UnsignedLessThanOrEqual, step, SET_BYTES / 2);
+        let fits = self.b.ins().band(fits, near);
+        self.b.ins().bor(few, fits)
+    }
+
+    /// Whether rows of `left` are read where they are: where the elements of a row are neighbours and rows do not compete
+    /// for the same sets of the first-level cache, or elements lie apart and there are few columns to pack them for.
+    ///
+    /// Packed always / read in place, at one thread in f32: 128³ 101 / 104, 256³ 110 / 113, 512³ 98 / 102, 1000³ 100 / 103;
+    /// but 1023³ 100 / 94, 1024³ 103 / 79 and 2048³ 101 / 76 GFLOP/s of a peak of 117.
+    fn left_in_place(&mut self, p: &Product<'_>, step: Value, row: Value) -> Value {
+        let few = self
+            .b
+            .ins()
+            .icmp_imm_s(IntCC::SignedLessThanOrEqual, p.columns, COLUMNS_UNPACKED);
+        let neighbours = self.b.ins().icmp_imm_s(IntCC::Equal, step, p.size);
+        // Rows share lines, or are a line or more from the next multiple of `SET_BYTES`, up or down.
+        let at_most = IntCC::UnsignedLessThanOrEqual;
+        let near = self.b.ins().icmp_imm_u(at_most, row, LINE);
+        let apart = self.b.ins().iadd_imm_s(row, -LINE);
+        let apart = self.b.ins().band_imm_u(apart, SET_BYTES - 1);
+        let apart = self.b.ins().icmp_imm_u(at_most, apart, SET_BYTES - 2 * LINE);
+        let apart = self.b.ins().bor(near, apart);
+        self.b.ins().select(neighbours, apart, few)
+    }
+
+    /// Packs a block of `right`, and runs over the row panels.
+    fn product_block(&mut self, p: &Product<'_>, band: &Band, block: &Block) -> Result<(), CodegenError> {
         let (zero, tile) = (self.word(0), p.product.tile);
         // Where columns are read in place, only those that do not fill a tile are packed.
         let width = self.word(tile.columns() as i64);
         let partial = self.b.ins().urem(block.columns, width);
         let whole = self.b.ins().isub(block.columns, partial);
-        let from = self.b.ins().select(block.unpacked, whole, zero);
-        self.for_range(from, block.columns, tile.columns() as i64, &[], |e, column, _| {
-            let count = e.at_most(tile.columns() as i64, block.columns, column);
-            let pointers = e.moved_along(p.column, column, &block.pointers);
-            let to = e.packed_panel(p, column, block.depth);
-            e.pack_right(p, &pointers, to, count, block.depth)?;
-            Ok(Carried::new())
-        })?;
-        self.loop_while(zero, p.rows, &[], |e, row, _| {
-            let left = e.b.ins().isub(p.rows, row);
+        let from = self.b.ins().select(band.unpacked, whole, zero);
+        self.pack_right(p, &block.pointers, (from, block.columns), band.depth)?;
+        self.loop_while(zero, band.rows, &[], |e, row, _| {
+            let left = e.b.ins().isub(band.rows, row);
             let count = e.panel_rows(p, left);
             let pointers = e.moved_along(p.row, row, &block.pointers);
-            let source = e.left_source(p, block, &pointers, count)?;
+            let offset = e.b.ins().imul(row, band.left.row);
+            let kernel = e.kernel_of(p, count);
+            let source = Source {
+                pointer: e.b.ins().iadd(band.left.pointer, offset),
+                ..band.left
+            };
             e.for_range(zero, block.columns, tile.columns() as i64, &[], |e, column, _| {
-                e.tile(p, block, (row, count), column, source, &pointers)?;
+                e.tile(p, (band, block), (row, count, kernel), column, source, &pointers)?;
                 Ok(Carried::new())
             })?;
             Ok((e.b.ins().iadd(row, count), Carried::new()))
@@ -234,33 +327,27 @@ impl Emitter<'_> {
         count
     }
 
-    /// Where the micro-kernel finds a row panel of `left`: where it is, or packed.
+    /// Where the micro-kernels find rows of `left`: where they are, or packed.
     fn left_source(
         &mut self,
         p: &Product<'_>,
-        block: &Block,
         pointers: &[Value],
         rows: Value,
+        depth: Value,
     ) -> Result<Source, CodegenError> {
-        let size = self.word(p.size);
-        let tile = p.product.tile;
         let packed = Source {
             pointer: p.left_room,
-            step: self.word(p.size * tile.rows as i64),
-            row: size,
+            step: self.word(p.size),
+            row: p.left_row,
         };
         let Some(operand) = p.plain_left else {
-            self.pack_left(p, pointers, rows, block.depth)?;
+            self.pack_left(p, pointers, rows, depth)?;
             return Ok(packed);
         };
         let (step, row) = (self.stride(operand.index(), p.k), self.stride(operand.index(), p.row));
-        // Where many column panels read them, it is worth bringing the elements together.
-        let in_place = self
-            .b
-            .ins()
-            .icmp_imm_s(IntCC::SignedLessThanOrEqual, block.columns, COLUMNS_UNPACKED);
+        let in_place = self.left_in_place(p, step, row);
         let packs = self.b.ins().icmp_imm_s(IntCC::Equal, in_place, 0);
-        self.when(packs, |e| e.pack_left(p, pointers, rows, block.depth))?;
+        self.when(packs, |e| e.pack_left(p, pointers, rows, depth))?;
         let mut select = |a: Value, b: Value| self.b.ins().select(in_place, a, b);
         Ok(Source {
             pointer: select(pointers[operand.index()], packed.pointer),
@@ -270,18 +357,34 @@ impl Emitter<'_> {
     }
 
     /// Where a column panel of the packed block starts.
-    fn packed_panel(&mut self, p: &Product<'_>, column: Value, depth: Value) -> Value {
+    pub(super) fn packed_panel(&mut self, p: &Product<'_>, column: Value, depth: Value) -> Value {
         let offset = self.b.ins().imul(column, depth);
         let offset = self.b.ins().imul_imm_s(offset, p.size);
         self.b.ins().iadd(p.right_room, offset)
     }
 
-    /// One tile: `rows.1` rows from `rows.0` on, and the columns of a panel from `column` of the block on.
+    /// The address of the micro-kernel for a number of rows, which has one.
+    fn kernel_of(&mut self, p: &Product<'_>, rows: Value) -> Value {
+        let mut address = None;
+        for &(kernel_rows, kernel) in p.kernels {
+            let this = self.address_of(kernel);
+            address = Some(match address {
+                None => this,
+                Some(other) => {
+                    let fits = self.b.ins().icmp_imm_s(IntCC::Equal, rows, kernel_rows as i64);
+                    self.b.ins().select(fits, this, other)
+                }
+            });
+        }
+        address.unwrap_or_else(|| self.word(0))
+    }
+
+    /// One tile: `rows` rows from `row` on, and the columns of a panel from `column` of the block on.
     fn tile(
         &mut self,
         p: &Product<'_>,
-        block: &Block,
-        rows: (Value, Value),
+        (band, block): (&Band, &Block),
+        (row, rows, kernel): (Value, Value, Value),
         column: Value,
         left: Source,
         pointers: &[Value],
@@ -291,43 +394,49 @@ impl Emitter<'_> {
         let is_whole = self.b.ins().icmp_imm_s(IntCC::Equal, count, tile.columns() as i64);
         let pointers = self.moved_along(p.column, column, pointers);
         let mut right = Source {
-            pointer: self.packed_panel(p, column, block.depth),
+            pointer: self.packed_panel(p, column, band.depth),
             step: self.word(p.size * tile.columns() as i64),
             row: left.row,
         };
         if let Some(operand) = p.plain_right {
-            let in_place = self.b.ins().band(block.unpacked, is_whole);
+            let in_place = self.b.ins().band(band.unpacked, is_whole);
             let at = pointers[operand.index()];
             let step = self.stride(operand.index(), p.k);
             right.pointer = self.b.ins().select(in_place, at, right.pointer);
             right.step = self.b.ins().select(in_place, step, right.step);
         }
-        // The accumulators between blocks: rows of a whole panel.
-        let partial_row = p.size * tile.panel as i64;
-        let partial = self.b.ins().imul_imm_s(rows.0, partial_row);
-        let offset = self.b.ins().imul_imm_s(column, p.size);
-        let partial = self.b.ins().iadd(partial, offset);
-        let partial = self.b.ins().iadd(p.partial, partial);
-        let (buffer_row, partial_row) = (self.word(p.size * tile.columns() as i64), self.word(partial_row));
-        let null = self.word(0);
-        let mut to = self.b.ins().select(block.is_last, p.buffer, partial);
-        let mut to_row = self.b.ins().select(block.is_last, buffer_row, partial_row);
-        let mut finishes = block.is_last;
-        if let Some(operand) = p.plain_store {
-            let at_once = self.b.ins().band(block.is_last, is_whole);
-            let row = self.stride(operand.index(), p.row);
-            to = self.b.ins().select(at_once, pointers[operand.index()], to);
-            to_row = self.b.ins().select(at_once, row, to_row);
-            finishes = self.b.ins().band_not(block.is_last, is_whole);
+        // Between blocks of the contracted axis the accumulators are in scratch, before `finish` in a buffer; but those of
+        // a whole tile that is stored as it is are always in the output.
+        let partial = self.b.ins().imul(row, p.partial_row);
+        let mut partial = self.b.ins().iadd(p.partial, partial);
+        if p.plain_store.is_none() {
+            let column = self.b.ins().iadd(block.start, column);
+            let offset = self.b.ins().imul_imm_s(column, p.size);
+            partial = self.b.ins().iadd(partial, offset);
         }
-        let from = self.b.ins().select(block.is_first, null, partial);
+        let mut partial_row = p.partial_row;
+        let buffer_row = self.word(p.size * tile.columns() as i64);
+        let mut to = self.b.ins().select(band.is_last, p.buffer, partial);
+        let mut to_row = self.b.ins().select(band.is_last, buffer_row, partial_row);
+        let mut finishes = band.is_last;
+        if let Some(operand) = p.plain_store {
+            let at = pointers[operand.index()];
+            let row = self.stride(operand.index(), p.row);
+            partial = self.b.ins().select(is_whole, at, partial);
+            partial_row = self.b.ins().select(is_whole, row, partial_row);
+            to = self.b.ins().select(is_whole, at, to);
+            to_row = self.b.ins().select(is_whole, row, to_row);
+            finishes = self.b.ins().band_not(band.is_last, is_whole);
+        }
+        let null = self.word(0);
+        let from = self.b.ins().select(band.is_first, null, partial);
         for (word, value) in [
             (TileWord::Left, left.pointer),
             (TileWord::LeftStep, left.step),
             (TileWord::LeftRow, left.row),
             (TileWord::Right, right.pointer),
             (TileWord::RightStep, right.step),
-            (TileWord::Depth, block.depth),
+            (TileWord::Depth, band.depth),
             (TileWord::From, from),
             (TileWord::FromRow, partial_row),
             (TileWord::To, to),
@@ -337,20 +446,8 @@ impl Emitter<'_> {
                 .ins()
                 .store(MemFlagsData::trusted(), value, p.words, 8 * word as i32);
         }
-        let done = self.block([]);
-        for &(kernel_rows, kernel) in p.kernels {
-            let fits = self.b.ins().icmp_imm_s(IntCC::Equal, rows.1, kernel_rows as i64);
-            let (call, next) = (self.block([]), self.block([]));
-            self.branch(fits, (call, &[]), (next, &[]));
-            self.b.switch_to_block(call);
-            self.call_with(kernel, p.words);
-            self.jump(done, &[]);
-            self.b.switch_to_block(next);
-        }
-        // Every number of rows has its kernel.
-        self.jump(done, &[]);
-        self.b.switch_to_block(done);
-        self.when(finishes, |e| e.finish_tile(p, rows.1, count, &pointers))
+        self.call_at(kernel, p.words);
+        self.when(finishes, |e| e.finish_tile(p, rows, count, &pointers))
     }
 
     /// A micro-kernel: a tile of this many rows, as the [`TileWord`]s of the argument block say.
