@@ -113,16 +113,16 @@ impl Tile {
             _ => target.vector_bytes(),
         };
         let lanes = (bytes / size).max(1);
-        let shapes: &[(u32, u32)] = match (target.vector_registers(bytes), bytes == target.vector_bytes()) {
-            // Rows and vectors, the widest first. Where a step copies what is used twice, one vector is best.
-            (..=16, true) if target.fma_bytes() == 0 => &[(12, 1)],
-            (..=16, _) => &[(6, 2), (12, 1)],
-            _ if bytes == 64 => &[(9, 3), (14, 2), (14, 1)],
-            _ => &[(8, 3), (12, 2), (16, 1)],
+        // Rows, vectors, and the time of a column, where a tile is full, in hundredths of that of the best shape.
+        let shapes: &[(u32, u32, usize)] = match (target.vector_registers(bytes), bytes == target.vector_bytes()) {
+            // Where a step copies what is used twice, one vector is best.
+            (..=16, true) if target.fma_bytes() == 0 => &[(12, 1, 100)],
+            (..=16, _) => &[(6, 2, 100), (12, 1, 130)],
+            _ if bytes == 64 => &[(14, 2, 100), (9, 3, 102), (14, 1, 130)],
+            _ => &[(8, 3, 100), (12, 2, 100), (16, 1, 130)],
         };
-        // The shape with the fewest columns beyond the last one.
-        let covered = |&(_, vectors): &(u32, u32)| columns.next_multiple_of(vectors as usize * lanes);
-        let (rows, vectors) = shapes.iter().copied().min_by_key(covered).unwrap_or((1, 1));
+        let time = |&(_, vectors, time): &(u32, u32, usize)| columns.next_multiple_of(vectors as usize * lanes) * time;
+        let (rows, vectors, _) = shapes.iter().copied().min_by_key(time).unwrap_or((1, 1, 100));
         let columns = vectors as usize * lanes;
         let depth = DEPTH_BYTES / size;
         let block = target.caches().l2 / 4 * 3 / DEPTH_BYTES;

@@ -94,8 +94,7 @@ struct Band {
     rows: Value,
     /// The number of elements of the contracted axis.
     depth: Value,
-    /// The elements of `left`.
-    left: Source,
+    left: Left,
     /// Whether the elements of the contracted axis are the first, and the last.
     is_first: Value,
     is_last: Value,
@@ -112,6 +111,17 @@ struct Block {
     columns: Value,
     /// The operands' pointers at the first.
     pointers: Carried,
+}
+
+/// Where a band's part of `left` is.
+#[derive(Clone, Copy)]
+struct Left {
+    /// Its first row panel.
+    source: Source,
+    /// Bytes by which the next row's panel is further on.
+    advance: Value,
+    /// Whether it has to be packed there.
+    packs: Value,
 }
 
 /// Where the micro-kernel finds one factor: the first element, and the distances to the next ones.
@@ -141,7 +151,7 @@ impl Emitter<'_> {
             let one = e.word(1);
             let end = e.b.ins().smax(p.depth, one);
             e.for_range(zero, end, tile.depth as i64, &[], |e, k, _| {
-                let band = e.band_at(&p, rows, k, &pointers)?;
+                let band = e.band_at(&p, rows, k, &pointers);
                 e.for_range(zero, p.columns, tile.panel as i64, &[], |e, column, _| {
                     let block = Block {
                         start: column,
@@ -211,23 +221,22 @@ impl Emitter<'_> {
         }
     }
 
-    /// The rows and the elements of the contracted axis that one pass over the columns takes, `left` packed if it pays.
-    fn band_at(&mut self, p: &Product<'_>, rows: Value, k: Value, pointers: &[Value]) -> Result<Band, CodegenError> {
+    /// The rows and the elements of the contracted axis that one pass over the columns takes.
+    fn band_at(&mut self, p: &Product<'_>, rows: Value, k: Value, pointers: &[Value]) -> Band {
         let tile = p.product.tile;
         let after = self.b.ins().iadd_imm_s(k, tile.depth as i64);
         let unpacked = self.right_in_place(p);
         let depth = self.at_most(tile.depth as i64, p.depth, k);
         let pointers = self.moved_along(p.k, k, pointers);
-        let left = self.left_source(p, &pointers, rows, depth)?;
-        Ok(Band {
+        Band {
             rows,
             depth,
-            left,
+            left: self.left_at(p, &pointers),
             is_first: self.b.ins().icmp_imm_s(IntCC::Equal, k, 0),
             is_last: self.b.ins().icmp(IntCC::SignedGreaterThanOrEqual, after, p.depth),
             unpacked,
             pointers,
-        })
+        }
     }
 
     /// Whether columns that fill a tile are read where they are: where there are few rows to pack them for, or where
@@ -285,16 +294,22 @@ impl Emitter<'_> {
         let whole = self.b.ins().isub(block.columns, partial);
         let from = self.b.ins().select(band.unpacked, whole, zero);
         self.pack_right(p, &block.pointers, (from, block.columns), band.depth)?;
+        // The first block of columns packs what later ones read, a row panel at a time while it is in cache.
+        let is_first = self.b.ins().icmp_imm_s(IntCC::Equal, block.start, 0);
+        let packs_left = self.b.ins().band(band.left.packs, is_first);
         self.loop_while(zero, band.rows, &[], |e, row, _| {
             let left = e.b.ins().isub(band.rows, row);
             let count = e.panel_rows(p, left);
             let pointers = e.moved_along(p.row, row, &block.pointers);
-            let offset = e.b.ins().imul(row, band.left.row);
             let kernel = e.kernel_of(p, count);
+            let offset = e.b.ins().imul(row, band.left.advance);
             let source = Source {
-                pointer: e.b.ins().iadd(band.left.pointer, offset),
-                ..band.left
+                pointer: e.b.ins().iadd(band.left.source.pointer, offset),
+                ..band.left.source
             };
+            e.when(packs_left, |e| {
+                e.pack_left(p, &pointers, source.pointer, count, band.depth)
+            })?;
             e.for_range(zero, block.columns, tile.columns() as i64, &[], |e, column, _| {
                 e.tile(p, (band, block), (row, count, kernel), column, source, &pointers)?;
                 Ok(Carried::new())
@@ -328,32 +343,35 @@ impl Emitter<'_> {
     }
 
     /// Where the micro-kernels find rows of `left`: where they are, or packed.
-    fn left_source(
-        &mut self,
-        p: &Product<'_>,
-        pointers: &[Value],
-        rows: Value,
-        depth: Value,
-    ) -> Result<Source, CodegenError> {
-        let packed = Source {
-            pointer: p.left_room,
-            step: self.word(p.size),
-            row: p.left_row,
+    fn left_at(&mut self, p: &Product<'_>, pointers: &[Value]) -> Left {
+        // Of one block of columns, no row panel is needed again, and the room of one stays in cache.
+        let once = self
+            .b
+            .ins()
+            .icmp_imm_s(IntCC::SignedLessThanOrEqual, p.columns, p.product.tile.panel as i64);
+        let zero = self.word(0);
+        let packed = Left {
+            source: Source {
+                pointer: p.left_room,
+                step: self.word(p.size),
+                row: p.left_row,
+            },
+            advance: self.b.ins().select(once, zero, p.left_row),
+            packs: self.b.ins().iconst(types::I8, 1),
         };
-        let Some(operand) = p.plain_left else {
-            self.pack_left(p, pointers, rows, depth)?;
-            return Ok(packed);
-        };
+        let Some(operand) = p.plain_left else { return packed };
         let (step, row) = (self.stride(operand.index(), p.k), self.stride(operand.index(), p.row));
         let in_place = self.left_in_place(p, step, row);
-        let packs = self.b.ins().icmp_imm_s(IntCC::Equal, in_place, 0);
-        self.when(packs, |e| e.pack_left(p, pointers, rows, depth))?;
         let mut select = |a: Value, b: Value| self.b.ins().select(in_place, a, b);
-        Ok(Source {
-            pointer: select(pointers[operand.index()], packed.pointer),
-            step: select(step, packed.step),
-            row: select(row, packed.row),
-        })
+        Left {
+            source: Source {
+                pointer: select(pointers[operand.index()], packed.source.pointer),
+                step: select(step, packed.source.step),
+                row: select(row, packed.source.row),
+            },
+            advance: select(row, packed.advance),
+            packs: self.b.ins().icmp_imm_s(IntCC::Equal, in_place, 0),
+        }
     }
 
     /// Where a column panel of the packed block starts.

@@ -74,11 +74,12 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// Some rows of `left`, to their place in scratch, row by row.
+    /// Some rows of `left` to an address, row by row.
     pub(super) fn pack_left(
         &mut self,
         p: &Product<'_>,
         pointers: &[Value],
+        to: Value,
         rows: Value,
         depth: Value,
     ) -> Result<(), CodegenError> {
@@ -90,9 +91,9 @@ impl Emitter<'_> {
             let unit = self.b.ins().icmp_imm_s(IntCC::Equal, stride, size as i64);
             neighbours = self.b.ins().band(neighbours, unit);
         }
-        self.when(neighbours, |e| e.pack_left_rows(p, pointers, rows, depth))?;
+        self.when(neighbours, |e| e.pack_left_rows(p, pointers, to, rows, depth))?;
         let apart = self.b.ins().icmp_imm_s(IntCC::Equal, neighbours, 0);
-        self.when(apart, |e| e.pack_left_elements(p, pointers, rows, depth))
+        self.when(apart, |e| e.pack_left_elements(p, pointers, to, rows, depth))
     }
 
     /// As [`Emitter::pack_left`], of rows whose elements are neighbours.
@@ -100,12 +101,13 @@ impl Emitter<'_> {
         &mut self,
         p: &Product<'_>,
         pointers: &[Value],
+        to: Value,
         rows: Value,
         depth: Value,
     ) -> Result<(), CodegenError> {
         let factor = &p.product.left;
         let zero = self.word(0);
-        let entering = self.factor_pointers(&factor.loads, pointers, p.left_room);
+        let entering = self.factor_pointers(&factor.loads, pointers, to);
         let along_rows = self.strides(&factor.loads, p.row);
         self.for_range(zero, rows, 1, &entering, |e, _, carried| {
             let (&to, own) = carried.split_last().expect("the target was carried");
@@ -141,12 +143,13 @@ impl Emitter<'_> {
         &mut self,
         p: &Product<'_>,
         pointers: &[Value],
+        to: Value,
         rows: Value,
         depth: Value,
     ) -> Result<(), CodegenError> {
         let factor = &p.product.left;
         let zero = self.word(0);
-        let entering = self.factor_pointers(&factor.loads, pointers, p.left_room);
+        let entering = self.factor_pointers(&factor.loads, pointers, to);
         let (along_k, along_rows) = (self.strides(&factor.loads, p.k), self.strides(&factor.loads, p.row));
         // Row by row inside, as the rows of a transposed factor are neighbours.
         self.for_range(zero, depth, 1, &entering, |e, _, carried| {
