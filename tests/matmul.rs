@@ -78,6 +78,30 @@ fn thread_counts_agree() {
     }
 }
 
+/// Parts pack what they need of both factors, so they are as nearly square as the result allows.
+#[test]
+fn products_are_cut_along_both_axes() {
+    let kernel = |threads: usize| jit::kernel(F32).unwrap().threads(threads).unwrap();
+    // Rows, the contracted axis, columns, threads; and the parts of the rows and of the columns.
+    for (m, k, n, threads, parts) in [
+        (2000, 60, 100, 4, [4, 1]),
+        (100, 60, 2000, 4, [1, 4]),
+        (640, 1100, 640, 4, [2, 2]),
+        (960, 60, 640, 6, [3, 2]),
+        (500, 300, 500, 1, [1, 1]),
+    ] {
+        let (x, y) = (noisy(m, k, 1), noisy(k, n, 2));
+        let split = kernel(threads);
+        let found: Array2<f32> = split.call((&x, &y)).unwrap();
+        let whole: Array2<f32> = kernel(1).call((&x, &y)).unwrap();
+        assert_eq!(found, whole, "{m} x {k} x {n}");
+        let report = split.report();
+        let loops = &report.groups[0].schedule.as_ref().unwrap().loops;
+        let along = |axis: usize| loops[axis].parallel.map_or(1, |parallel| parallel.parts);
+        assert_eq!([along(0), along(2)], parts, "{m} x {k} x {n} on {threads} threads");
+    }
+}
+
 /// How an array lies in memory, what holds it, and the view of its elements there.
 type Laid = (&'static str, Array2<f32>, fn(&Array2<f32>) -> ArrayView2<'_, f32>);
 

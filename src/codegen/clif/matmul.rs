@@ -23,7 +23,7 @@ use crate::nest::{MatMul, OperandId, Stride};
 
 /// Rows up to which a right factor that lies in rows is read where it is: packing it costs more than it saves.
 const ROWS_UNPACKED: i64 = 48;
-/// Columns up to which a left factor is read where it is.
+/// Columns up to which a left factor whose rows are not runs of memory is read where it is.
 const COLUMNS_UNPACKED: i64 = 64;
 /// Bytes of address bits that choose a set of a first-level cache: as far apart, lines compete for the same set.
 const SET_BYTES: i64 = 4096;
