@@ -139,6 +139,7 @@ fn decision(scheduled: &Scheduled) -> String {
     match split(scheduled, 2) {
         Split::Serial { reason } => reason.code().to_owned(),
         Split::Axis { grain, .. } => format!("grain {grain}"),
+        Split::Grid { grain: [a, b], .. } => format!("grain {a} x {b}"),
         Split::Blocks { grain } => format!("{grain} blocks"),
     }
 }

@@ -56,6 +56,10 @@ fn every_element_is_one_chain() {
         (3, 2100, 17),
         (131, 129, 600),
         (50, 1500, 1100),
+        // Rows a power of two apart, which are packed; several blocks of each axis; more rows than are packed at once.
+        (30, 2048, 200),
+        (70, 1024, 300),
+        (1100, 1030, 40),
     ] {
         let (x, y) = (noisy(m, k, 1), noisy(k, n, 2));
         let found: Array2<f32> = kernel.call((&x, &y)).unwrap();
@@ -71,6 +75,30 @@ fn thread_counts_agree() {
         let kernel = jit::kernel(F32).unwrap().threads(threads).unwrap();
         let many: Array2<f32> = kernel.call((&x, &y)).unwrap();
         assert_eq!(one, many, "{threads} threads");
+    }
+}
+
+/// Parts pack what they need of both factors, so they are as nearly square as the result allows.
+#[test]
+fn products_are_cut_along_both_axes() {
+    let kernel = |threads: usize| jit::kernel(F32).unwrap().threads(threads).unwrap();
+    // Rows, the contracted axis, columns, threads; and the parts of the rows and of the columns.
+    for (m, k, n, threads, parts) in [
+        (2000, 60, 100, 4, [4, 1]),
+        (100, 60, 2000, 4, [1, 4]),
+        (640, 1100, 640, 4, [2, 2]),
+        (960, 60, 640, 6, [3, 2]),
+        (500, 300, 500, 1, [1, 1]),
+    ] {
+        let (x, y) = (noisy(m, k, 1), noisy(k, n, 2));
+        let split = kernel(threads);
+        let found: Array2<f32> = split.call((&x, &y)).unwrap();
+        let whole: Array2<f32> = kernel(1).call((&x, &y)).unwrap();
+        assert_eq!(found, whole, "{m} x {k} x {n}");
+        let report = split.report();
+        let loops = &report.groups[0].schedule.as_ref().unwrap().loops;
+        let along = |axis: usize| loops[axis].parallel.map_or(1, |parallel| parallel.parts);
+        assert_eq!([along(0), along(2)], parts, "{m} x {k} x {n} on {threads} threads");
     }
 }
 
@@ -285,6 +313,7 @@ fn an_epilogue_is_computed_where_the_product_is_stored() {
         (12, 64, 16),
         (13, 65, 19),
         (80, 1200, 90),
+        (20, 2048, 400),
     ] {
         let (x, w) = (noisy(m, k, 1), noisy(k, n, 2));
         let b: Array1<f32> = noisy(1, n, 3).row(0).to_owned();

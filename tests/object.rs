@@ -5,16 +5,21 @@ mod harness;
 use std::process::Command;
 
 use harness::{Layout, Via, axis, bind, operand, run};
-use loopweave::codegen::abi::Abi;
+use loopweave::codegen::abi::{Abi, scratch_bytes};
 use loopweave::codegen::jit::JitCode;
 use loopweave::codegen::object::emit_object;
 use loopweave::nest::interp::Buffer;
+use loopweave::nest::matmul::{Factor, MatMul, Tile};
 use loopweave::nest::{AxisRole, Binding, Leaf, Nest, OperandId, Order, Reduce, Role, Vector};
 use loopweave::target::{NAMES, Target};
 use loopweave_ir::testing::operand_dtypes;
 use loopweave_ir::{Builder, Dtype, Func, Op, Scalar, Stage};
 
 const N: usize = 5003;
+/// The extents of the product of the first elements with themselves.
+const M: usize = 21;
+const K: usize = 70;
+const COLUMNS: usize = 37;
 
 fn map(func: Func, lanes: u32) -> Nest {
     let inputs = func.param_dtypes();
@@ -84,13 +89,56 @@ fn sum(order: Order) -> Nest {
     }
 }
 
+/// A product of matrices, whose micro-kernels are functions of their own.
+fn product() -> Nest {
+    let mut b = Builder::typed("element");
+    let x = b.param("x", Some(Dtype::F32));
+    let element = b.finish(&[x]);
+    let mut b = Builder::typed("fma");
+    let params = ["acc", "x", "y"].map(|name| b.param(name, Some(Dtype::F32)));
+    let fma = b.node(Op::Fma, &[params[1], params[2], params[0]]);
+    let combine = b.finish(&[fma]);
+    let factor = |operand| Factor {
+        map: element.clone(),
+        loads: vec![OperandId(operand)],
+    };
+    let input = |layout| operand(Dtype::F32, Role::Input, layout);
+    Nest {
+        name: String::from("product"),
+        operands: vec![
+            input(Layout::Broadcast),
+            input(Layout::Contiguous),
+            operand(Dtype::F32, Role::Output, Layout::Contiguous),
+        ],
+        axes: [AxisRole::Kept, AxisRole::Reduced, AxisRole::Kept].map(axis).to_vec(),
+        leaf: Leaf::MatMul(MatMul {
+            left: factor(0),
+            right: factor(1),
+            combine,
+            zero: Scalar::from(0.0f32),
+            finish: element.clone(),
+            finish_loads: vec![],
+            stores: vec![OperandId(2)],
+            tile: Tile {
+                rows: 4,
+                vectors: 2,
+                lanes: 4,
+                depth: 32,
+                panel: 16,
+                band: 8,
+            },
+        }),
+        vector: Vector { lanes: 4, unroll: 1 },
+    }
+}
+
 /// The value of element i in both programs.
 fn element(i: usize) -> f32 {
     (i as i32 * 37 % 1009 - 500) as f32 / 7.0
 }
 
-fn main_in_c(remainder: &Nest, sum: &Nest) -> String {
-    let (r, s) = (Abi::of(remainder), Abi::of(sum));
+fn main_in_c(remainder: &Nest, sum: &Nest, product: &Nest) -> String {
+    let (r, s, p) = (Abi::of(remainder), Abi::of(sum), Abi::of(product));
     format!(
         r#"
 #include <stdint.h>
@@ -98,8 +146,10 @@ fn main_in_c(remainder: &Nest, sum: &Nest) -> String {
 #include <string.h>
 void remainder3(uint64_t *args);
 void sum(uint64_t *args);
+void product(uint64_t *args);
 static float x[{N}], y[{N}], total;
-static uint64_t scratch[64] __attribute__((aligned(64)));
+static uint64_t scratch[{scratch}] __attribute__((aligned(64)));
+static float z[{m} * {n}];
 int main(void) {{
     for (int i = 0; i < {N}; i++) x[i] = (float)(i * 37 % 1009 - 500) / 7.0f;
     uint64_t a[{rn}] = {{0}}, b[{sn}] = {{0}};
@@ -107,12 +157,26 @@ int main(void) {{
     remainder3(a);
     b[0] = (uint64_t)scratch; b[{se}] = {N}; b[{sp0}] = (uint64_t)x; b[{sp1}] = (uint64_t)&total; b[{ss0}] = 4;
     sum(b);
+    uint64_t c[{pn}] = {{0}};
+    c[0] = (uint64_t)scratch; c[{pe}] = {m}; c[{pe} + 1] = {k}; c[{pe} + 2] = {n};
+    c[{pp}] = (uint64_t)x; c[{pp} + 1] = (uint64_t)x; c[{pp} + 2] = (uint64_t)z;
+    c[{ps}] = 4 * {k}; c[{ps} + 1] = 4; c[{ps} + 4] = 4 * {n}; c[{ps} + 5] = 4; c[{ps} + 6] = 4 * {n}; c[{ps} + 8] = 4;
+    product(c);
     uint32_t bits;
     for (int i = 0; i < {N}; i++) {{ memcpy(&bits, &y[i], 4); printf("%08x\n", bits); }}
     memcpy(&bits, &total, 4); printf("%08x\n", bits);
+    for (int i = 0; i < {m} * {n}; i++) {{ memcpy(&bits, &z[i], 4); printf("%08x\n", bits); }}
     return 0;
 }}
 "#,
+        scratch = scratch_bytes(product, &[M, K, COLUMNS]).div_ceil(8).max(64),
+        m = M,
+        k = K,
+        n = COLUMNS,
+        pn = p.len(),
+        pe = p.extent(0),
+        pp = p.pointer(0),
+        ps = p.stride(0, 0),
         rn = r.len(),
         re = r.extent(0),
         rp0 = r.pointer(0),
@@ -168,11 +232,16 @@ fn a_linked_kernel_gives_the_bits_of_the_jit() {
     }
     let target = Target::native().unwrap();
     let (remainder, sum) = (remainder(), sum(Order::Lanes { lanes: 64, block: 4096 }));
+    let product = product();
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
-    let object = emit_object(&[("remainder3", &remainder), ("sum", &sum)], &target).unwrap();
+    let object = emit_object(
+        &[("remainder3", &remainder), ("sum", &sum), ("product", &product)],
+        &target,
+    )
+    .unwrap();
     std::fs::write(path("kernels.o"), object).unwrap();
-    std::fs::write(path("main.c"), main_in_c(&remainder, &sum)).unwrap();
+    std::fs::write(path("main.c"), main_in_c(&remainder, &sum, &product)).unwrap();
     let link = Command::new("cc")
         .args([path("main.c"), path("kernels.o")])
         .arg("-o")
@@ -185,6 +254,13 @@ fn a_linked_kernel_gives_the_bits_of_the_jit() {
     assert!(output.status.success());
     let mut expected = by_jit(&remainder, &target, N);
     expected.extend(by_jit(&sum, &target, 1));
+    let chain = |i: usize, j: usize| {
+        (0..K).fold(0.0f32, |acc, k| {
+            element(i * K + k).mul_add(element(k * COLUMNS + j), acc)
+        })
+    };
+    let products = (0..M * COLUMNS).map(|at| chain(at / COLUMNS, at % COLUMNS));
+    expected.extend(words(&products.flat_map(f32::to_le_bytes).collect::<Vec<u8>>()));
     let found: Vec<String> = String::from_utf8(output.stdout)
         .unwrap()
         .lines()

@@ -40,8 +40,8 @@
 //!
 //! # Scratch of a matrix product
 //!
-//! As [`MatMul::scratch`](crate::nest::MatMul::scratch) lays it out: packed blocks of the factors, and accumulators between
-//! blocks of the contracted axis.
+//! As [`MatMul::scratch_bytes`](crate::nest::MatMul::scratch_bytes) lays it out: packed blocks of the factors, and
+//! accumulators between blocks of the contracted axis.
 
 use crate::nest::{Leaf, Nest, Operand, Order, Reduce, Role, Stride};
 
@@ -163,7 +163,7 @@ pub fn scratch_bytes(nest: &Nest, extents: &[usize]) -> usize {
             blocks_bytes(reduce, n, row)
         }
         Leaf::MatMul(product) => match *extents {
-            [.., rows, k, columns] => product.scratch(rows, k, columns).end,
+            [.., rows, k, columns] => product.scratch_bytes(nest, rows, k, columns),
             _ => 0,
         },
         Leaf::Rows(stages) => {

@@ -220,7 +220,7 @@ fn schedule(step: &Step<'_>, threads: usize) -> Schedule {
         loops: loops(step, threads),
         serial: match step.split {
             Split::Serial { reason } => Some(*reason),
-            Split::Axis { .. } | Split::Blocks { .. } => None,
+            Split::Axis { .. } | Split::Grid { .. } | Split::Blocks { .. } => None,
         },
         order: match &nest.leaf {
             Leaf::Map { .. } | Leaf::MatMul(_) | Leaf::Rows(_) => None,
@@ -284,6 +284,10 @@ fn loops(step: &Step<'_>, threads: usize) -> Vec<Loop> {
         extent,
         parallel: match (step.split, &nest.leaf) {
             (Split::Axis { axis, grain }, _) if axis.index() == i => Some(parallel(Unit::Indices, *grain, extent)),
+            (Split::Grid { axes, grain }, _) => {
+                let cut = axes.iter().zip(grain).find(|(axis, _)| axis.index() == i);
+                cut.map(|(_, &grain)| parallel(Unit::Indices, grain, extent))
+            }
             (Split::Blocks { grain }, Leaf::Reduce(reduce)) if outermost_reduced.is_some_and(|a| a.index() == i) => {
                 let blocks = binding.reduced_len(nest).div_ceil(reduce.order.block() as usize);
                 Some(parallel(Unit::Blocks, *grain, blocks))

@@ -92,10 +92,12 @@ pub(super) fn in_short(report: &Report, group: &Group) -> String {
             format!("{}: {loops}", product(report, group))
         }
     };
-    let parallel = match (schedule.serial, schedule.loops.iter().find(|l| l.parallel.is_some())) {
+    let split = schedule.loops.iter().filter(|l| l.parallel.is_some());
+    let split: Vec<&str> = split.map(|l| l.name.as_str()).collect();
+    let parallel = match (schedule.serial, &split[..]) {
         (Some(reason), _) => format!("on the calling thread ({})", reason.code()),
-        (None, Some(l)) => format!("parallel over {}", l.name),
-        (None, None) => String::from("on the calling thread"),
+        (None, []) => String::from("on the calling thread"),
+        (None, split) => format!("parallel over {}", split.join(" and ")),
     };
     let vector = schedule
         .loops

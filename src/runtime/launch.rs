@@ -23,7 +23,7 @@ use crate::codegen::abi::{Abi, scratch_bytes};
 use crate::codegen::jit::JitCode;
 use crate::nest::schedule::Scheduled;
 use crate::nest::verify::{Violation, verify_binding};
-use crate::nest::{AxisRole, Binding, Leaf, Nest, Order, Role};
+use crate::nest::{AxisId, AxisRole, Binding, Leaf, Nest, Order, Role};
 use crate::shape::byte_range;
 
 /// A nest and its machine code, shared by all calls it fits.
@@ -177,8 +177,14 @@ impl Launch {
         });
         // Those of the largest part.
         let mut extents = binding.extents.clone();
-        if let Split::Axis { axis, grain } = split {
-            extents[axis.index()] = grain.min(extents[axis.index()]);
+        let mut narrow = |axis: AxisId, grain: usize| extents[axis.index()] = grain.min(extents[axis.index()]);
+        match split {
+            Split::Axis { axis, grain } => narrow(axis, grain),
+            Split::Grid { axes, grain } => axes
+                .into_iter()
+                .zip(grain)
+                .for_each(|(axis, grain)| narrow(axis, grain)),
+            Split::Serial { .. } | Split::Blocks { .. } => {}
         }
         Ok(Launch {
             abi,
@@ -231,19 +237,31 @@ impl Launch {
     fn run_words(self: &Arc<Self>, words: &mut [u64], threads: &Threads) {
         match self.split {
             Split::Serial { .. } => self.part(words),
-            Split::Axis { axis, grain } => {
-                let (axis, extent) = (axis.index(), self.binding.extents[axis.index()]);
-                let (launch, words) = (Arc::clone(self), Box::<[u64]>::from(words));
-                for_each(threads, extent.div_ceil(grain), move |i| {
-                    let start = i * grain;
-                    with_copy(&words, |words| {
-                        launch.narrow(words, axis, start, grain.min(extent - start));
-                        launch.part(words);
-                    });
-                });
-            }
+            Split::Axis { axis, grain } => self.run_grid(words, [(axis, grain)], threads),
+            Split::Grid {
+                axes: [row, column],
+                grain: [rows, columns],
+            } => self.run_grid(words, [(row, rows), (column, columns)], threads),
             Split::Blocks { grain } => self.run_blocks(words, grain, threads),
         }
+    }
+
+    /// Runs in parallel the parts that lie between multiples of a grain along each of some axes.
+    fn run_grid<const N: usize>(self: &Arc<Self>, words: &[u64], cuts: [(AxisId, usize); N], threads: &Threads) {
+        let cuts = cuts.map(|(axis, grain)| (axis.index(), self.binding.extents[axis.index()], grain));
+        let parts = cuts.iter().map(|(_, extent, grain)| extent.div_ceil(*grain)).product();
+        let (launch, words) = (Arc::clone(self), Box::<[u64]>::from(words));
+        for_each(threads, parts, move |mut part| {
+            with_copy(&words, |words| {
+                for (axis, extent, grain) in cuts {
+                    let count = extent.div_ceil(grain);
+                    let start = part % count * grain;
+                    part /= count;
+                    launch.narrow(words, axis, start, grain.min(extent - start));
+                }
+                launch.part(words);
+            });
+        });
     }
 
     /// Runs `main` on one part, tile by tile where the operands disagree about the fast axis.

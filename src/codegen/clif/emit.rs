@@ -74,11 +74,19 @@ impl<'a> Emitter<'a> {
         self.b.ins().store(MemFlagsData::trusted(), zero, self.args, offset);
     }
 
-    /// Calls a function of the module with an argument block.
-    pub(super) fn call_with(&mut self, func: FuncId, args: Value) {
+    /// The address of a function of the module.
+    pub(super) fn address_of(&mut self, func: FuncId) -> Value {
         let func = self.module.declare_func_in_func(func, self.b.func);
+        // As in `call_in_mode`.
         self.b.func.dfg.ext_funcs[func].colocated = false;
-        self.b.ins().call(func, &[args]);
+        self.b.ins().func_addr(WORD, func)
+    }
+
+    /// Calls the function at an address with an argument block.
+    pub(super) fn call_at(&mut self, address: Value, args: Value) {
+        let signature = self.b.func.signature.clone();
+        let signature = self.b.import_signature(signature);
+        self.b.ins().call_indirect(signature, address, &[args]);
     }
 
     /// Ends the function.

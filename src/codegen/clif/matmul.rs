@@ -1,7 +1,8 @@
-//! The leaf of a matrix product: the loops over blocks, and the micro-kernel that keeps a tile of accumulators in registers.
+//! The leaf of a matrix product: the loops over blocks, around micro-kernels that keep a tile of accumulators in registers.
 //!
 //! In: the pointers at one index of the batch axes. Out: the stored results. [`crate::nest::matmul`] says in which order; the
-//! names here are its. Packing of the factors is in [`panel`](super::panel).
+//! names here are its. Packing of the factors is in [`panel`](super::panel), and
+//! the micro-kernel in [`micro`](super::micro).
 //!
 //! A micro-kernel is a function of its own, so that its loop has the registers to itself: the nest's function calls it with
 //! [`TileWord`]s that say where a tile's elements are and where its accumulators go. That is the output itself where they are the
@@ -9,26 +10,24 @@
 //! first-level cache.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use cranelift_module::FuncId;
-use loopweave_ir::Dtype;
 
 use super::body::Body;
 use super::emit::{Carried, Emitter};
 use super::memory::Access;
-use super::value::{Lanes, Registers};
 use crate::codegen::CodegenError;
 use crate::codegen::abi::{Abi, TileWord};
 use crate::nest::{MatMul, OperandId, Stride};
 
 /// Rows up to which a right factor that lies in rows is read where it is: packing it costs more than it saves.
 const ROWS_UNPACKED: i64 = 48;
-/// Columns up to which a left factor is read where it is.
+/// Columns up to which a left factor whose rows are not runs of memory is read where it is.
 const COLUMNS_UNPACKED: i64 = 64;
-/// Elements of the contracted axis per iteration of a micro-kernel's loop: accumulators change registers with every step,
-/// which only the end of an iteration has to undo.
-const UNROLL: i64 = 4;
-
+/// Bytes of address bits that choose a set of a first-level cache: as far apart, lines compete for the same set.
+const SET_BYTES: i64 = 4096;
+/// Bytes of a cache line.
+const LINE: i64 = 64;
 /// What the loops of one product share.
 pub(super) struct Product<'f> {
     pub(super) product: &'f MatMul,
@@ -42,10 +41,13 @@ pub(super) struct Product<'f> {
     rows: Value,
     depth: Value,
     columns: Value,
-    /// Scratch: a packed row panel of `left`, a packed block of `right`, accumulators between blocks.
+    /// Scratch: packed rows of `left`, a packed block of `right`, accumulators between blocks.
     pub(super) left_room: Value,
     pub(super) right_room: Value,
     partial: Value,
+    /// Bytes between the rows of packed `left`, and between those of the accumulators.
+    pub(super) left_row: Value,
+    partial_row: Value,
     /// A tile on its way to `finish`.
     buffer: Value,
     /// The micro-kernels, and the rows of each.
@@ -59,41 +61,40 @@ pub(super) struct Product<'f> {
     plain_right: Option<OperandId>,
 }
 
-/// What a micro-kernel is made of.
-struct Tile<'f> {
-    combine: Body<'f>,
-    dtype: Dtype,
-    lanes: usize,
-    vectors: usize,
-    rows: usize,
-    zero: Value,
-}
-
-impl Tile<'_> {
-    /// A register of accumulators.
-    fn vector(&self, register: Value) -> Lanes {
-        Lanes::new(
-            self.dtype,
-            self.lanes,
-            self.dtype.size(),
-            Registers::from_elem(register, 1),
-        )
-    }
-}
-
-/// One block of the contracted axis and of the columns.
-struct Block {
-    /// The number of columns.
-    columns: Value,
+/// Some rows, and some elements of the contracted axis, for all columns.
+struct Band {
+    /// The number of rows.
+    rows: Value,
     /// The number of elements of the contracted axis.
     depth: Value,
-    /// Whether it is the first of its columns, and the last.
+    left: Left,
+    /// Whether the elements of the contracted axis are the first, and the last.
     is_first: Value,
     is_last: Value,
     /// Whether `right` is read where it is, but for columns that do not fill a tile.
     unpacked: Value,
-    /// The operands' pointers at the block's first column and element.
+    /// The operands' pointers at the first row and element.
     pointers: Carried,
+}
+
+/// Some columns of a band.
+struct Block {
+    /// The first, and the number of them.
+    start: Value,
+    columns: Value,
+    /// The operands' pointers at the first.
+    pointers: Carried,
+}
+
+/// Where a band's part of `left` is.
+#[derive(Clone, Copy)]
+struct Left {
+    /// Its first row panel.
+    source: Source,
+    /// Bytes by which the next row's panel is further on.
+    advance: Value,
+    /// Whether it has to be packed there.
+    packs: Value,
 }
 
 /// Where the micro-kernel finds one factor: the first element, and the distances to the next ones.
@@ -116,15 +117,23 @@ impl Emitter<'_> {
     ) -> Result<(), CodegenError> {
         let p = self.product(product, kernels);
         let (zero, tile) = (self.word(0), product.tile);
-        self.for_range(zero, p.columns, tile.panel as i64, &[], |e, column, _| {
-            let columns = e.at_most(tile.panel as i64, p.columns, column);
-            let pointers = e.moved_along(p.column, column, pointers);
+        self.for_range(zero, p.rows, tile.band as i64, &[], |e, row, _| {
+            let rows = e.at_most(tile.band as i64, p.rows, row);
+            let pointers = e.moved_along(p.row, row, pointers);
             // An empty contracted axis still has one block, whose tiles are those of zeros.
             let one = e.word(1);
             let end = e.b.ins().smax(p.depth, one);
             e.for_range(zero, end, tile.depth as i64, &[], |e, k, _| {
-                let block = e.block_at(&p, columns, k, &pointers);
-                e.product_block(&p, &block)?;
+                let band = e.band_at(&p, rows, k, &pointers);
+                e.for_range(zero, p.columns, tile.panel as i64, &[], |e, column, _| {
+                    let block = Block {
+                        start: column,
+                        columns: e.at_most(tile.panel as i64, p.columns, column),
+                        pointers: e.moved_along(p.column, column, &band.pointers),
+                    };
+                    e.product_block(&p, &band, &block)?;
+                    Ok(Carried::new())
+                })?;
                 Ok(Carried::new())
             })?;
             Ok(Carried::new())
@@ -136,74 +145,146 @@ impl Emitter<'_> {
         let dtype = product.accumulator();
         let column = self.nest.vector_axis().index();
         let size = dtype.size();
-        let scratch = product.scratch(0, 0, 0);
-        let left_room = self.argument(Abi::SCRATCH);
-        let tile = (product.tile.rows * product.tile.columns()) as usize;
+        let tile = product.tile;
         let plain_right = product.right.plain(self.nest, dtype);
         let is_unit = |id: &OperandId| self.nest.operand(*id).stride == Stride::Unit;
+        let plain_store = product.direct_store(self.nest);
+        let (rows, depth, columns) = (self.extent(column - 2), self.extent(column - 1), self.extent(column));
+        // As `MatMul::scratch_bytes` lays it out.
+        let zero = self.word(0);
+        let left_row = self.at_most(tile.depth as i64, depth, zero);
+        let left_row = self.b.ins().imul_imm_s(left_row, size as i64);
+        let left_row = self.b.ins().iadd_imm_s(left_row, 127);
+        let left_row = self.b.ins().band_imm_s(left_row, -64);
+        let left_room = self.argument(Abi::SCRATCH);
+        let band = self.at_most(tile.band as i64, rows, zero);
+        let left_bytes = self.b.ins().imul(band, left_row);
+        let right_room = self.b.ins().iadd(left_room, left_bytes);
+        let right_bytes = (tile.depth * tile.panel) as i64 * size as i64;
+        let partial = self.b.ins().iadd_imm_s(right_room, (right_bytes + 63) & !63);
+        let partial_row = match plain_store {
+            Some(_) => self.word(tile.columns() as i64 * size as i64),
+            None => {
+                let width = self.word(tile.columns() as i64);
+                let rounded = self.b.ins().iadd_imm_s(columns, tile.columns() as i64 - 1);
+                let tiles = self.b.ins().udiv(rounded, width);
+                self.b.ins().imul_imm_s(tiles, tile.columns() as i64 * size as i64)
+            }
+        };
         Product {
             product,
             size: size as i64,
             row: column - 2,
             k: column - 1,
             column,
-            rows: self.extent(column - 2),
-            depth: self.extent(column - 1),
-            columns: self.extent(column),
+            rows,
+            depth,
+            columns,
             left_room,
-            right_room: self.b.ins().iadd_imm_s(left_room, scratch.right as i64),
-            partial: self.b.ins().iadd_imm_s(left_room, scratch.partial as i64),
-            buffer: self.stack(tile * size),
+            right_room,
+            partial,
+            left_row,
+            partial_row,
+            buffer: self.stack((tile.rows * tile.columns()) as usize * size),
             kernels,
             words: self.stack(8 * TileWord::COUNT),
-            plain_store: product.plain_store(self.nest).filter(is_unit),
+            plain_store,
             plain_left: product.left.plain(self.nest, dtype),
             plain_right: plain_right.filter(is_unit),
         }
     }
 
-    fn block_at(&mut self, p: &Product<'_>, columns: Value, k: Value, pointers: &[Value]) -> Block {
+    /// The rows and the elements of the contracted axis that one pass over the columns takes.
+    fn band_at(&mut self, p: &Product<'_>, rows: Value, k: Value, pointers: &[Value]) -> Band {
         let tile = p.product.tile;
         let after = self.b.ins().iadd_imm_s(k, tile.depth as i64);
-        let unpacked = match p.plain_right {
-            Some(_) => self
-                .b
-                .ins()
-                .icmp_imm_s(IntCC::SignedLessThanOrEqual, p.rows, ROWS_UNPACKED),
-            None => self.b.ins().iconst(cranelift_codegen::ir::types::I8, 0),
-        };
-        Block {
-            columns,
-            depth: self.at_most(tile.depth as i64, p.depth, k),
+        let unpacked = self.right_in_place(p);
+        let depth = self.at_most(tile.depth as i64, p.depth, k);
+        let pointers = self.moved_along(p.k, k, pointers);
+        Band {
+            rows,
+            depth,
+            left: self.left_at(p, &pointers),
             is_first: self.b.ins().icmp_imm_s(IntCC::Equal, k, 0),
             is_last: self.b.ins().icmp(IntCC::SignedGreaterThanOrEqual, after, p.depth),
             unpacked,
-            pointers: self.moved_along(p.k, k, pointers),
+            pointers,
         }
     }
 
-    /// Packs a block of `right`, and runs over its row panels.
-    fn product_block(&mut self, p: &Product<'_>, block: &Block) -> Result<(), CodegenError> {
+    /// Whether columns that fill a tile are read where they are: where there are few rows to pack them for, or where
+    /// the rows of `right` that they are in take no more room than a packed block and do not compete for the same sets.
+    ///
+    /// Packed always / read in place, at one thread in f32: 64³ 90 / 95, 128³ 104 / 107, 256³ 113 / 115, 384³ 106 / 107,
+    /// 512³ 102 / 97, 768³ 102 / 98 and 1000³ 103 / 90 GFLOP/s of a peak of 117.
+    fn right_in_place(&mut self, p: &Product<'_>) -> Value {
+        let Some(operand) = p.plain_right else {
+            return self.b.ins().iconst(types::I8, 0);
+        };
+        let at_most = IntCC::SignedLessThanOrEqual;
+        let few = self.b.ins().icmp_imm_s(at_most, p.rows, ROWS_UNPACKED);
+        let step = self.stride(operand.index(), p.k);
+        let zero = self.word(0);
+        let depth = self.at_most(p.product.tile.depth as i64, p.depth, zero);
+        let bytes = self.b.ins().imul(depth, step);
+        let block = (p.product.tile.depth * p.product.tile.panel) as i64 * p.size;
+        let fits = self.b.ins().icmp_imm_u(IntCC::UnsignedLessThanOrEqual, bytes, block);
+        let near = self
+            .b
+            .ins()
+            .icmp_imm_u(IntCC::UnsignedLessThanOrEqual, step, SET_BYTES / 2);
+        let fits = self.b.ins().band(fits, near);
+        self.b.ins().bor(few, fits)
+    }
+
+    /// Whether rows of `left` are read where they are: where the elements of a row are neighbours and rows do not compete
+    /// for the same sets of the first-level cache, or elements lie apart and there are few columns to pack them for.
+    ///
+    /// Packed always / read in place, at one thread in f32: 128³ 101 / 104, 256³ 110 / 113, 512³ 98 / 102, 1000³ 100 / 103;
+    /// but 1023³ 100 / 94, 1024³ 103 / 79 and 2048³ 101 / 76 GFLOP/s of a peak of 117.
+    fn left_in_place(&mut self, p: &Product<'_>, step: Value, row: Value) -> Value {
+        let few = self
+            .b
+            .ins()
+            .icmp_imm_s(IntCC::SignedLessThanOrEqual, p.columns, COLUMNS_UNPACKED);
+        let neighbours = self.b.ins().icmp_imm_s(IntCC::Equal, step, p.size);
+        // Rows share lines, or are a line or more from the next multiple of `SET_BYTES`, up or down.
+        let at_most = IntCC::UnsignedLessThanOrEqual;
+        let near = self.b.ins().icmp_imm_u(at_most, row, LINE);
+        let apart = self.b.ins().iadd_imm_s(row, -LINE);
+        let apart = self.b.ins().band_imm_u(apart, SET_BYTES - 1);
+        let apart = self.b.ins().icmp_imm_u(at_most, apart, SET_BYTES - 2 * LINE);
+        let apart = self.b.ins().bor(near, apart);
+        self.b.ins().select(neighbours, apart, few)
+    }
+
+    /// Packs a block of `right`, and runs over the row panels.
+    fn product_block(&mut self, p: &Product<'_>, band: &Band, block: &Block) -> Result<(), CodegenError> {
         let (zero, tile) = (self.word(0), p.product.tile);
         // Where columns are read in place, only those that do not fill a tile are packed.
         let width = self.word(tile.columns() as i64);
         let partial = self.b.ins().urem(block.columns, width);
         let whole = self.b.ins().isub(block.columns, partial);
-        let from = self.b.ins().select(block.unpacked, whole, zero);
-        self.for_range(from, block.columns, tile.columns() as i64, &[], |e, column, _| {
-            let count = e.at_most(tile.columns() as i64, block.columns, column);
-            let pointers = e.moved_along(p.column, column, &block.pointers);
-            let to = e.packed_panel(p, column, block.depth);
-            e.pack_right(p, &pointers, to, count, block.depth)?;
-            Ok(Carried::new())
-        })?;
-        self.loop_while(zero, p.rows, &[], |e, row, _| {
-            let left = e.b.ins().isub(p.rows, row);
+        let from = self.b.ins().select(band.unpacked, whole, zero);
+        self.pack_right(p, &block.pointers, (from, block.columns), band.depth)?;
+        // The first block of columns packs what later ones read, a row panel at a time while it is in cache.
+        let is_first = self.b.ins().icmp_imm_s(IntCC::Equal, block.start, 0);
+        let packs_left = self.b.ins().band(band.left.packs, is_first);
+        self.loop_while(zero, band.rows, &[], |e, row, _| {
+            let left = e.b.ins().isub(band.rows, row);
             let count = e.panel_rows(p, left);
             let pointers = e.moved_along(p.row, row, &block.pointers);
-            let source = e.left_source(p, block, &pointers, count)?;
+            let kernel = e.kernel_of(p, count);
+            let offset = e.b.ins().imul(row, band.left.advance);
+            let source = Source {
+                pointer: e.b.ins().iadd(band.left.source.pointer, offset),
+                ..band.left.source
+            };
+            e.when(packs_left, |e| {
+                e.pack_left(p, &pointers, source.pointer, count, band.depth)
+            })?;
             e.for_range(zero, block.columns, tile.columns() as i64, &[], |e, column, _| {
-                e.tile(p, block, (row, count), column, source, &pointers)?;
+                e.tile(p, (band, block), (row, count, kernel), column, source, &pointers)?;
                 Ok(Carried::new())
             })?;
             Ok((e.b.ins().iadd(row, count), Carried::new()))
@@ -234,54 +315,67 @@ impl Emitter<'_> {
         count
     }
 
-    /// Where the micro-kernel finds a row panel of `left`: where it is, or packed.
-    fn left_source(
-        &mut self,
-        p: &Product<'_>,
-        block: &Block,
-        pointers: &[Value],
-        rows: Value,
-    ) -> Result<Source, CodegenError> {
-        let size = self.word(p.size);
-        let tile = p.product.tile;
-        let packed = Source {
-            pointer: p.left_room,
-            step: self.word(p.size * tile.rows as i64),
-            row: size,
-        };
-        let Some(operand) = p.plain_left else {
-            self.pack_left(p, pointers, rows, block.depth)?;
-            return Ok(packed);
-        };
-        let (step, row) = (self.stride(operand.index(), p.k), self.stride(operand.index(), p.row));
-        // Where many column panels read them, it is worth bringing the elements together.
-        let in_place = self
+    /// Where the micro-kernels find rows of `left`: where they are, or packed.
+    fn left_at(&mut self, p: &Product<'_>, pointers: &[Value]) -> Left {
+        // Of one block of columns, no row panel is needed again, and the room of one stays in cache.
+        let once = self
             .b
             .ins()
-            .icmp_imm_s(IntCC::SignedLessThanOrEqual, block.columns, COLUMNS_UNPACKED);
-        let packs = self.b.ins().icmp_imm_s(IntCC::Equal, in_place, 0);
-        self.when(packs, |e| e.pack_left(p, pointers, rows, block.depth))?;
+            .icmp_imm_s(IntCC::SignedLessThanOrEqual, p.columns, p.product.tile.panel as i64);
+        let zero = self.word(0);
+        let packed = Left {
+            source: Source {
+                pointer: p.left_room,
+                step: self.word(p.size),
+                row: p.left_row,
+            },
+            advance: self.b.ins().select(once, zero, p.left_row),
+            packs: self.b.ins().iconst(types::I8, 1),
+        };
+        let Some(operand) = p.plain_left else { return packed };
+        let (step, row) = (self.stride(operand.index(), p.k), self.stride(operand.index(), p.row));
+        let in_place = self.left_in_place(p, step, row);
         let mut select = |a: Value, b: Value| self.b.ins().select(in_place, a, b);
-        Ok(Source {
-            pointer: select(pointers[operand.index()], packed.pointer),
-            step: select(step, packed.step),
-            row: select(row, packed.row),
-        })
+        Left {
+            source: Source {
+                pointer: select(pointers[operand.index()], packed.source.pointer),
+                step: select(step, packed.source.step),
+                row: select(row, packed.source.row),
+            },
+            advance: select(row, packed.advance),
+            packs: self.b.ins().icmp_imm_s(IntCC::Equal, in_place, 0),
+        }
     }
 
     /// Where a column panel of the packed block starts.
-    fn packed_panel(&mut self, p: &Product<'_>, column: Value, depth: Value) -> Value {
+    pub(super) fn packed_panel(&mut self, p: &Product<'_>, column: Value, depth: Value) -> Value {
         let offset = self.b.ins().imul(column, depth);
         let offset = self.b.ins().imul_imm_s(offset, p.size);
         self.b.ins().iadd(p.right_room, offset)
     }
 
-    /// One tile: `rows.1` rows from `rows.0` on, and the columns of a panel from `column` of the block on.
+    /// The address of the micro-kernel for a number of rows, which has one.
+    fn kernel_of(&mut self, p: &Product<'_>, rows: Value) -> Value {
+        let mut address = None;
+        for &(kernel_rows, kernel) in p.kernels {
+            let this = self.address_of(kernel);
+            address = Some(match address {
+                None => this,
+                Some(other) => {
+                    let fits = self.b.ins().icmp_imm_s(IntCC::Equal, rows, kernel_rows as i64);
+                    self.b.ins().select(fits, this, other)
+                }
+            });
+        }
+        address.unwrap_or_else(|| self.word(0))
+    }
+
+    /// One tile: `rows` rows from `row` on, and the columns of a panel from `column` of the block on.
     fn tile(
         &mut self,
         p: &Product<'_>,
-        block: &Block,
-        rows: (Value, Value),
+        (band, block): (&Band, &Block),
+        (row, rows, kernel): (Value, Value, Value),
         column: Value,
         left: Source,
         pointers: &[Value],
@@ -291,43 +385,49 @@ impl Emitter<'_> {
         let is_whole = self.b.ins().icmp_imm_s(IntCC::Equal, count, tile.columns() as i64);
         let pointers = self.moved_along(p.column, column, pointers);
         let mut right = Source {
-            pointer: self.packed_panel(p, column, block.depth),
+            pointer: self.packed_panel(p, column, band.depth),
             step: self.word(p.size * tile.columns() as i64),
             row: left.row,
         };
         if let Some(operand) = p.plain_right {
-            let in_place = self.b.ins().band(block.unpacked, is_whole);
+            let in_place = self.b.ins().band(band.unpacked, is_whole);
             let at = pointers[operand.index()];
             let step = self.stride(operand.index(), p.k);
             right.pointer = self.b.ins().select(in_place, at, right.pointer);
             right.step = self.b.ins().select(in_place, step, right.step);
         }
-        // The accumulators between blocks: rows of a whole panel.
-        let partial_row = p.size * tile.panel as i64;
-        let partial = self.b.ins().imul_imm_s(rows.0, partial_row);
-        let offset = self.b.ins().imul_imm_s(column, p.size);
-        let partial = self.b.ins().iadd(partial, offset);
-        let partial = self.b.ins().iadd(p.partial, partial);
-        let (buffer_row, partial_row) = (self.word(p.size * tile.columns() as i64), self.word(partial_row));
-        let null = self.word(0);
-        let mut to = self.b.ins().select(block.is_last, p.buffer, partial);
-        let mut to_row = self.b.ins().select(block.is_last, buffer_row, partial_row);
-        let mut finishes = block.is_last;
-        if let Some(operand) = p.plain_store {
-            let at_once = self.b.ins().band(block.is_last, is_whole);
-            let row = self.stride(operand.index(), p.row);
-            to = self.b.ins().select(at_once, pointers[operand.index()], to);
-            to_row = self.b.ins().select(at_once, row, to_row);
-            finishes = self.b.ins().band_not(block.is_last, is_whole);
+        // Between blocks of the contracted axis the accumulators are in scratch, before `finish` in a buffer; but those of
+        // a whole tile that is stored as it is are always in the output.
+        let partial = self.b.ins().imul(row, p.partial_row);
+        let mut partial = self.b.ins().iadd(p.partial, partial);
+        if p.plain_store.is_none() {
+            let column = self.b.ins().iadd(block.start, column);
+            let offset = self.b.ins().imul_imm_s(column, p.size);
+            partial = self.b.ins().iadd(partial, offset);
         }
-        let from = self.b.ins().select(block.is_first, null, partial);
+        let mut partial_row = p.partial_row;
+        let buffer_row = self.word(p.size * tile.columns() as i64);
+        let mut to = self.b.ins().select(band.is_last, p.buffer, partial);
+        let mut to_row = self.b.ins().select(band.is_last, buffer_row, partial_row);
+        let mut finishes = band.is_last;
+        if let Some(operand) = p.plain_store {
+            let at = pointers[operand.index()];
+            let row = self.stride(operand.index(), p.row);
+            partial = self.b.ins().select(is_whole, at, partial);
+            partial_row = self.b.ins().select(is_whole, row, partial_row);
+            to = self.b.ins().select(is_whole, at, to);
+            to_row = self.b.ins().select(is_whole, row, to_row);
+            finishes = self.b.ins().band_not(band.is_last, is_whole);
+        }
+        let null = self.word(0);
+        let from = self.b.ins().select(band.is_first, null, partial);
         for (word, value) in [
             (TileWord::Left, left.pointer),
             (TileWord::LeftStep, left.step),
             (TileWord::LeftRow, left.row),
             (TileWord::Right, right.pointer),
             (TileWord::RightStep, right.step),
-            (TileWord::Depth, block.depth),
+            (TileWord::Depth, band.depth),
             (TileWord::From, from),
             (TileWord::FromRow, partial_row),
             (TileWord::To, to),
@@ -337,138 +437,8 @@ impl Emitter<'_> {
                 .ins()
                 .store(MemFlagsData::trusted(), value, p.words, 8 * word as i32);
         }
-        let done = self.block([]);
-        for &(kernel_rows, kernel) in p.kernels {
-            let fits = self.b.ins().icmp_imm_s(IntCC::Equal, rows.1, kernel_rows as i64);
-            let (call, next) = (self.block([]), self.block([]));
-            self.branch(fits, (call, &[]), (next, &[]));
-            self.b.switch_to_block(call);
-            self.call_with(kernel, p.words);
-            self.jump(done, &[]);
-            self.b.switch_to_block(next);
-        }
-        // Every number of rows has its kernel.
-        self.jump(done, &[]);
-        self.b.switch_to_block(done);
-        self.when(finishes, |e| e.finish_tile(p, rows.1, count, &pointers))
-    }
-
-    /// A micro-kernel: a tile of this many rows, as the [`TileWord`]s of the argument block say.
-    pub(super) fn micro_kernel(&mut self, product: &MatMul, rows: usize) -> Result<(), CodegenError> {
-        let tile = Tile {
-            combine: self.body(&product.combine, |_| None, None)?,
-            dtype: product.accumulator(),
-            lanes: product.tile.lanes as usize,
-            vectors: product.tile.vectors as usize,
-            rows,
-            zero: self.word(0),
-        };
-        let word = |e: &mut Self, word: TileWord| e.argument(word as usize);
-        let zeros = self.splat_const(product.zero, tile.lanes).first();
-        let zeros = Carried::from_elem(zeros, rows * tile.vectors);
-        let types: Vec<Type> = zeros.iter().map(|&z| self.b.func.dfg.value_type(z)).collect();
-        let (later, start) = (self.block([]), self.block(types));
-        let from = word(self, TileWord::From);
-        let is_first = self.b.ins().icmp_imm_s(IntCC::Equal, from, 0);
-        self.branch(is_first, (start, &zeros), (later, &[]));
-        self.b.switch_to_block(later);
-        let row = word(self, TileWord::FromRow);
-        let loaded = self.load_tile(&tile, from, row);
-        self.jump(start, &loaded);
-
-        self.b.switch_to_block(start);
-        let (left, right) = (word(self, TileWord::Left), word(self, TileWord::Right));
-        let row = word(self, TileWord::LeftRow);
-        let steps = (word(self, TileWord::LeftStep), word(self, TileWord::RightStep));
-        let depth = word(self, TileWord::Depth);
-        // Rows 0, 1, 2 are reached from one pointer by scaled distances, rows 3, 4, 5 from another, and so on.
-        let far: Vec<Value> = (0..rows.div_ceil(3))
-            .map(|group| self.b.ins().imul_imm_s(row, 3 * group as i64))
-            .collect();
-        let mut state: Carried = [left, right].into_iter().collect();
-        state.extend(self.b.block_params(start).iter().copied());
-        let mut at = tile.zero;
-        for unroll in [UNROLL, 1] {
-            let end = self.b.ins().iadd_imm_s(depth, 1 - unroll);
-            (at, state) = self.for_range_folding(at, end, unroll, &state, |e, _, state| {
-                let mut state: Carried = state.iter().copied().collect();
-                for _ in 0..unroll {
-                    e.kernel_step(&tile, row, &far, &mut state)?;
-                    state[0] = e.b.ins().iadd(state[0], steps.0);
-                    state[1] = e.b.ins().iadd(state[1], steps.1);
-                }
-                Ok(state)
-            })?;
-        }
-        let (to, row) = (word(self, TileWord::To), word(self, TileWord::ToRow));
-        self.store_tile(&tile, &state[2..], to, row);
-        Ok(())
-    }
-
-    /// One element of the contracted axis: `state` is the pointers to both factors' elements, then the accumulators.
-    fn kernel_step(
-        &mut self,
-        tile: &Tile<'_>,
-        row: Value,
-        far: &[Value],
-        state: &mut Carried,
-    ) -> Result<(), CodegenError> {
-        let columns = Access::contiguous(tile.dtype, state[1]);
-        let columns: Vec<Lanes> = (0..tile.vectors)
-            .map(|v| self.load(&columns, tile.zero, v * tile.lanes, tile.lanes))
-            .collect();
-        for r in 0..tile.rows {
-            let base = match r / 3 {
-                0 => state[0],
-                group => self.b.ins().iadd(state[0], far[group]),
-            };
-            let address = match r % 3 {
-                0 => base,
-                within => {
-                    let distance = self.b.ins().ishl_imm_u(row, within as i64 - 1);
-                    self.b.ins().iadd(base, distance)
-                }
-            };
-            let element = self.load_scalar(tile.dtype, address);
-            let element = self.splat(tile.dtype, element, tile.lanes);
-            for (v, column) in columns.iter().enumerate() {
-                let sum = &mut state[2 + r * tile.vectors + v];
-                let old = tile.vector(*sum);
-                let value = |_: &mut Self, i: usize| {
-                    Ok(match i {
-                        0 => old.clone(),
-                        1 => element.clone(),
-                        _ => column.clone(),
-                    })
-                };
-                *sum = self.eval(&tile.combine, tile.lanes, value, None)?[0].first();
-            }
-        }
-        Ok(())
-    }
-
-    fn load_tile(&mut self, tile: &Tile<'_>, from: Value, row: Value) -> Carried {
-        let mut loaded = Carried::new();
-        let mut at = from;
-        for _ in 0..tile.rows {
-            let access = Access::contiguous(tile.dtype, at);
-            for v in 0..tile.vectors {
-                loaded.push(self.load(&access, tile.zero, v * tile.lanes, tile.lanes).first());
-            }
-            at = self.b.ins().iadd(at, row);
-        }
-        loaded
-    }
-
-    fn store_tile(&mut self, tile: &Tile<'_>, sums: &[Value], to: Value, row: Value) {
-        let mut at = to;
-        for sums in sums.chunks(tile.vectors) {
-            let access = Access::contiguous(tile.dtype, at);
-            for (v, &sum) in sums.iter().enumerate() {
-                self.store(&access, tile.zero, v * tile.lanes, &tile.vector(sum));
-            }
-            at = self.b.ins().iadd(at, row);
-        }
+        self.call_at(kernel, p.words);
+        self.when(finishes, |e| e.finish_tile(p, rows, count, &pointers))
     }
 
     /// `finish` of the rows and columns of a tile in the buffer, and its stores.
@@ -549,12 +519,4 @@ impl Emitter<'_> {
         let most = self.word(most);
         self.b.ins().smin(left, most)
     }
-}
-
-/// The numbers of rows that have a micro-kernel of this emitter, the largest first.
-pub(super) fn row_counts(most: u32) -> Vec<usize> {
-    let mut counts = vec![most as usize, most as usize / 2, 1];
-    counts.retain(|&count| count > 0);
-    counts.dedup();
-    counts
 }

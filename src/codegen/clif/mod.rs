@@ -30,6 +30,7 @@ mod op;
 mod scalar;
 
 mod memory;
+mod micro;
 mod value;
 
 use std::time::{Duration, Instant};
@@ -322,7 +323,7 @@ fn micro_kernels(
             })
             .collect();
     }
-    matmul::row_counts(product.tile.rows)
+    micro::row_counts(product.tile.rows)
         .into_iter()
         .map(|rows| {
             Ok((
