@@ -96,8 +96,9 @@ class Side:
         environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3", PYTHONWARNINGS="ignore")
         for variable in ("NUMBA", "OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMEXPR_MAX", "RAYON", "MATMUL"):
             environment[f"{variable}_NUM_THREADS"] = str(self.threads)
-        # Where an environment has shared libraries of its own.
-        environment["LD_LIBRARY_PATH"] = str(Path(self.command[0]).parent.parent / "lib")
+        # Where an environment has shared libraries of its own, and where PyTorch keeps what it compiled.
+        home = Path(self.command[0]).parent.parent
+        environment |= {"LD_LIBRARY_PATH": str(home / "lib"), "TORCHINDUCTOR_CACHE_DIR": str(home / "inductor")}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
         self.process = subprocess.Popen(self.command, env=environment, cwd=HERE, **pipes)
         self.process.send_signal(signal.SIGSTOP)

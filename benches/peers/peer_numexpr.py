@@ -4,6 +4,7 @@ It knows no erf, no products, and reduces to one stage only.
 """
 
 import numexpr
+from numexpr.necompiler import getType
 
 from rows import POLY, horner
 from ways import Way
@@ -42,13 +43,13 @@ def bind(text: str, inputs: list, output) -> list[Way]:
     kind = output.dtype.type
     names = dict(zip("abcde", inputs), k=kind(2.5), zero=kind(0), one=kind(1), bT=inputs[-1].T)
     names.update((f"p{i}", kind(p)) for i, p in enumerate(POLY))
-    reduces = text.startswith(("sum", "max"))
-    compiled = numexpr.NumExpr(text, sorted((name, names[name].dtype.type) for name in names if name in words(text)))
+    reduces = text.startswith(("sum(", "max("))
+    compiled = numexpr.NumExpr(text, sorted((name, getType(names[name])) for name in names if name in words(text)))
     args = tuple(names[name] for name in compiled.input_names)
     if not reduces:
-        return [Way("", lambda: compiled(*args, out=output, casting="unsafe"), ())]
+        return [Way("", lambda: compiled(*args, out=output, casting="unsafe", ex_uses_vml=False), ())]
     mean = inputs[0].size if "- b" in text else 1
-    return [Way("", lambda: compiled(*args), (), result=lambda given: given / mean)]
+    return [Way("", lambda: compiled(*args, ex_uses_vml=False), (), result=lambda given: given / mean)]
 
 
 def words(text: str) -> set[str]:

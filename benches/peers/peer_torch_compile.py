@@ -1,10 +1,13 @@
-"""PyTorch's compiler, Inductor, where it may do better than eager calls: it fuses, and writes C++ that a compiler must take."""
+"""PyTorch's compiler, Inductor, where it may do better than eager calls: it fuses, and writes C++ that a compiler must take.
+
+Products are left out: it calls the library that the eager peer calls, and takes seconds to compile for each extent.
+"""
 
 import os
 
 import torch
 
-from torch_rows import FUNCTIONS as ROWS
+from torch_rows import FUNCTIONS
 from ways import Way
 
 ENVIRONMENT = "torch"
@@ -17,6 +20,8 @@ THREADED = None
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 torch.set_grad_enabled(False)
 torch._dynamo.config.recompile_limit = 1000
+
+ROWS = {name: function for name, function in FUNCTIONS.items() if not name.startswith("mm")}
 
 COMPILED = {}
 
