@@ -84,7 +84,11 @@ fn graph(text: &str) -> Result<Graph, Error> {
 }
 
 fn arrays<'a>(reads: &[Read], memory: &'a [Memory]) -> Result<Vec<Box<dyn Arg + 'a>>, Error> {
-    reads.iter().zip(memory).map(|(read, memory)| (read.0)(memory)).collect()
+    reads
+        .iter()
+        .zip(memory)
+        .map(|(read, memory)| (read.0)(memory))
+        .collect()
 }
 
 /// As many arguments as there are.

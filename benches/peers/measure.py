@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from rows import Row, values
+from worker import PIECE, pieces
 
 HERE = Path(__file__).parent
 
@@ -240,7 +241,7 @@ class Part:
                 continue
             for way in ways:
                 try:
-                    side.ask(do="result", way=way, path=self.path)
+                    side.ask(do="result", way=way, path=self.path, step=self.check.step)
                     self.check.read(self.path)
                     self.once[side, way] = min(side.ask(do="time", way=way, calls=1, samples=1)["ns"])
                 except Failed as problem:
@@ -283,19 +284,23 @@ class Part:
 
 
 class Check:
-    """Compares results with a reference in float64."""
+    """Compares results with a reference in float64; long ones in pieces that are spread over them."""
 
-    # As many elements at once stay in cache.
-    BLOCK = 1 << 15
+    # As many bytes of a result are compared about, and as many elements at once, so that they stay in cache.
+    BYTES, BLOCK = 16 << 20, 1 << 15
 
     def __init__(self, row: Row, dtype: str, inputs: list[np.ndarray], result: tuple):
         wide = [array.astype(np.float64) for array in inputs]
-        self.expected = np.asarray(row.reference(*wide), np.float64).reshape(-1)
+        expected = np.asarray(row.reference(*wide), np.float64).reshape(-1)
         self.kind = np.dtype(result[0][0] + str(int(result[0][1:]) // 8))
-        self.bytes = self.expected.size * self.kind.itemsize
-        terms = sum(array.size for array in inputs) / self.expected.size if row.kind in ("reduction", "rows") else 0
-        self.floor = float(np.mean(np.abs(self.expected))) + terms**0.5
+        self.bytes = expected.size * self.kind.itemsize
+        self.step = max(1, self.bytes // self.BYTES)
+        terms = sum(array.size for array in inputs) / expected.size if row.kind in ("reduction", "rows") else 0
+        self.floor = float(np.mean(np.abs(expected))) + terms**0.5
         self.tolerance = TOLERANCE[dtype]
+        width = PIECE // self.kind.itemsize
+        begins = [begin // self.kind.itemsize for begin in pieces(self.bytes, self.step)]
+        self.expected = np.concatenate([expected[begin : begin + width] for begin in begins])
 
     def read(self, path: str):
         found = np.fromfile(path, self.kind)

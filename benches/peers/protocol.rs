@@ -15,6 +15,9 @@ use bytemuck::Pod;
 use memmap2::MmapMut;
 use serde::{Deserialize, Serialize};
 
+/// The bytes in a piece of a result; those of a long one are checked in part.
+const PIECE: usize = 1 << 20;
+
 pub(crate) type Error = Box<dyn std::error::Error>;
 
 /// What the other end may ask.
@@ -23,8 +26,8 @@ pub(crate) type Error = Box<dyn std::error::Error>;
 pub(crate) enum Request {
     /// Makes the arrays of a case and the ways to compute it.
     Open(Case),
-    /// Computes the result once, and writes its bytes to a file.
-    Result { way: String, path: PathBuf },
+    /// Computes the result once, and writes its bytes to a file: of its pieces every `step`-th, counted from the last.
+    Result { way: String, path: PathBuf, step: usize },
     /// Times `samples` batches of `calls` calls each.
     Time { way: String, calls: u32, samples: u32 },
     /// Frees the arrays.
@@ -124,11 +127,14 @@ fn answer<'a>(
                 });
             }
         }
-        Request::Result { way, path } => {
+        Request::Result { way, path, step } => {
             let case = opened.as_mut().ok_or("no case is open")?;
             case.output.bytes_mut().fill(0xff);
             reply.ns = Some(vec![case.batch(&way, 1)?]);
-            fs::write(path, case.output.bytes())?;
+            let mut file = fs::File::create(path)?;
+            for piece in case.output.bytes().chunks(PIECE).rev().step_by(step) {
+                file.write_all(piece)?;
+            }
         }
         Request::Time { way, calls, samples } => {
             let case = opened.as_mut().ok_or("no case is open")?;
@@ -164,7 +170,7 @@ pub(crate) struct Memory {
 impl Memory {
     pub(crate) fn new(position: usize, array: &Array) -> Result<Memory, Error> {
         const PAGE: usize = 2 << 20;
-        let width = usize::from_str_radix(&array.dtype[1..], 10)? / 8;
+        let width = array.dtype[1..].parse::<usize>()? / 8;
         let bytes = array.shape.iter().product::<usize>() * width;
         let map = MmapMut::map_anon(bytes + 2 * PAGE)?;
         #[cfg(target_os = "linux")]
