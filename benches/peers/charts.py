@@ -47,8 +47,10 @@ class Drawing:
 
 def ratios(tables: dict) -> str:
     """A dot a ratio on a logarithmic axis, a line a row and dtype, a panel a number of threads."""
-    low, high, left, width, step, top = 0.25, 16.0, 170, 400, 18, 78
+    left, width, step, top = 170, 400, 18, 78
     lines = [line for table in tables.values() for line in table]
+    found = [ratio.value for line in lines for ratio in (line.bound, line.strict) if ratio]
+    low, high = (powers(found, 0.5, 4.0) if found else (0.5, 4.0))
     names = sorted({(ORDER[line.ours.row], line.ours.row, line.ours.dtype) for line in lines})
     at = {(row, dtype): top + step * i + 8 for i, (_, row, dtype) in enumerate(names)}
     height = top + step * len(names) + 24
@@ -62,10 +64,10 @@ def ratios(tables: dict) -> str:
     for panel, (threads, table) in enumerate(tables.items()):
         x0 = left + panel * (width + 40)
         drawing.text(x0 + width, 56, f"{threads} thread{'s' * (threads > 1)}", 'font-weight="bold" text-anchor="end"')
-        for tick in (0.25, 0.5, 1, 2, 4, 8, 16):
+        for tick in (2.0**power for power in range(round(math.log2(low)), round(math.log2(high)) + 1)):
             x = x0 + place(tick)
             drawing.line(x, top - 8, x, height - 22, "#444" if tick == 1 else "#ddd")
-            drawing.text(x, height - 8, f"{tick:g}", 'text-anchor="middle"')
+            drawing.text(x, height - 8, fraction(tick), 'text-anchor="middle"')
         for y in at.values():
             drawing.line(x0, y, x0 + width, y, "#f2f2f2")
         for line in table:
@@ -78,16 +80,26 @@ def ratios(tables: dict) -> str:
     return str(drawing)
 
 
+def powers(values: list[float], low: float, high: float) -> tuple[float, float]:
+    """The powers of two around values, and at least those from low to high."""
+    return 2.0 ** math.floor(math.log2(min(*values, low))), 2.0 ** math.ceil(math.log2(max(*values, high)))
+
+
+def fraction(power: float) -> str:
+    """A power of two as text."""
+    return f"{power:g}" if power >= 1 else f"1/{1 / power:g}"
+
+
 def roofline(tables: dict, limits: dict) -> str:
     """A point a kernel, operations a second over operations a byte; lines are what the machine was measured to do."""
     width, height, left, top, gap = 520, 380, 60, 76, 70
-    low_x, high_x = 0.02, 512.0
-    dtypes = ["f32", "f64"]
+    low_x, high_x = 1 / 32, 512.0
+    dtypes = [d for d in ("f32", "f64") if any(line.ours.dtype == d for table in tables.values() for line in table)]
     rates = [rate for known in limits.values() for rate in known.values()]
-    low_y, high_y = 0.5, 1.5 * max([*rates, 200.0])
+    low_y, high_y = 0.25, 1.5 * max([*rates, 200.0])
     drawing = Drawing(left + len(dtypes) * (width + gap), top + len(tables) * (height + gap))
     drawing.text(8, 18, "Operations a second of loopweave's kernels, over operations for each byte of their arrays", 'font-size="14"')
-    drawing.text(8, 36, "lines: measured in the same run; ring: best peer. A function such as exp counts as the operations of its approximation.", 'fill="#555"')
+    drawing.text(8, 36, "lines: measured in the same run (nt: non-temporal stores); ring: best peer. A function such as exp counts as the operations of its approximation.", 'fill="#555"')
     drawing.legend(8, 56)
     for down, (threads, table) in enumerate(tables.items()):
         for across, dtype in enumerate(dtypes):
@@ -108,11 +120,10 @@ def grid(drawing: Drawing, box: tuple, x_of, y_of, xs: tuple, ys: tuple):
         for value, horizontal in ((2.0**power, False), (2.0**power, True)):
             if horizontal and ys[0] <= value <= ys[1]:
                 drawing.line(x0, y_of(value), x0 + width, y_of(value), "#eee")
-                drawing.text(x0 - 6, y_of(value) + 4, f"{value:g}", 'text-anchor="end" font-size="10"')
+                drawing.text(x0 - 6, y_of(value) + 4, fraction(value), 'text-anchor="end" font-size="10"')
             elif not horizontal and xs[0] <= value <= xs[1]:
                 drawing.line(x_of(value), y0, x_of(value), y0 + height, "#eee")
-                label = f"{value:g}" if power >= 0 else f"1/{2**-power}"
-                drawing.text(x_of(value), y0 + height + 14, label, 'text-anchor="middle" font-size="10"')
+                drawing.text(x_of(value), y0 + height + 14, fraction(value), 'text-anchor="middle" font-size="10"')
     drawing.text(x0 + width, y0 + height + 30, "operations / byte", 'text-anchor="end" font-size="10"')
     drawing.text(x0 - 40, y0 - 6, "Gflop/s", 'font-size="10"')
 
@@ -125,12 +136,15 @@ def roof(drawing: Drawing, known: dict, dtype: str, x_of, y_of, xs: tuple, low_y
     widest = max(bandwidths.values())
     drawing.line(x_of(peak / widest), y_of(peak), x_of(xs[1]), y_of(peak), "#333")
     drawing.text(x_of(xs[1]), y_of(peak) - 5, f"FMA {peak:.0f} Gflop/s", 'text-anchor="end" font-size="10"')
-    labels = sorted(bandwidths.items(), key=lambda pair: -pair[1])
-    for i, (name, rate) in enumerate(labels):
+    for i, (name, rate) in enumerate(sorted(bandwidths.items(), key=lambda pair: -pair[1])):
         start = max(xs[0], low_y / rate)
         drawing.line(x_of(start), y_of(start * rate), x_of(peak / rate), y_of(peak), "#888", 'stroke-dasharray="4 3"')
-        text = f"{name.removeprefix('triad ')} {rate:.0f} GB/s"
-        drawing.text(x_of(xs[0]) + 8, y_of(low_y) - 14 * len(labels) + 14 * i, text, 'font-size="10" fill="#555"')
+        # Along its line, left of all points; below it where the line above may be close.
+        x, y = x_of(start * 1.1), y_of(start * 1.1 * rate)
+        below = 12 if i and i % 2 == 0 else -3
+        angle = math.degrees(math.atan2(y_of(2 * rate) - y_of(rate), x_of(2) - x_of(1)))
+        text = f"{name.removeprefix('triad ').replace(', non-temporal', ' nt')} {rate:.0f} GB/s"
+        drawing.text(x, y + below, text, f'transform="rotate({angle:.1f} {x:.1f} {y:.1f})" font-size="10" fill="#555"')
 
 
 def points(drawing: Drawing, table: list, x_of, y_of, xs: tuple, ys: tuple):

@@ -44,7 +44,7 @@ pub(crate) fn row<T: Real>(row: Row<'_>) -> Option<Run> {
             Box::new(move |x, out| {
                 sum(x, out);
                 let out = out.elements_mut::<T>();
-                out[0] = out[0] / T::of(x[0].elements::<T>().len() as f64);
+                out[0] /= T::of(x[0].elements::<T>().len() as f64);
             })
         }
         "sum_axis1" => rows::<T>(threads, |x, out| {
@@ -60,7 +60,7 @@ pub(crate) fn row<T: Real>(row: Row<'_>) -> Option<Run> {
             );
             out.iter_mut().zip(x).for_each(|(out, &x)| *out = (x - top).exp());
             let scale = T::one() / fold(out, &[], T::zero(), |s, x, _| s + x, |a, b| a + b);
-            out.iter_mut().for_each(|out| *out = *out * scale);
+            out.iter_mut().for_each(|out| *out *= scale);
         }),
         "bcast_row_add" => Box::new(move |x, out| {
             let (y, x) = (x[1].elements::<T>(), x[0].elements::<T>());

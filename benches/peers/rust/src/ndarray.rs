@@ -40,7 +40,7 @@ pub(crate) fn row<T: Real>(row: Row<'_>) -> Option<Run> {
             zip!(at, (out in vector_mut::<T>(out), &x in vector::<T>(&x[0]), &y in vector::<T>(&x[1])) *out = k * x + y);
         })),
         "chain" => Some(Box::new(move |x, out| {
-            // Six arrays are the most a `Zip` takes; the output starts as the third term.
+            // A `Zip` takes fewer arrays than the six of this row, so the last term follows in one of its own.
             let mut out = vector_mut::<T>(out);
             let zip = Zip::from(&mut out).and(vector::<T>(&x[0])).and(vector::<T>(&x[1]));
             let zip = zip.and(vector::<T>(&x[2])).and(vector::<T>(&x[3]));
@@ -49,7 +49,7 @@ pub(crate) fn row<T: Real>(row: Row<'_>) -> Option<Run> {
             } else {
                 zip.for_each(|out, &a, &b, &c, &d| *out = relu(a * b + c) * d);
             }
-            zip!(at, (out in &mut out, &e in vector::<T>(&x[4])) *out = *out - e);
+            zip!(at, (out in &mut out, &e in vector::<T>(&x[4])) *out -= e);
         })),
         "poly8" => map::<T>(at, crate::native::poly8),
         "exp" => map::<T>(at, |x| x.exp()),
