@@ -206,8 +206,8 @@ class Run:
             # Loopweave is in every group: what is compared is measured side by side.
             ours = [side for side in self.sides if side.name == "loopweave"]
             peers = [side for side in self.sides if side not in ours]
-            # A peer may hold its arrays twice.
-            fit = max(1, int(0.6 * available_memory() / (2 * total)) - len(ours))
+            # Some peers hold arrays twice, and some make new ones on the way.
+            fit = max(1, int(0.75 * available_memory() / (1.25 * total)) - len(ours))
             for group, first in enumerate(range(0, max(1, len(peers)), fit)):
                 part = Part(self, ours + peers[first : first + fit], label, check, f"{folder}/result")
                 part.open(request)
@@ -259,8 +259,9 @@ class Part:
             for side, way in order[first:] + order[:first]:
                 if (side, way) in self.once:
                     self.turn(side, way)
-        for side in {side for side, _ in self.once}:
-            side.ask(do="close")
+        for side in self.sides:
+            if side.process is not None:
+                side.ask(do="close")
 
     def turn(self, side: Side, way: str):
         calls = max(1, round(SAMPLE_NS / self.once[side, way]))
