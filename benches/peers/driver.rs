@@ -1,213 +1,147 @@
 //! Loopweave's side of the comparison with other libraries: `benches/peers/run` builds it and speaks with it.
 //!
-//! In: the number of threads as the argument, then requests on stdin, one JSON object a line ([`Request`]). Out: one JSON
-//! object a line for each: `{"ns": […]}` for times, `{"error": "…"}` for what fails, `{}` for the rest. Knows no row: programs
-//! come as text, and inputs are numbers that the other sides make alike.
-//!
-//! Invariants: outside a request nothing runs, so that no side disturbs another; the arrays lie in memory as those of the
-//! other sides do ([`Memory`]).
+//! In: the number of threads as the argument, then the requests of [`protocol`]. Knows no row: programs come as text. Each is
+//! offered in four ways: strict and with `fast(contract)`, each through the public call and bound (`Program::run_into` on
+//! views that exist already, as a peer's inner function is called by compiled code).
 
-use std::io::{BufRead, Lines, StdinLock, Write};
-use std::path::PathBuf;
-use std::time::Instant;
+#[path = "protocol.rs"]
+mod protocol;
 
 use bytemuck::Pod;
+use loopweave::graph::Graph;
+use loopweave::graph::text::lower_kernel;
 use loopweave::ir::Element;
 use loopweave::ir::simplify::Fast;
-use loopweave::jit::{self, Kernel};
-use loopweave::runtime::view::{Arg, Args, View};
-use loopweave::{AnyArray, Dtype};
-use memmap2::MmapMut;
-use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, IxDyn};
-use serde::{Deserialize, Serialize};
+use loopweave::ir::text::ast::Item;
+use loopweave::ir::text::{lower_module, parse};
+use loopweave::jit;
+use loopweave::pipeline::{Options, Program};
+use loopweave::runtime::parallel::Threads;
+use loopweave::runtime::view::{Arg, ArgMut, Args, View};
+use ndarray::{ArrayViewD, ArrayViewMutD, IxDyn};
+use protocol::{Array, Case, Error, Memory, Way};
 use smallvec::SmallVec;
-
-type Error = Box<dyn std::error::Error>;
-
-/// What the other end may ask.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "do", rename_all = "lowercase")]
-enum Request {
-    /// Compiles a program, makes its arrays and calls it once.
-    Open(Case),
-    /// Times `samples` batches of `calls` calls each; a batch more goes first, unmeasured.
-    Time { calls: u32, samples: u32 },
-    /// Writes the result to a `.npy` file.
-    Result { path: PathBuf },
-    /// Frees the arrays.
-    Close,
-}
-
-#[derive(Debug, Deserialize)]
-struct Case {
-    /// A `kernel` item, and the functions it calls.
-    text: String,
-    /// The type of all arrays.
-    dtype: String,
-    /// The extents of each input.
-    inputs: Vec<Vec<usize>>,
-    /// Those of the result.
-    output: Vec<usize>,
-    /// Fast-math permissions, as `--fast` takes them; none where it is empty.
-    fast: String,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Reply {
-    /// Per call, one for each sample.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ns: Option<Vec<f64>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
 
 fn main() -> Result<(), Error> {
     let threads = std::env::args()
         .nth(1)
         .ok_or("expected the number of threads")?
         .parse()?;
-    let mut lines = std::io::stdin().lock().lines();
-    while let Some(line) = lines.next() {
-        let done = match serde_json::from_str(&line?)? {
-            Request::Open(case) => match case.dtype.parse()? {
-                Dtype::F32 => serve(&case, threads, &mut lines, |value| value as f32),
-                Dtype::F64 => serve(&case, threads, &mut lines, |value| value),
-                other => Err(format!("no rows of {other} yet").into()),
-            },
-            Request::Close => Ok(()),
-            Request::Time { .. } | Request::Result { .. } => Err("no case is open".into()),
+    protocol::serve(|case| open(case, threads), || None)
+}
+
+fn open(case: &Case, threads: usize) -> Result<Vec<Way<'static>>, Error> {
+    let inputs = case.inputs.iter().map(|array| Read::of(&array.dtype));
+    let inputs: Vec<Read> = inputs.collect::<Result<_, _>>()?;
+    let write = Write::of(&case.output)?;
+    let mut ways = Vec::new();
+    for (fast, name) in [(Fast::NONE, ""), ("contract".parse()?, " contract")] {
+        let kernel = jit::kernel(&case.text)?.threads(threads)?.fast(fast);
+        let options = Options {
+            fast,
+            threads: Threads::count(threads)?,
+            ..Options::native()?
         };
-        say(done.map(|()| Reply::default()))?;
+        let program = Program::compile(graph(&case.text)?, &options)?;
+        let reads = inputs.clone();
+        ways.push(Way {
+            name: format!("loopweave{name}"),
+            batch: Box::new(move |calls, memory, output| {
+                let inputs = arrays(&reads, memory)?;
+                let mut output = (write.0)(output)?;
+                for _ in 0..calls {
+                    kernel.call_into(Inputs(&inputs), &mut *output)?;
+                }
+                Ok(())
+            }),
+        });
+        let reads = inputs.clone();
+        ways.push(Way {
+            name: format!("loopweave{name} bound"),
+            batch: Box::new(move |calls, memory, output| {
+                let inputs = arrays(&reads, memory)?;
+                let views: Vec<View<'_>> = inputs.iter().map(|array| array.view()).collect();
+                let mut output = (write.0)(output)?;
+                let mut output = [output.view_mut()];
+                for _ in 0..calls {
+                    program.run_into(&views, &mut output)?;
+                }
+                Ok(())
+            }),
+        });
     }
-    Ok(())
+    Ok(ways)
 }
 
-fn say(reply: Result<Reply, Error>) -> Result<(), Error> {
-    let reply = reply.unwrap_or_else(|error| Reply {
-        error: Some(error.to_string()),
-        ..Reply::default()
-    });
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", serde_json::to_string(&reply)?)?;
-    Ok(out.flush()?)
-}
-
-/// Answers what is asked of one case, until it is closed. An error is one of opening it.
-fn serve<T>(case: &Case, threads: usize, lines: &mut Lines<StdinLock<'_>>, of: fn(f64) -> T) -> Result<(), Error>
-where
-    T: Element + Pod,
-    AnyArray: From<ArrayD<T>>,
-{
-    let fast: Fast = match case.fast.as_str() {
-        "" => Fast::default(),
-        fast => fast.parse()?,
+/// The program of a text's last item.
+fn graph(text: &str) -> Result<Graph, Error> {
+    let module = parse(text, "<row>")?;
+    let functions = lower_module(&module)?;
+    let Some(Item::Kernel(kernel)) = module.items.last() else {
+        return Err("no kernel in the text".into());
     };
-    let kernel = jit::kernel(&case.text)?.threads(threads)?.fast(fast);
-    let shapes = || case.inputs.iter().chain([&case.output]);
-    let memory = (0..)
-        .zip(shapes())
-        .map(|(position, shape)| Memory::new::<T>(position, shape));
-    let mut memory: Vec<Memory> = memory.collect::<Result<_, _>>()?;
-    for (memory, position) in memory.iter_mut().zip(0..case.inputs.len() as u32) {
-        for (element, i) in memory.elements_mut().iter_mut().zip(0..) {
-            *element = of(value(position, i));
-        }
-    }
-    let Some((output, inputs)) = memory.split_last_mut() else {
-        return Err("no arrays".into());
-    };
-    let inputs = inputs.iter().zip(&case.inputs);
-    let inputs = inputs.map(|(memory, shape)| ArrayViewD::from_shape(IxDyn(shape), memory.elements()));
-    let inputs: Vec<ArrayViewD<'_, T>> = inputs.collect::<Result<_, _>>()?;
-    let mut output = ArrayViewMutD::from_shape(IxDyn(&case.output), output.elements_mut())?;
-
-    batch(&kernel, &inputs, &mut output, 1)?;
-    say(Ok(Reply::default()))?;
-    for line in lines {
-        match serde_json::from_str(&line?)? {
-            Request::Close => break,
-            Request::Open(_) => say(Err("another case is open".into()))?,
-            Request::Time { calls, samples } => {
-                // The batch before the samples warms what the other sides have cooled.
-                let times = (0..=samples).map(|_| batch(&kernel, &inputs, &mut output, calls));
-                let times: Result<Vec<f64>, Error> = times.collect();
-                say(times.map(|times| Reply {
-                    ns: Some(times[1..].to_vec()),
-                    ..Reply::default()
-                }))?;
-            }
-            Request::Result { path } => {
-                let written = loopweave::cli::npy::write(&path, &AnyArray::from(output.to_owned()));
-                say(written.map(|()| Reply::default()).map_err(Error::from))?;
-            }
-        }
-    }
-    Ok(())
+    Ok(lower_kernel(kernel, &functions, &module.source)?)
 }
 
-/// The time per call of so many calls, in nanoseconds.
-fn batch<T: Element>(
-    kernel: &Kernel,
-    inputs: &[ArrayViewD<'_, T>],
-    output: &mut ArrayViewMutD<'_, T>,
-    calls: u32,
-) -> Result<f64, Error> {
-    let start = Instant::now();
-    for _ in 0..calls {
-        kernel.call_into(Inputs(inputs), &mut *output)?;
-    }
-    Ok(start.elapsed().as_nanos() as f64 / f64::from(calls))
+fn arrays<'a>(reads: &[Read], memory: &'a [Memory]) -> Result<Vec<Box<dyn Arg + 'a>>, Error> {
+    reads
+        .iter()
+        .zip(memory)
+        .map(|(read, memory)| (read.0)(memory))
+        .collect()
 }
 
 /// As many arguments as there are.
-struct Inputs<'a, T>(&'a [ArrayViewD<'a, T>]);
+struct Inputs<'a>(&'a [Box<dyn Arg + 'a>]);
 
-impl<T: Element> Args for Inputs<'_, T> {
+impl Args for Inputs<'_> {
     type Views<'a>
-        = SmallVec<[View<'a>; 4]>
+        = SmallVec<[View<'a>; 8]>
     where
         Self: 'a;
 
-    fn views(&self) -> SmallVec<[View<'_>; 4]> {
-        self.0.iter().map(Arg::view).collect()
+    fn views(&self) -> SmallVec<[View<'_>; 8]> {
+        self.0.iter().map(|array| array.view()).collect()
     }
 }
 
-/// The memory of an array: from the beginning of a huge page, and a little on for each position, so that the arrays of a
-/// call do not compete for the same sets of the caches. `worker.py` does the same.
-struct Memory {
-    map: MmapMut,
-    begin: usize,
-    bytes: usize,
-}
+/// Reads memory as an `ndarray` of one element type.
+#[derive(Clone, Copy)]
+struct Read(for<'a> fn(&'a Memory) -> Result<Box<dyn Arg + 'a>, Error>);
 
-impl Memory {
-    fn new<T>(position: usize, shape: &[usize]) -> Result<Memory, Error> {
-        const PAGE: usize = 2 << 20;
-        let bytes = shape.iter().product::<usize>() * size_of::<T>();
-        let map = MmapMut::map_anon(bytes + 2 * PAGE)?;
-        #[cfg(target_os = "linux")]
-        map.advise(memmap2::Advice::HugePage)?;
-        let begin = map.as_ptr().align_offset(PAGE) + 320 * position;
-        Ok(Memory { map, begin, bytes })
-    }
+/// Writes to memory as one.
+#[derive(Clone, Copy)]
+struct Write(for<'a> fn(&'a mut Memory) -> Result<Box<dyn ArgMut + 'a>, Error>);
 
-    fn elements<T: Pod>(&self) -> &[T] {
-        bytemuck::cast_slice(&self.map[self.begin..self.begin + self.bytes])
-    }
-
-    fn elements_mut<T: Pod>(&mut self) -> &mut [T] {
-        bytemuck::cast_slice_mut(&mut self.map[self.begin..self.begin + self.bytes])
+impl Read {
+    fn of(dtype: &str) -> Result<Read, Error> {
+        fn read<T: Element + Pod>(memory: &Memory) -> Result<Box<dyn Arg + '_>, Error> {
+            let array = ArrayViewD::<T>::from_shape(IxDyn(&memory.shape), memory.elements())?;
+            Ok(Box::new(array))
+        }
+        Ok(Read(match dtype {
+            "f32" => read::<f32>,
+            "f64" => read::<f64>,
+            "i32" => read::<i32>,
+            "i64" => read::<i64>,
+            other => return Err(format!("no rows of {other}").into()),
+        }))
     }
 }
 
-/// A number between -1 and 1 of 24 bits, which every float type but the 16-bit ones holds.
-fn value(position: u32, i: u32) -> f64 {
-    let mut bits = i
-        .wrapping_mul(0x9e37_79b1)
-        .wrapping_add(position.wrapping_mul(0x85eb_ca6b));
-    bits ^= bits >> 15;
-    bits = bits.wrapping_mul(0x2c1b_3c6d);
-    bits ^= bits >> 12;
-    f64::from(bits >> 8) / f64::from(1 << 23) - 1.0
+impl Write {
+    fn of(array: &Array) -> Result<Write, Error> {
+        fn write<T: Element + Pod>(memory: &mut Memory) -> Result<Box<dyn ArgMut + '_>, Error> {
+            let shape = memory.shape.clone();
+            let array = ArrayViewMutD::<T>::from_shape(IxDyn(&shape), memory.elements_mut())?;
+            Ok(Box::new(array))
+        }
+        Ok(Write(match array.dtype.as_str() {
+            "f32" => write::<f32>,
+            "f64" => write::<f64>,
+            "i32" => write::<i32>,
+            "i64" => write::<i64>,
+            other => return Err(format!("no rows of {other}").into()),
+        }))
+    }
 }

@@ -1,135 +1,169 @@
-"""Figures as a Markdown table, JSON and a chart.
+"""Figures as a Markdown report, JSON and charts.
 
-In: the figures of one run. Out: `report.md`, `report.json` and `ratios.svg` in a folder. A ratio is the time of the best
-peer by that of loopweave: the median over the rounds, in each of which all sides were measured, and beside it that of the
-fastest samples.
+In: the figures of one run and its setting. Out: `report.md`, `report.json`, `ratios.svg` and `roofline.svg` in a folder. A
+ratio is the time of the best peer by that of loopweave, above 1 where loopweave is faster: the median over the rounds, in
+each of which both were measured.
 """
 
 import json
 import math
+import os
 import platform
 import statistics
-import subprocess
 from dataclasses import asdict, dataclass
 from datetime import date
-from html import escape
 from pathlib import Path
 
+import charts
 from measure import Figure
+from rows import ROWS, family
 
-OURS = "loopweave"
+RUST = ("rustc", "ndarray", "gemm", "matrixmultiply", "faer")
+KIND = {row.name: row.kind for row in ROWS}
 
 
 @dataclass
 class Ratio:
-    """A row of loopweave beside its best peer."""
+    """A way of loopweave beside the best of some peers."""
 
     ours: Figure
     peer: Figure
 
     @property
-    def median(self) -> float:
+    def value(self) -> float:
         return statistics.median(theirs / ours for theirs, ours in zip(self.peer.rounds_ns, self.ours.rounds_ns))
 
+
+@dataclass
+class Line:
+    """All ratios of a row, dtype and size on some number of threads; None where no peer has the row."""
+
+    ours: Figure
+    # Bound calls with `fast(contract)`, as the peers run with fast-math, against peers called in any way.
+    bound: Ratio | None
+    # The same through the public calls of both sides.
+    call: Ratio | None
+    # Bound calls in strict arithmetic, against the same peers as `bound`.
+    strict: Ratio | None
+    # As `bound`, against the libraries of Rust.
+    rust: Ratio | None
+
     @property
-    def min(self) -> float:
-        return self.peer.min_ns / self.ours.min_ns
+    def family(self) -> str:
+        return family(self.ours.row, self.ours.size)
 
 
-def ratios(figures: list[Figure], threads: int) -> list[Ratio]:
+def lines(figures: list[Figure], threads: int) -> list[Line]:
     """Every row on so many threads; a peer may use fewer."""
+    cases: dict[tuple, list[Figure]] = {}
+    for figure in figures:
+        cases.setdefault(figure.key(), []).append(figure)
     found = []
-    for ours in (f for f in figures if f.side == OURS and f.threads == threads):
-        same = lambda f: (f.row, f.dtype, f.size) == (ours.row, ours.dtype, ours.size)
-        peers = [f for f in figures if f.side != OURS and f.threads <= threads and same(f)]
-        if peers:
-            found.append(Ratio(ours, min(peers, key=lambda f: f.median_ns)))
+    for key, case in cases.items():
+        own = [f for f in case if f.way.startswith("loopweave") and f.threads == threads]
+        peers = [f for f in case if not f.way.startswith("loopweave") and f.threads <= threads]
+
+        def ratio(way: str, among) -> Ratio | None:
+            beside = {f.group: f for f in own if f.way == way}
+            known = [f for f in peers if among(f) and f.group in beside]
+            best = min(known, key=lambda f: f.median_ns, default=None)
+            return best and Ratio(beside[best.group], best)
+
+        if own:
+            ours = next((f for f in own if f.way == "loopweave contract bound"), own[0])
+            bound, strict = (ratio(way, counts) for way in ("loopweave contract bound", "loopweave bound"))
+            call = ratio("loopweave contract", lambda f: f.way not in RUST and not f.way.endswith("inner"))
+            rust = ratio("loopweave contract bound", lambda f: f.way in RUST)
+            found.append(Line(bound.ours if bound else ours, bound, call, strict, rust))
     return found
 
 
-def write(folder: Path, figures: list[Figure], errors: list[str], command: str, packages: list[str], quiet: str):
-    counts = sorted({f.threads for f in figures if f.side == OURS})
-    tables = {threads: ratios(figures, threads) for threads in counts}
-    setting = {"command": command, "date": date.today().isoformat(), "machine": machine(), "peers": packages, "quiet": quiet}
+def counts(figure: Figure) -> bool:
+    """Whether a way is one of the peers proper. Rust's stand apart, but for its best matrix product; and where the call is
+    what is measured, loops around nothing but an addition do."""
+    kind = KIND[figure.row]
+    inner = figure.way in RUST or figure.way.endswith("inner")
+    return not inner or (figure.way == "gemm" and kind == "product") or (figure.way.endswith("inner") and kind != "dispatch")
+
+
+def write(folder: Path, figures: list[Figure], errors: list[str], setting: dict):
+    """`setting`: what was run on what, and the limits of the machine."""
+    threads = sorted({f.threads for f in figures if f.way.startswith("loopweave")})
+    tables = {count: lines(figures, count) for count in threads}
+    setting = {**setting, "date": date.today().isoformat(), "machine": machine()}
     data = {**setting, "errors": errors, "figures": [asdict(f) for f in figures]}
     (folder / "report.json").write_text(json.dumps(data, indent=1) + "\n")
     (folder / "report.md").write_text(markdown(setting, tables, errors))
-    (folder / "ratios.svg").write_text(chart(tables))
-    print((folder / "report.md").read_text())
+    (folder / "ratios.svg").write_text(charts.ratios(tables))
+    (folder / "roofline.svg").write_text(charts.roofline(tables, setting["limits"]))
+    print("\n".join(summary(tables)))
+    print(f"written: {folder}/report.md, report.json, ratios.svg, roofline.svg")
 
 
 def machine() -> str:
     model = platform.processor() or platform.machine()
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-        cores = subprocess.run(["nproc"], capture_output=True, text=True).stdout.strip()
+        known = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":")[1].strip() for line in known if line.startswith("model name"))
     except (OSError, StopIteration):
-        cores = "?"
-    return f"{model}, {cores} cores, {platform.system()} {platform.machine()}"
+        pass
+    return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
 
 
-def markdown(setting: dict, tables: dict[int, list[Ratio]], errors: list[str]) -> str:
-    lines = [f"`{setting['command']}` on {setting['machine']}, {setting['date']}; {', '.join(setting['peers'])}; {setting['quiet']}", ""]
+def markdown(setting: dict, tables: dict[int, list[Line]], errors: list[str]) -> str:
+    text = [f"`{setting['command']}` on {setting['machine']}, {setting['date']}; {setting['quiet']}.", ""]
+    text += [f"Peers: {', '.join(package.replace('==', ' ') for package in setting['packages'])}.", ""]
+    text += [f"- {peer}: {reason}" for peer, reason in setting["missing"].items()] + [""] * bool(setting["missing"])
+    text += ["## Summary", "", *summary(tables), "", "## Limits of the machine", "", *limits(setting["limits"]), ""]
     for threads, table in tables.items():
-        lines += [f"## {threads} thread{'s' * (threads > 1)}", ""]
-        lines += ["| row | dtype | size | loopweave µs | GB/s | best peer | µs | ratio | of minima |", "| --- " * 9 + "|"]
-        for r in table:
-            ours, peer = r.ours, r.peer
-            rate = ours.bytes / ours.median_ns
-            who = f"{peer.side} {peer.threads}"
-            lines.append(
-                f"| {ours.row} | {ours.dtype} | {ours.size} | {micro(ours.median_ns)} | {rate:.1f} "
-                f"| {who} | {micro(peer.median_ns)} | {r.median:.2f} | {r.min:.2f} |"
-            )
-        lines += ["", "| size | geometric mean | worst |", "| --- | --- | --- |"]
-        for size in dict.fromkeys(r.ours.size for r in table):
-            here = [r for r in table if r.ours.size == size]
-            worst = min(here, key=lambda r: r.median)
-            mean = math.exp(statistics.fmean(math.log(r.median) for r in here))
-            lines.append(f"| {size} | {mean:.2f} | {worst.median:.2f} {worst.ours.row} {worst.ours.dtype} |")
-        lines.append("")
-    lines += [f"- **{error}**" for error in errors]
-    return "\n".join(lines).rstrip() + "\n"
+        text += [f"## {threads} thread{'s' * (threads > 1)}", ""]
+        text += ["| row | dtype | size | loopweave µs | rate | best peer | µs | ratio | by call | strict | best in Rust | ratio |"]
+        text += ["| --- " * 12 + "|", *(row(line) for line in table), ""]
+    if errors:
+        text += ["## Without a figure", "", *(f"- {error}" for error in errors)]
+    return "\n".join(text).rstrip() + "\n"
+
+
+def summary(tables: dict[int, list[Line]]) -> list[str]:
+    """Geometric means and worst rows of each family."""
+    text = ["| threads | family | rows | mean | worst | by call | worst | strict | against Rust | worst |", "| --- " * 10 + "|"]
+    for threads, table in tables.items():
+        for name in dict.fromkeys(line.family for line in table):
+            here = [line for line in table if line.family == name]
+            cells = [str(threads), name, str(len(here))]
+            for column, with_worst in (("bound", True), ("call", True), ("strict", False), ("rust", True)):
+                found = [(getattr(line, column).value, line) for line in here if getattr(line, column)]
+                mean = math.exp(statistics.fmean(math.log(value) for value, _ in found)) if found else None
+                cells.append(f"**{mean:.2f}**" if found else "")
+                if with_worst:
+                    value, line = min(found, key=lambda pair: pair[0], default=(0, None))
+                    cells.append(f"{value:.2f} {line.ours.row} {line.ours.dtype} {line.ours.size}" if line else "")
+            text.append(f"| {' | '.join(cells)} |")
+    return text
+
+
+def limits(known: dict) -> list[str]:
+    if not any(known.values()):
+        return ["Not measured: they are the Rust peers' to measure."]
+    names = list(dict.fromkeys(name for rates in known.values() for name in rates))
+    text = ["| | " + " | ".join(f"{threads} thread{'s' * (threads != '1')}" for threads in known) + " |"]
+    text.append("| --- " * (len(known) + 1) + "|")
+    for name in names:
+        unit = "Gflop/s" if name.startswith("fma") else "GB/s"
+        text.append(f"| {name}, {unit} | " + " | ".join(str(rates.get(name, "")) for rates in known.values()) + " |")
+    return text
+
+
+def row(line: Line) -> str:
+    ours = line.ours
+    rate = f"{ours.operations / ours.median_ns:.0f} GF" if ours.operations else f"{ours.bytes / ours.median_ns:.1f} GB/s"
+    who = lambda ratio: f"{ratio.peer.way}{'' if ratio.peer.threads == ours.threads else ' on 1'}" if ratio else ""
+    value = lambda ratio: f"{ratio.value:.2f}" if ratio else ""
+    peer = micro(line.bound.peer.median_ns) if line.bound else ""
+    cells = [ours.row, ours.dtype, ours.size, micro(ours.median_ns), rate, who(line.bound), peer]
+    cells += [value(line.bound), value(line.call), value(line.strict), who(line.rust), value(line.rust)]
+    return f"| {' | '.join(cells)} |"
 
 
 def micro(ns: float) -> str:
     return f"{ns / 1000:.3g}" if ns < 1e6 else f"{ns / 1000:.0f}"
-
-
-COLOURS = ["#1b6ca8", "#2a9d8f", "#e9a03b", "#c8553d", "#7d5ba6"]
-
-
-def chart(tables: dict[int, list[Ratio]]) -> str:
-    """A dot a ratio on a logarithmic axis, a line a row and dtype, a panel a number of threads."""
-    low, high, left, width, step, top = 0.25, 16.0, 170, 330, 18, 56
-    names = list(dict.fromkeys(f"{r.ours.row} {r.ours.dtype}" for table in tables.values() for r in table))
-    sizes = list(dict.fromkeys(r.ours.size for table in tables.values() for r in table))
-    colour = {size: COLOURS[i % len(COLOURS)] for i, size in enumerate(sizes)}
-    place = lambda ratio: width * math.log(min(max(ratio, low), high) / low) / math.log(high / low)
-    height = top + step * len(names) + 24
-    total = left + len(tables) * (width + 40)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{total}" height="{height}" font-family="sans-serif" font-size="12">',
-        f'<rect width="{total}" height="{height}" fill="white"/>',
-        '<text x="8" y="16">time of the best peer / time of loopweave; right of the line loopweave is faster</text>',
-    ]
-    for i, size in enumerate(sizes):
-        parts.append(f'<circle cx="{total - 220 + 55 * i}" cy="34" r="4" fill="{colour[size]}"/>')
-        parts.append(f'<text x="{total - 212 + 55 * i}" y="38">{escape(size)}</text>')
-    for i, name in enumerate(names):
-        y = top + step * i + 12
-        parts.append(f'<text x="{left - 12}" y="{y}" text-anchor="end">{escape(name)}</text>')
-    for panel, (threads, table) in enumerate(tables.items()):
-        x0 = left + panel * (width + 40)
-        parts.append(f'<text x="{x0}" y="38" font-weight="bold">{threads} thread{"s" * (threads > 1)}</text>')
-        for tick in (0.25, 0.5, 1, 2, 4, 8, 16):
-            x, stroke = x0 + place(tick), "#444" if tick == 1 else "#ddd"
-            parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top - 8}" y2="{height - 22}" stroke="{stroke}"/>')
-            parts.append(f'<text x="{x:.1f}" y="{height - 8}" text-anchor="middle">{tick:g}</text>')
-        for r in table:
-            y = top + step * names.index(f"{r.ours.row} {r.ours.dtype}") + 8
-            title = f"{r.ours.row} {r.ours.dtype} {r.ours.size}: {r.median:.2f} × {r.peer.side}"
-            dot = f'<circle cx="{x0 + place(r.median):.1f}" cy="{y}" r="4" fill="{colour[r.ours.size]}" fill-opacity="0.85">'
-            parts.append(f"{dot}<title>{escape(title)}</title></circle>")
-    return "\n".join([*parts, "</svg>"]) + "\n"

@@ -1,7 +1,7 @@
-"""One peer in a process of its own: answers the requests of `measure.py` as `driver.rs` does.
+"""One peer in a process of its own: answers the requests of `measure.py` as `protocol.rs` does.
 
-In: the name of a `peer_*.py` and the number of threads, then one JSON object a line. Out: one a line for each. The peer's rows are functions of the
-inputs and the output, called as any Python program calls them.
+In: the name of a `peer_*.py` and the number of threads, then one JSON object a line. Out: one a line for each. A peer has a
+table `ROWS`, and a function `bind` that makes of its entry, the inputs and the output the ways to compute a case.
 """
 
 import importlib
@@ -14,26 +14,19 @@ import time
 import numpy as np
 
 
-def values(position: int, shape: list[int], dtype: str) -> np.ndarray:
-    """The input at this position: the same numbers as `value` in `driver.rs`."""
-    bits = np.arange(np.prod(shape, dtype=int), dtype=np.uint32)
-    bits *= np.uint32(0x9E3779B1)
-    bits += np.uint32(position * 0x85EBCA6B & 0xFFFFFFFF)
-    bits ^= bits >> np.uint32(15)
-    bits *= np.uint32(0x2C1B3C6D)
-    bits ^= bits >> np.uint32(12)
-    bits >>= np.uint32(8)
-    out = empty(position, shape, dtype)
-    flat = out.reshape(-1)
-    np.divide(bits, 1 << 23, out=flat, casting="unsafe")
-    flat -= 1
-    return out
+# The bytes in a piece of a result; those of a long one are checked in part.
+PIECE = 1 << 20
+
+
+def pieces(size: int, step: int) -> range:
+    """Where every so many-th piece of so many bytes begins, from the last one on."""
+    return range((size - 1) // PIECE * PIECE, -1, -PIECE * step)
 
 
 def empty(position: int, shape: list[int], dtype: str) -> np.ndarray:
-    """An array in memory as `Memory` in `driver.rs` takes it: from the beginning of a huge page, and a little on."""
+    """An array in memory as `Memory` in `protocol.rs` takes it: from the beginning of a huge page, and a little on."""
     page = 2 << 20
-    kind = np.dtype({"f32": np.float32, "f64": np.float64}[dtype])
+    kind = np.dtype(dtype[0] + str(int(dtype[1:]) // 8))
     count = int(np.prod(shape, dtype=int))
     # Shared memory, the default, has small pages only.
     memory = mmap.mmap(-1, count * kind.itemsize + 2 * page, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -43,59 +36,83 @@ def empty(position: int, shape: list[int], dtype: str) -> np.ndarray:
     return np.frombuffer(memory, kind, count, begin).reshape(shape)
 
 
+def read(position: int, array: dict) -> np.ndarray:
+    into = empty(position, array["shape"], array["dtype"])
+    with open(array["path"], "rb") as file:
+        file.readinto(into.reshape(-1).view(np.uint8))
+    return into
+
+
 class Case:
-    def __init__(self, peer, row: str, dtype: str, inputs: list, output: list):
-        arrays = [values(position, shape, dtype) for position, shape in enumerate(inputs)]
-        self.output = empty(len(inputs), output, dtype)
-        # A peer may take arrays of its own kind.
-        bind = getattr(peer, "bind", lambda function, *args: (function, args))
-        self.function, self.args = bind(peer.ROWS[row], *arrays, self.output)
-        self.given = self.function(*self.args)
+    def __init__(self, name: str, peer, request: dict):
+        inputs = [read(position, array) for position, array in enumerate(request["inputs"])]
+        output = request["output"]
+        self.output = empty(len(inputs), output["shape"], output["dtype"])
+        ways = peer.bind(peer.ROWS[request["row"]], inputs, self.output)
+        self.ways = {f"{name} {way.name}".strip(): way for way in ways}
 
-    def result(self) -> np.ndarray:
-        """What was computed: the output, unless the peer makes new ones."""
-        return np.asarray(self.given) if self.given is not None else self.output
-
-    def batch(self, calls: int) -> float:
-        """The time per call of so many calls, in nanoseconds."""
-        function, args = self.function, self.args
+    def result(self, name: str) -> tuple[np.ndarray, float]:
+        """What one way computes: in the output, unless the peer makes new ones; and the time the call took."""
+        way = self.ways[name]
+        self.output.reshape(-1).view(np.uint8)[:] = 0xFF
+        args = (1, *way.args) if way.loops else way.args
+        # The first call may compile.
+        way.function(*args)
         start = time.perf_counter_ns()
-        for _ in itertools.repeat(None, calls):
-            function(*args)
+        given = way.function(*args)
+        taken = time.perf_counter_ns() - start
+        found = way.result(given) if way.result else self.output
+        return np.asarray(found, self.output.dtype).reshape(self.output.shape), taken
+
+    def batch(self, name: str, calls: int) -> float:
+        """The time per call of so many calls, in nanoseconds."""
+        way = self.ways[name]
+        function, args = way.function, way.args
+        start = time.perf_counter_ns()
+        if way.loops:
+            function(calls, *args)
+        else:
+            for _ in itertools.repeat(None, calls):
+                function(*args)
         return (time.perf_counter_ns() - start) / calls
 
 
-def threaded(peer, row: str) -> bool:
-    """Whether the peer runs a row on more threads than one."""
-    return peer.THREADED is None or row in peer.THREADED
-
-
-def serve(peer, threads: int, request: dict, opened: list[Case]) -> dict:
+def serve(name: str, peer, threads: int, request: dict, opened: list[Case]) -> dict:
     match request["do"]:
         case "open":
             opened.clear()
-            if request["row"] not in peer.ROWS or not (threads == 1 or threaded(peer, request["row"])):
-                return {"absent": True}
-            opened.append(Case(peer, request["row"], request["dtype"], request["inputs"], request["output"]))
-        case "time":
-            opened[0].batch(request["calls"])
-            return {"ns": [opened[0].batch(request["calls"]) for _ in range(request["samples"])]}
+            row, dtype = request["row"], request["dtype"]
+            fits = row in peer.ROWS and dtype in getattr(peer, "DTYPES", (dtype,))
+            if not fits or not (threads == 1 or peer.THREADED is None or row in peer.THREADED):
+                return {"ways": []}
+            opened.append(Case(name, peer, request))
+            return {"ways": list(opened[0].ways)}
         case "result":
-            np.save(request["path"], opened[0].result())
+            found, taken = opened[0].result(request["way"])
+            found = np.ascontiguousarray(found).reshape(-1).view(np.uint8)
+            with open(request["path"], "wb") as file:
+                for begin in pieces(found.size, request["step"]):
+                    file.write(found[begin : begin + PIECE])
+            return {"ns": [taken]}
+        case "time":
+            return {"ns": [opened[0].batch(request["way"], request["calls"]) for _ in range(request["samples"])]}
         case "close":
             opened.clear()
     return {}
 
 
 def main():
-    peer, threads = importlib.import_module(f"peer_{sys.argv[1]}"), int(sys.argv[2])
-    opened = []
+    name, threads = sys.argv[1], int(sys.argv[2])
+    # What a library prints goes where errors go: the requests' pipe carries replies only.
+    replies, sys.stdout = sys.stdout, sys.stderr
+    peer = importlib.import_module(f"peer_{name}")
+    opened: list[Case] = []
     for line in sys.stdin:
         try:
-            reply = serve(peer, threads, json.loads(line), opened)
+            reply = serve(name, peer, threads, json.loads(line), opened)
         except Exception as error:
-            reply = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(reply), flush=True)
+            reply = {"error": f"{type(error).__name__}: {error}"[:300]}
+        print(json.dumps(reply), file=replies, flush=True)
 
 
 if __name__ == "__main__":
