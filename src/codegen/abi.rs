@@ -88,9 +88,9 @@ impl Abi {
         }
     }
 
-    /// The interface of a function over one axis, with so many operands.
-    pub const fn of_row(operands: usize) -> Abi {
-        Abi { axes: 1, operands }
+    /// The interface of a function over so many axes with so many operands.
+    pub const fn sized(axes: usize, operands: usize) -> Abi {
+        Abi { axes, operands }
     }
 
     /// The word of an axis's extent.

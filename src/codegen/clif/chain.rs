@@ -134,8 +134,8 @@ impl Emitter<'_> {
         columns: (Value, Value),
     ) -> Result<(), CodegenError> {
         let most = r.strips.iter().map(|&(rows, _)| rows).max().unwrap_or(1).max(1);
-        let abi = Abi::of_row(accumulators.len() + most * r.reduce.loads.len());
-        let block = self.row_block(abi);
+        let abi = Abi::sized(1, accumulators.len() + most * r.reduce.loads.len());
+        let block = self.empty_block(abi);
         let count = self.b.ins().isub(columns.1, columns.0);
         let sums: Carried = accumulators.iter().map(|a| self.unit_address(a, columns.0)).collect();
         self.call_rows(r, pointers, (seed, &block), &sums, (rows.0, 1), columns.0, count);

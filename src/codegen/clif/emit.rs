@@ -293,15 +293,15 @@ impl<'a> Emitter<'a> {
         InnerBlock { abi, address }
     }
 
-    /// An argument block of one axis, which [`Emitter::call_row`] fills.
-    pub(super) fn row_block(&mut self, abi: Abi) -> InnerBlock {
+    /// An argument block that calls fill: of one axis by [`Emitter::call_row`].
+    pub(super) fn empty_block(&mut self, abi: Abi) -> InnerBlock {
         let address = self.stack(8 * abi.len());
         InnerBlock { abi, address }
     }
 
     /// Calls a function of one axis of `n` elements with operands at these pointers.
     pub(super) fn call_row(&mut self, func: FuncId, block: &InnerBlock, pointers: &[Value], n: Value) {
-        self.store_word(n, block.address, block.abi.extent(0));
+        self.set_extent(block, 0, n);
         self.call_inner(func, block, pointers);
     }
 
@@ -318,12 +318,23 @@ impl<'a> Emitter<'a> {
         self.call_row(func, block, pointers, m);
     }
 
+    /// Sets the extent of an axis of an argument block.
+    pub(super) fn set_extent(&mut self, block: &InnerBlock, axis: usize, extent: Value) {
+        self.store_word(extent, block.address, block.abi.extent(axis));
+    }
+
+    /// Sets the distance between an operand's neighbours along an axis of an argument block.
+    pub(super) fn set_stride(&mut self, block: &InnerBlock, operand: usize, axis: usize, stride: Value) {
+        self.store_word(stride, block.address, block.abi.stride(operand, axis));
+    }
+
     /// Calls a function over the nest's last axes with the operands at these pointers.
     pub(super) fn call_inner(&mut self, func: FuncId, block: &InnerBlock, pointers: &[Value]) {
         for (operand, &pointer) in pointers.iter().enumerate() {
             self.store_word(pointer, block.address, block.abi.pointer(operand));
         }
-        self.call_with(func, block.address);
+        let func = self.address_of(func);
+        self.call_at(func, block.address);
     }
 
     fn store_word(&mut self, value: Value, block: Value, word: usize) {

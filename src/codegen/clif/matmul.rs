@@ -14,8 +14,9 @@ use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use cranelift_module::FuncId;
 
 use super::body::Body;
-use super::emit::{Carried, Emitter};
+use super::emit::{Carried, Emitter, InnerBlock};
 use super::memory::Access;
+use super::reduce::Wide;
 use crate::codegen::CodegenError;
 use crate::codegen::abi::{Abi, TileWord};
 use crate::nest::{MatMul, OperandId, Stride};
@@ -30,6 +31,8 @@ const SET_BYTES: i64 = 4096;
 const LINE: i64 = 64;
 /// What the loops of one product share.
 pub(super) struct Product<'f> {
+    /// The wide emitter's `finish` over a tile, with its argument block.
+    epilogue: Option<(FuncId, InnerBlock)>,
     pub(super) product: &'f MatMul,
     /// Bytes of an accumulator.
     pub(super) size: i64,
@@ -113,9 +116,10 @@ impl Emitter<'_> {
         &mut self,
         product: &MatMul,
         kernels: &[(usize, FuncId)],
+        wide: &Wide,
         pointers: &[Value],
     ) -> Result<(), CodegenError> {
-        let p = self.product(product, kernels);
+        let p = self.product(product, kernels, wide);
         let (zero, tile) = (self.word(0), product.tile);
         self.for_range(zero, p.rows, tile.band as i64, &[], |e, row, _| {
             let rows = e.at_most(tile.band as i64, p.rows, row);
@@ -141,7 +145,7 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn product<'f>(&mut self, product: &'f MatMul, kernels: &'f [(usize, FuncId)]) -> Product<'f> {
+    fn product<'f>(&mut self, product: &'f MatMul, kernels: &'f [(usize, FuncId)], wide: &Wide) -> Product<'f> {
         let dtype = product.accumulator();
         let column = self.nest.vector_axis().index();
         let size = dtype.size();
@@ -171,7 +175,9 @@ impl Emitter<'_> {
                 self.b.ins().imul_imm_s(tiles, tile.columns() as i64 * size as i64)
             }
         };
+        let epilogue = wide.map.map(|func| (func, self.epilogue_block(product)));
         Product {
+            epilogue,
             product,
             size: size as i64,
             row: column - 2,
@@ -449,6 +455,16 @@ impl Emitter<'_> {
         columns: Value,
         pointers: &[Value],
     ) -> Result<(), CodegenError> {
+        if let Some((func, block)) = &p.epilogue {
+            self.set_extent(block, 0, rows);
+            self.set_extent(block, 1, columns);
+            let others = p.product.finish_loads.iter().chain(&p.product.stores);
+            let places: Carried = std::iter::once(p.buffer)
+                .chain(others.map(|id| pointers[id.index()]))
+                .collect();
+            self.call_inner(*func, block, &places);
+            return Ok(());
+        }
         let zero = self.word(0);
         let mut carried: Carried = pointers.iter().copied().collect();
         carried.push(p.buffer);
@@ -475,6 +491,21 @@ impl Emitter<'_> {
             Ok(next)
         })?;
         Ok(())
+    }
+
+    /// The argument block of the wide emitter's `finish`: tiles of accumulators, then what it loads and stores.
+    fn epilogue_block(&mut self, product: &MatMul) -> InnerBlock {
+        let row = self.nest.vector_axis().index() - 2;
+        let others = product.finish_loads.iter().chain(&product.stores);
+        let block = self.empty_block(Abi::sized(2, 1 + others.clone().count()));
+        let buffer_row = product.tile.columns() as i64 * product.accumulator().size() as i64;
+        let stride = self.word(buffer_row);
+        self.set_stride(&block, 0, 0, stride);
+        for (operand, id) in others.enumerate() {
+            let stride = self.stride(id.index(), row);
+            self.set_stride(&block, operand + 1, 0, stride);
+        }
+        block
     }
 
     /// The loads and stores of `finish` along one row, and its body.

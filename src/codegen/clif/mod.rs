@@ -200,7 +200,10 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
         }
     }
     let mut parts = Vec::new();
-    let stages = wide_stages(module, nest, target, symbol, &mut parts)?;
+    let wide = match &nest.leaf {
+        Leaf::Map { .. } => Vec::new(),
+        leaf => wide_stages(module, nest, leaf.stages(), target, symbol, &mut parts)?,
+    };
     let nest = &lower(nest, target)?;
     let mut kernels = Vec::new();
     if let Leaf::MatMul(product) = &nest.leaf {
@@ -214,12 +217,14 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
             let pointers = e.pointers();
             e.nest_loops(&pointers, &mut |e, pointers| e.map_leaf(map, loads, stores, pointers))
         }
-        Leaf::Reduce(reduce) => e.reduction(reduce, &stages[0]),
+        Leaf::Reduce(reduce) => e.reduction(reduce, &wide[0]),
         Leaf::MatMul(product) => {
             let pointers = e.pointers();
-            e.nest_loops(&pointers, &mut |e, pointers| e.matmul_leaf(product, &kernels, pointers))
+            e.nest_loops(&pointers, &mut |e, pointers| {
+                e.matmul_leaf(product, &kernels, &wide[0], pointers)
+            })
         }
-        Leaf::Rows(rows) => e.rows_leaf(rows, &stages),
+        Leaf::Rows(rows) => e.rows_leaf(rows, &wide),
     })?;
     let id = main.id;
     let mut functions = vec![main];
@@ -241,12 +246,13 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
 fn wide_stages(
     module: &mut dyn Module,
     nest: &Nest,
+    stages: &[Leaf],
     target: &Target,
     symbol: &str,
     parts: &mut Vec<Emitted>,
 ) -> Result<Vec<Wide>, CodegenError> {
-    let mut stages = Vec::new();
-    for (i, stage) in nest.leaf.stages().iter().enumerate() {
+    let mut all = Vec::with_capacity(stages.len());
+    for (i, stage) in stages.iter().enumerate() {
         let mut part = |name: &str, code: Option<Vec<u8>>| {
             let Some(code) = code else { return Ok(None) };
             let part = machine_code(module, format!("{symbol}_{name}{i}"), code)?;
@@ -272,11 +278,14 @@ fn wide_stages(
                     wide.strips.push((rows, id));
                 }
             }
-            Leaf::MatMul(_) | Leaf::Rows(_) => {}
+            Leaf::MatMul(product) => {
+                wide.map = part("epilogue", wide::epilogue(nest, product, target)?)?;
+            }
+            Leaf::Rows(_) => {}
         }
-        stages.push(wide);
+        all.push(wide);
     }
-    Ok(stages)
+    Ok(all)
 }
 
 /// The functions of a map whose last axes, `axes` of them, are the machine code of the wide emitter: that alone, or loops around

@@ -52,7 +52,7 @@ pub(super) struct Reduction<'f> {
 /// The wide emitter's functions for a leaf or a stage of rows, as far as it has them.
 #[derive(Default)]
 pub(super) struct Wide {
-    /// A map along the vector axis.
+    /// A map along the vector axis, or over a tile of a product.
     pub(super) map: Option<FuncId>,
     /// The fold of a block over lanes.
     pub(super) fold: Option<FuncId>,

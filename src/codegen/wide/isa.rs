@@ -259,7 +259,7 @@ pub(super) fn by_size(rows: [Row; 4], dtype: Dtype) -> Row {
 
 #[cfg(test)]
 mod tests {
-    use iced_x86::{EncodingKind, Register};
+    use iced_x86::Register;
 
     use super::*;
 
@@ -269,15 +269,15 @@ mod tests {
     fn wider_forms_follow() {
         for (name, row) in ALL {
             for (isa, widths, kind) in [
-                (Isa::Avx2, &["xmm", "ymm"][..], EncodingKind::VEX),
-                (Isa::Avx512, &["xmm", "ymm", "zmm"][..], EncodingKind::EVEX),
+                (Isa::Avx2, &["xmm", "ymm"][..], "VEX_"),
+                (Isa::Avx512, &["xmm", "ymm", "zmm"][..], "EVEX_"),
             ] {
                 let Some(first) = row.code(isa, 16) else { continue };
                 for (i, width) in widths.iter().enumerate() {
                     let code = row.code(isa, 16 << i).unwrap();
                     let text = format!("{code:?}");
                     assert_eq!(code.mnemonic(), first.mnemonic(), "{name} {width}");
-                    assert_eq!(code.encoding(), kind, "{name} {width}");
+                    assert!(text.starts_with(kind), "{name}: {text}");
                     assert!(text.contains(width), "{name}: {text} has {width}");
                     let wider = ["ymm", "zmm"].iter().skip(i).any(|w| text.contains(w) && *w != *width);
                     assert!(!wider, "{name}: {text} is wider than {width}");

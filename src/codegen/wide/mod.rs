@@ -161,10 +161,48 @@ pub(super) fn strip(
     }
     let map = Map {
         func: &func,
-        abi: Abi::of_row(accumulators.len() + rows.max(1) * reduce.loads.len()),
+        abi: Abi::sized(1, accumulators.len() + rows.max(1) * reduce.loads.len()),
         loads,
         stores,
         axes: 1,
+    };
+    encoded(map::select(&map, isa), isa)
+}
+
+/// The machine code of what a product does with its accumulators, over the rows and columns of a tile. Its argument block is
+/// that of the accumulators, then of what `finish` loads, then of what it stores. `None` as for [`map`].
+///
+/// # Errors
+/// As [`map`].
+pub(super) fn epilogue(nest: &Nest, product: &MatMul, target: &Target) -> Result<Option<Vec<u8>>, CodegenError> {
+    let Some(isa) = isa_of(target) else { return Ok(None) };
+    if product.stores.iter().any(|id| nest.operand(*id).stride != Stride::Unit) {
+        return Ok(None);
+    }
+    let func = with_storage_floats(&product.finish)?;
+    let dtypes = func.param_dtypes();
+    let sums = Stream {
+        operand: 0,
+        dtype: dtypes[0],
+        is_uniform: false,
+    };
+    let (Some(others), Some(mut stores)) = (
+        streams(nest, &product.finish_loads, dtypes[1..].to_vec()),
+        streams(nest, &product.stores, func.result_dtypes()),
+    ) else {
+        return Ok(None);
+    };
+    let mut loads = vec![sums];
+    loads.extend(others);
+    for (operand, stream) in loads.iter_mut().chain(&mut stores).enumerate() {
+        stream.operand = operand;
+    }
+    let map = Map {
+        func: &func,
+        abi: Abi::sized(2, loads.len() + stores.len()),
+        loads,
+        stores,
+        axes: 2,
     };
     encoded(map::select(&map, isa), isa)
 }
