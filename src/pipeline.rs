@@ -384,7 +384,7 @@ impl Program {
             graph: &self.graph,
             plan: &version.plan,
             groups: &version.groups,
-            target: self.options.target.name(),
+            target: &self.options.target,
             threads: self.options.threads.number(),
             fast: self.options.fast,
             bound,

@@ -1,7 +1,7 @@
 //! What every stage makes of each case in `tests/cases/`, for the named targets: one snapshot a case in `snapshots/`.
 //!
 //! A case opens with the arguments it is scheduled for (`// args: x=f32[1024,1024], y=f32[1024]`) and, where the
-//! instructions are of interest, `// stages: asm`. `INSTA_UPDATE=always cargo test --test snapshots` writes the snapshots anew.
+//! instructions are of interest, `// stages: asm`; with `// wide: yes` the machine code for AVX2 and AVX-512 is shown, too. `INSTA_UPDATE=always cargo test --test snapshots` writes the snapshots anew.
 
 #![cfg(feature = "cli")]
 
@@ -11,6 +11,9 @@ use std::process::Command;
 
 /// Targets that are fully described by their names.
 const TARGETS: [&str; 2] = ["x86-64", "aarch64"];
+
+/// Targets of the wide emitter.
+const WIDE: [&str; 2] = ["x86-64-v3", "x86-64-v4"];
 
 #[test]
 fn every_case_at_every_stage() {
@@ -31,6 +34,12 @@ fn every_case_at_every_stage() {
             };
             stages += &format!("\n== {stage}, {} ==\n{first}", TARGETS[0]);
             stages += &format!("\n== {stage}, {} ==\n{shown}", TARGETS[1]);
+        }
+        if directive(&text, "wide").is_some() {
+            for target in WIDE {
+                let code = explain(path, &args, target, "asm");
+                stages += &format!("\n== asm, {target} ==\n{code}");
+            }
         }
         let name = path.file_stem().unwrap().to_str().unwrap();
         insta::with_settings!({

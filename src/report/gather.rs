@@ -16,6 +16,7 @@ use super::{
     Access, Accuracy, Code, Decision, Function, Group, Kind, Loop, Memory, Op, Operand, Options, Parallel, Report,
     Role, Schedule, Stage, Stride, Unit, VERSION, Vector,
 };
+use crate::codegen::clif;
 use crate::codegen::jit::JitCode;
 use crate::fuse::{self, GroupKind, Plan, Relation, Verdict};
 use crate::graph::bind::Shapes;
@@ -25,13 +26,14 @@ use crate::nest::schedule::Scheduled;
 use crate::nest::{self, AxisRole, Leaf};
 use crate::runtime::arena::ArenaSize;
 use crate::runtime::parallel::{Split, Work};
+use crate::target::Target;
 
 /// A program, as far as it has come.
 pub(crate) struct Subject<'a> {
     pub(crate) graph: &'a Graph,
     pub(crate) plan: &'a Plan,
     pub(crate) groups: &'a [Lowered],
-    pub(crate) target: &'a str,
+    pub(crate) target: &'a Target,
     pub(crate) threads: usize,
     pub(crate) fast: Fast,
     pub(crate) bound: Option<Bound<'a>>,
@@ -75,7 +77,7 @@ impl Report {
                 Stage::Planned
             },
             options: Some(Options {
-                target: subject.target.to_owned(),
+                target: subject.target.name().to_owned(),
                 threads: subject.threads,
                 fast: subject.fast.to_string(),
             }),
@@ -157,7 +159,7 @@ fn group(subject: &Subject<'_>, planned: &fuse::Group, lowered: &Lowered, step: 
         stores: positions(&planned.roots),
         functions: functions(&lowered.leaf),
         accuracy: accuracy(graph, &planned.members),
-        schedule: step.map(|step| schedule(step, subject.threads)),
+        schedule: step.map(|step| schedule(step, subject.target, subject.threads)),
         code: step.and_then(|step| step.code).map(|code| Code {
             bytes: code.size(),
             emit_ns: nanoseconds(code.times().emit),
@@ -210,14 +212,14 @@ fn accuracy(graph: &Graph, members: &[NodeId]) -> Vec<Accuracy> {
     found
 }
 
-fn schedule(step: &Step<'_>, threads: usize) -> Schedule {
+fn schedule(step: &Step<'_>, target: &Target, threads: usize) -> Schedule {
     let scheduled = step.scheduled;
     let nest = &scheduled.nest;
     let work = Work::of(scheduled);
     let bytes = work.bytes_read + work.bytes_written;
     let operands = nest.operands.iter().zip(Work::operand_bytes(scheduled));
     Schedule {
-        loops: loops(step, threads),
+        loops: loops(step, target, threads),
         serial: match step.split {
             Split::Serial { reason } => Some(*reason),
             Split::Axis { .. } | Split::Grid { .. } | Split::Blocks { .. } => None,
@@ -260,9 +262,11 @@ fn work(graph: &Graph, shapes: &Shapes, groups: &[Group]) -> super::Work {
     }
 }
 
-fn loops(step: &Step<'_>, threads: usize) -> Vec<Loop> {
+fn loops(step: &Step<'_>, target: &Target, threads: usize) -> Vec<Loop> {
     let (nest, binding) = (&step.scheduled.nest, &step.scheduled.binding);
     let innermost = nest.vector_axis();
+    // What the code was made of; a nest that has none has another error to report.
+    let vector = clif::vector(nest, target).unwrap_or(nest.vector);
     let parallel = |unit, grain: usize, units: usize| {
         let parts = units.div_ceil(grain);
         Parallel {
@@ -294,9 +298,9 @@ fn loops(step: &Step<'_>, threads: usize) -> Vec<Loop> {
             }
             _ => None,
         },
-        vector: (i == innermost.index() && nest.vector.lanes > 1).then_some(Vector {
-            lanes: nest.vector.lanes,
-            unroll: nest.vector.unroll,
+        vector: (i == innermost.index() && vector.lanes > 1).then_some(Vector {
+            lanes: vector.lanes,
+            unroll: vector.unroll,
         }),
         // Tiles are squares of the two innermost loops.
         tile: step.scheduled.tile.filter(|_| i + 2 >= nest.axes.len()),

@@ -46,8 +46,9 @@ use loopweave_ir::expand::lower_storage_casts;
 
 use self::emit::Emitter;
 use self::reduce::Wide;
-use crate::codegen::{CodegenError, abi, wide};
-use crate::nest::{Leaf, MatMul, Nest, Order};
+use crate::codegen::wide::{self, MachineCode};
+use crate::codegen::{CodegenError, abi};
+use crate::nest::{Leaf, MatMul, Nest, Order, Vector};
 use crate::target::{Placement, Target};
 
 /// The functions of a kernel in a module.
@@ -86,7 +87,7 @@ enum Code {
     /// Cranelift IR.
     Ir(Box<Context>),
     /// Machine code without relocations.
-    Bytes(Vec<u8>),
+    Bytes(MachineCode),
 }
 
 /// Defines the functions of a nest's kernel: `symbol`, and for a reduction `symbol_blocks` and `symbol_finish`.
@@ -105,7 +106,7 @@ pub fn define(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &st
             Code::Ir(context) => context
                 .compiled_code()
                 .map_or(0, |code| code.code_info().total_size as usize),
-            Code::Bytes(bytes) => bytes.len(),
+            Code::Bytes(code) => code.bytes.len(),
         };
     }
     let is_reduction = matches!(nest.leaf, Leaf::Reduce(_));
@@ -141,7 +142,7 @@ pub fn print(nest: &Nest, target: &Target, form: Form) -> Result<String, Codegen
                 let code = context.compiled_code().and_then(|code| code.vcode.clone());
                 code.unwrap_or_default()
             }
-            (Code::Bytes(bytes), Form::Ir) => format!("; {} bytes of machine code\n", bytes.len()),
+            (Code::Bytes(bytes), Form::Ir) => format!("; {} bytes of machine code\n", bytes.bytes.len()),
             (Code::Bytes(bytes), Form::Assembly) => wide::disassemble(bytes),
         };
         text += &format!("; {}\n{code}\n", function.symbol);
@@ -164,7 +165,7 @@ fn define_function(
         Code::Ir(context) => context,
         Code::Bytes(bytes) => {
             return module
-                .define_function_bytes(*id, wide::ALIGNMENT, bytes, &[])
+                .define_function_bytes(*id, wide::ALIGNMENT, &bytes.bytes, &[])
                 .map_err(|e| failed(symbol, e));
         }
     };
@@ -195,8 +196,8 @@ fn define_function(
 fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> Result<Vec<Emitted>, CodegenError> {
     if let Leaf::Map { map, loads, stores } = &nest.leaf {
         let axes = nest.axes.len().min(2);
-        if let Some(code) = wide::map(nest, axes, map, loads, stores, target)? {
-            return wide_map(module, nest, axes, symbol, code);
+        if let Some(leaf) = wide::map(nest, axes, map, loads, stores, target)? {
+            return wide_map(module, nest, axes, symbol, leaf.encode()?);
         }
     }
     let mut parts = Vec::new();
@@ -242,6 +243,22 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
     Ok(functions)
 }
 
+/// The shape of the vector loop of a nest's code: that of the emitter which makes it; for rows, of the last stage.
+///
+/// # Errors
+/// As [`define`].
+pub fn vector(nest: &Nest, target: &Target) -> Result<Vector, CodegenError> {
+    let leaf = match nest.leaf.stages().last() {
+        Some(Leaf::Map { map, loads, stores }) => wide::map(nest, 1, map, loads, stores, target)?,
+        Some(Leaf::Reduce(reduce)) => match reduce.order {
+            Order::Lanes { .. } => wide::fold(nest, reduce, target)?,
+            Order::Chain { .. } => wide::strip(nest, reduce, chain::rows_at_once(reduce), target)?,
+        },
+        Some(Leaf::MatMul(_) | Leaf::Rows(_)) | None => None,
+    };
+    Ok(leaf.map_or(nest.vector, |leaf| leaf.vector()))
+}
+
 /// The functions of the wide emitter for the stages of a leaf, for as many as it takes; they are added to `parts`.
 fn wide_stages(
     module: &mut dyn Module,
@@ -253,9 +270,9 @@ fn wide_stages(
 ) -> Result<Vec<Wide>, CodegenError> {
     let mut all = Vec::with_capacity(stages.len());
     for (i, stage) in stages.iter().enumerate() {
-        let mut part = |name: &str, code: Option<Vec<u8>>| {
-            let Some(code) = code else { return Ok(None) };
-            let part = machine_code(module, format!("{symbol}_{name}{i}"), code)?;
+        let mut part = |name: &str, leaf: Option<wide::Leaf>| {
+            let Some(leaf) = leaf else { return Ok(None) };
+            let part = machine_code(module, format!("{symbol}_{name}{i}"), leaf.encode()?)?;
             let id = part.id;
             parts.push(part);
             Ok::<_, CodegenError>(Some(id))
@@ -295,7 +312,7 @@ fn wide_map(
     nest: &Nest,
     axes: usize,
     symbol: &str,
-    code: Vec<u8>,
+    code: MachineCode,
 ) -> Result<Vec<Emitted>, CodegenError> {
     if nest.axes.len() == axes {
         return Ok(vec![machine_code(module, symbol.to_owned(), code)?]);
@@ -344,7 +361,7 @@ fn micro_kernels(
 }
 
 /// Declares a function that takes an argument block, and is made of these bytes.
-fn machine_code(module: &mut dyn Module, symbol: String, code: Vec<u8>) -> Result<Emitted, CodegenError> {
+fn machine_code(module: &mut dyn Module, symbol: String, code: MachineCode) -> Result<Emitted, CodegenError> {
     let id = declare(module, &symbol)?;
     let code = Code::Bytes(code);
     Ok(Emitted { id, symbol, code })

@@ -9,6 +9,7 @@
 use iced_x86::{Code, Encoder, IcedError, Instruction, OpKind, Register};
 use regalloc2::{Allocation, Edit, InstOrEdit, Output, RegClass};
 
+use super::MachineCode;
 use super::alloc::{Kind, Program, SAVED};
 use super::asm::{Arg, Assembly, BlockId, End, Inst, Reg};
 use crate::codegen::CodegenError;
@@ -17,7 +18,7 @@ use crate::codegen::CodegenError;
 ///
 /// # Errors
 /// An instruction that cannot be encoded, or more registers than there are.
-pub(super) fn encode(assembly: &Assembly, vector_bytes: usize) -> Result<Vec<u8>, CodegenError> {
+pub(super) fn encode(assembly: &Assembly, vector_bytes: usize) -> Result<MachineCode, CodegenError> {
     let program = Program::new(assembly, vector_bytes);
     let output = program.allocate()?;
     let mut writer = Writer {
@@ -256,12 +257,13 @@ impl Writer {
     }
 
     /// Fills in the distances, and puts the constants behind the code, each aligned to its size.
-    fn finish(mut self, assembly: &Assembly) -> Vec<u8> {
+    fn finish(mut self, assembly: &Assembly) -> MachineCode {
         let mut code = self.encoder.take_buffer();
         for &(end, block) in &self.branches {
             let start = self.starts[block.index()].expect("a jump goes to a block with code");
             patch(&mut code, end - 4, end, start);
         }
+        let instructions = code.len();
         let mut at = vec![0; assembly.constants.len()];
         for (bytes, at) in assembly.constants.iter().zip(&mut at) {
             code.resize(code.len().next_multiple_of(bytes.len().next_power_of_two().min(64)), 0);
@@ -271,7 +273,10 @@ impl Writer {
         for &(position, end, constant) in &self.constants {
             patch(&mut code, position, end, at[constant]);
         }
-        code
+        MachineCode {
+            bytes: code,
+            instructions,
+        }
     }
 }
 

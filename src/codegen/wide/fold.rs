@@ -63,6 +63,7 @@ pub(super) fn select(fold: &Fold<'_>, isa: Isa) -> Selected<Selector> {
     }
     let room = isa.registers().saturating_sub(together * accumulators + live + 1);
     let mut s = Selector::new(isa, widest, room);
+    s.vectors = together;
     let args = s.asm.argument.0;
     let word = |index: usize| Memory {
         base: args,

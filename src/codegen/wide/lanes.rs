@@ -82,6 +82,8 @@ pub(super) struct Selector {
     pub(super) asm: Assembly,
     pub(super) isa: Isa,
     pub(super) lanes: usize,
+    /// Vectors per iteration of its main loop.
+    pub(super) vectors: usize,
     /// The block that sets up what stays in registers.
     entry: BlockId,
     /// Constants in registers, by bits and bytes of a lane.
@@ -99,6 +101,7 @@ impl Selector {
             asm,
             isa,
             lanes: isa.bytes() / widest,
+            vectors: 1,
             hoisted: HashMap::new(),
             room,
         }

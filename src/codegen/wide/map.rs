@@ -64,6 +64,7 @@ pub(super) fn select(map: &Map<'_>, isa: Isa) -> Selected<Selector> {
         index: None,
         offset: 8 * index as i32,
     };
+    s.vectors = unroll(body.ops());
     let exit = s.asm.block(&[]);
     let n = s.load_word(word(map.abi.extent(map.axes - 1)));
     s.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(n), Arg::Word(0)]);
@@ -117,7 +118,7 @@ pub(super) fn select(map: &Map<'_>, isa: Isa) -> Selected<Selector> {
 impl Selector {
     /// One row of `n` elements.
     fn row(&mut self, map: &Map<'_>, body: &Body<'_>, loads: &[Reg], stores: &[Reg], n: Reg) -> Selected<()> {
-        let copies = unroll(body.ops());
+        let copies = self.vectors;
         let step = (copies * self.lanes) as i32;
         let last = self.moved(n, -step);
         let zero = self.word(0);

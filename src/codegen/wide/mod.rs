@@ -27,12 +27,12 @@ use loopweave_ir::{Builder, Dtype, ExprId, Func, Op};
 
 use crate::codegen::CodegenError;
 use crate::codegen::abi::Abi;
-use crate::nest::{MatMul, Nest, OperandId, Order, Reduce, Stride};
+use crate::nest::{MatMul, Nest, OperandId, Order, Reduce, Stride, Vector};
 use crate::target::Target;
 
 use self::fold::Fold;
 use self::isa::Isa;
-use self::lanes::{Gap, Selector};
+use self::lanes::Selector;
 use self::map::{Map, Stream};
 
 /// The alignment of a function: a cache line.
@@ -49,15 +49,48 @@ pub(super) fn has_micro_kernel(product: &MatMul, target: &Target) -> bool {
 ///
 /// # Errors
 /// An instruction that cannot be encoded, which no tile that fits the registers has.
-pub(super) fn micro_kernel(product: &MatMul, rows: usize) -> Result<Vec<u8>, CodegenError> {
-    tile::micro_kernel(product.accumulator(), product.tile, rows)
+pub(super) fn micro_kernel(product: &MatMul, rows: usize) -> Result<MachineCode, CodegenError> {
+    let bytes = tile::micro_kernel(product.accumulator(), product.tile, rows)?;
+    Ok(MachineCode {
+        instructions: bytes.len(),
+        bytes,
+    })
 }
 
-/// The machine code of a map over the nest's last axes, one or two, whose operands may be in an argument block of just those
+/// A leaf whose instructions are selected.
+pub(super) struct Leaf(Selector);
+
+impl Leaf {
+    /// Its lanes, and vectors per iteration of the main loop.
+    pub(super) fn vector(&self) -> Vector {
+        Vector {
+            lanes: self.0.lanes as u32,
+            unroll: self.0.vectors as u32,
+        }
+    }
+
+    /// Its machine code.
+    ///
+    /// # Errors
+    /// An instruction that cannot be encoded, which is a mistake in a table.
+    pub(super) fn encode(&self) -> Result<MachineCode, CodegenError> {
+        encode::encode(&self.0.asm, self.0.isa.bytes())
+    }
+}
+
+/// Bytes that run at any address aligned to [`ALIGNMENT`].
+pub(super) struct MachineCode {
+    /// Instructions, then constants.
+    pub(super) bytes: Vec<u8>,
+    /// Bytes of instructions.
+    pub(super) instructions: usize,
+}
+
+/// A map over the nest's last axes, one or two, whose operands may be in an argument block of just those
 /// axes; `None` where the target has no wide vectors, or the leaf needs what they lack.
 ///
 /// # Errors
-/// An instruction that cannot be encoded, which is a mistake in a table.
+/// Conversions that cannot be lowered, which no verified function has.
 pub(super) fn map(
     nest: &Nest,
     axes: usize,
@@ -65,7 +98,7 @@ pub(super) fn map(
     loads: &[OperandId],
     stores: &[OperandId],
     target: &Target,
-) -> Result<Option<Vec<u8>>, CodegenError> {
+) -> Result<Option<Leaf>, CodegenError> {
     let Some(isa) = isa_of(target) else { return Ok(None) };
     if stores.iter().any(|id| nest.operand(*id).stride != Stride::Unit) {
         return Ok(None);
@@ -84,14 +117,14 @@ pub(super) fn map(
         abi: Abi::inner(nest, axes),
         axes,
     };
-    encoded(map::select(&map, isa), isa)
+    Ok(map::select(&map, isa).ok().map(Leaf))
 }
 
-/// The machine code of the fold of a reduction's blocks, with the interface that [`fold`] describes; `None` as for [`map`].
+/// The fold of a reduction's blocks, with the interface that [`fold`] describes; `None` as for [`map`].
 ///
 /// # Errors
 /// As [`map`].
-pub(super) fn fold(nest: &Nest, reduce: &Reduce, target: &Target) -> Result<Option<Vec<u8>>, CodegenError> {
+pub(super) fn fold(nest: &Nest, reduce: &Reduce, target: &Target) -> Result<Option<Leaf>, CodegenError> {
     let (Some(isa), Order::Lanes { lanes, .. }) = (isa_of(target), reduce.order) else {
         return Ok(None);
     };
@@ -106,21 +139,16 @@ pub(super) fn fold(nest: &Nest, reduce: &Reduce, target: &Target) -> Result<Opti
         virtual_lanes: lanes as usize,
         abi: Abi::inner(nest, 1),
     };
-    encoded(fold::select(&fold, isa), isa)
+    Ok(fold::select(&fold, isa).ok().map(Leaf))
 }
 
-/// The machine code that combines some rows of elements into a row of accumulators, for a reduction along outer axes; with no
+/// The loop that combines some rows of elements into a row of accumulators, for a reduction along outer axes; with no
 /// rows to combine, it makes the accumulators of the first row. Its argument block is that of a row of accumulators, then of
 /// the operands of each row in turn. `None` as for [`map`].
 ///
 /// # Errors
 /// As [`map`].
-pub(super) fn strip(
-    nest: &Nest,
-    reduce: &Reduce,
-    rows: usize,
-    target: &Target,
-) -> Result<Option<Vec<u8>>, CodegenError> {
+pub(super) fn strip(nest: &Nest, reduce: &Reduce, rows: usize, target: &Target) -> Result<Option<Leaf>, CodegenError> {
     let Some(isa) = isa_of(target) else { return Ok(None) };
     if reduce.map.nodes().iter().any(|n| n.op == Op::Index) {
         return Ok(None);
@@ -166,15 +194,15 @@ pub(super) fn strip(
         stores,
         axes: 1,
     };
-    encoded(map::select(&map, isa), isa)
+    Ok(map::select(&map, isa).ok().map(Leaf))
 }
 
-/// The machine code of what a product does with its accumulators, over the rows and columns of a tile. Its argument block is
+/// What a product does with its accumulators, over the rows and columns of a tile. Its argument block is
 /// that of the accumulators, then of what `finish` loads, then of what it stores. `None` as for [`map`].
 ///
 /// # Errors
 /// As [`map`].
-pub(super) fn epilogue(nest: &Nest, product: &MatMul, target: &Target) -> Result<Option<Vec<u8>>, CodegenError> {
+pub(super) fn epilogue(nest: &Nest, product: &MatMul, target: &Target) -> Result<Option<Leaf>, CodegenError> {
     let Some(isa) = isa_of(target) else { return Ok(None) };
     if product.stores.iter().any(|id| nest.operand(*id).stride != Stride::Unit) {
         return Ok(None);
@@ -204,7 +232,7 @@ pub(super) fn epilogue(nest: &Nest, product: &MatMul, target: &Target) -> Result
         stores,
         axes: 2,
     };
-    encoded(map::select(&map, isa), isa)
+    Ok(map::select(&map, isa).ok().map(Leaf))
 }
 
 /// Parameters of these dtypes.
@@ -214,14 +242,6 @@ fn params(b: &mut Builder, dtypes: &[Dtype]) -> Vec<ExprId> {
     named
         .map(|(i, &d)| b.param(format!("x{}", first + i), Some(d)))
         .collect()
-}
-
-/// The bytes of what was selected, if it was.
-fn encoded(selected: Result<Selector, Gap>, isa: Isa) -> Result<Option<Vec<u8>>, CodegenError> {
-    match selected {
-        Ok(selector) => encode::encode(&selector.asm, isa.bytes()).map(Some),
-        Err(Gap { .. }) => Ok(None),
-    }
 }
 
 /// Operands as streams of elements of these dtypes, unless one has an unknown distance between its elements.
@@ -254,14 +274,23 @@ fn isa_of(target: &Target) -> Option<Isa> {
     }
 }
 
-/// The text of machine code, an instruction a line.
-pub(super) fn disassemble(bytes: &[u8]) -> String {
+/// The text of machine code: an instruction a line, then the constants.
+pub(super) fn disassemble(code: &MachineCode) -> String {
+    let (bytes, constants) = code.bytes.split_at(code.instructions);
     let mut formatter = GasFormatter::new();
     let mut text = String::new();
     for instruction in Decoder::with_ip(64, bytes, 0, DecoderOptions::NONE) {
         let mut line = String::new();
         formatter.format(&instruction, &mut line);
         text += &format!("  {:4x}: {line}\n", instruction.ip());
+    }
+    for (row, bytes) in constants.chunks(16).enumerate() {
+        let words = bytes.chunks(4).map(|word| {
+            let word: Vec<String> = word.iter().rev().map(|b| format!("{b:02x}")).collect();
+            word.concat()
+        });
+        let words: Vec<String> = words.collect();
+        text += &format!("  {:4x}: .long {}\n", code.instructions + 16 * row, words.join(" "));
     }
     text
 }
