@@ -200,6 +200,50 @@ impl Assembly {
         self.switch_to(next);
     }
 
+    /// Puts the blocks in reverse postorder, in which each comes after one that goes to it; of two successors, the one without a
+    /// jump comes next. Blocks that nothing goes to are left out.
+    pub(super) fn order_blocks(&mut self) {
+        let successors = |end: &End| -> SmallVec<[BlockId; 2]> {
+            match end {
+                End::Jump(to, _) => SmallVec::from_slice(&[*to]),
+                End::Branch(_, then, otherwise) => SmallVec::from_slice(&[*then, *otherwise]),
+                End::Return => SmallVec::new(),
+            }
+        };
+        let mut seen = vec![false; self.blocks.len()];
+        let mut order = Vec::with_capacity(self.blocks.len());
+        let mut stack = vec![(BlockId(0), 0)];
+        seen[0] = true;
+        while let Some((block, next)) = stack.pop() {
+            let Some(&to) = successors(&self.blocks[block.index()].end).get(next) else {
+                order.push(block);
+                continue;
+            };
+            stack.push((block, next + 1));
+            if !std::mem::replace(&mut seen[to.index()], true) {
+                stack.push((to, 0));
+            }
+        }
+        order.reverse();
+        let mut renamed = vec![BlockId(0); self.blocks.len()];
+        for (new, old) in order.iter().enumerate() {
+            renamed[old.index()] = BlockId(new as u32);
+        }
+        let mut blocks: Vec<Option<Block>> = std::mem::take(&mut self.blocks).into_iter().map(Some).collect();
+        for old in order {
+            let Some(mut block) = blocks[old.index()].take() else { continue };
+            match &mut block.end {
+                End::Jump(to, _) => *to = renamed[to.index()],
+                End::Branch(_, then, otherwise) => {
+                    *then = renamed[then.index()];
+                    *otherwise = renamed[otherwise.index()];
+                }
+                End::Return => {}
+            }
+            self.blocks.push(block);
+        }
+    }
+
     fn register(&mut self, class: RegClass, bytes: usize) -> Reg {
         self.registers += 1;
         Reg {

@@ -3,7 +3,7 @@
 //! In: an [`Assembly`]. Out: bytes that run at any address aligned to a cache line: branches and constants are relative, so
 //! there is nothing for a linker to do. The calling convention is System V's.
 //!
-//! Blocks stand in their order, the one that returns at the end. A block that only goes on to the next has no code; one that holds nothing but a jump is
+//! Blocks stand in their order. A block that only goes on to the next has no code; one that holds nothing but a jump is
 //! skipped by those that go there.
 
 use iced_x86::{Code, Encoder, IcedError, Instruction, OpKind, Register};
@@ -80,9 +80,8 @@ struct Writer {
 impl Writer {
     fn function(&mut self, program: &Program<'_>, output: &Output) -> Result<(), IcedError> {
         self.enter()?;
-        let mut order: Vec<BlockId> = (0..program.assembly.blocks.len() as u32).map(BlockId).collect();
+        let order: Vec<BlockId> = (0..program.assembly.blocks.len() as u32).map(BlockId).collect();
         let empty: Vec<Option<BlockId>> = order.iter().map(|&block| goes_on(program, output, block)).collect();
-        order.sort_by_key(|block| matches!(program.assembly.blocks[block.index()].end, End::Return));
         for (at, &block) in order.iter().enumerate() {
             if empty[block.index()].is_some() {
                 continue;

@@ -127,6 +127,7 @@ pub(super) fn select(fold: &Fold<'_>, isa: Isa) -> Selected<Selector> {
         };
         s.store_first(value, to)?;
     }
+    s.asm.order_blocks();
     Ok(s)
 }
 

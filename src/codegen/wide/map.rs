@@ -112,6 +112,7 @@ pub(super) fn select(map: &Map<'_>, isa: Isa) -> Selected<Selector> {
         s.asm.branch(Code::Jg_rel32_64, row, &leaving);
     }
     s.asm.jump(exit, &[]);
+    s.asm.order_blocks();
     Ok(s)
 }
 

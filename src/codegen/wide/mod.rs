@@ -19,6 +19,9 @@ mod map;
 
 mod tile;
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter};

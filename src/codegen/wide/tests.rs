@@ -1,0 +1,94 @@
+//! What the wide emitter takes, and what it leaves to the reference emitter. That both give the same bits is shown by the tests
+//! of conformance, which run every op through each.
+
+use iced_x86::{Decoder, DecoderOptions};
+use loopweave_ir::expand::expand;
+use loopweave_ir::testing::operand_dtypes;
+use loopweave_ir::{Builder, Dtype, Func, Op};
+
+use super::encode::encode;
+use super::isa::Isa;
+use super::map::{Map, Stream, select};
+use crate::codegen::abi::Abi;
+
+/// Divisions of integers and remainders have no vector instructions, and AVX2 has no masks for the ends of arrays of 8 and 16
+/// bits; everything else is taken.
+#[test]
+fn gaps_are_these_alone() {
+    let divides = |op: Op, dtype: Dtype| match op {
+        Op::Rem | Op::FloorMod | Op::FloorDiv => true,
+        Op::TruncDiv => !dtype.is_float(),
+        _ => false,
+    };
+    for isa in [Isa::Avx512, Isa::Avx2] {
+        for (func, op, dtype) in functions() {
+            let stored = [func.param_dtypes(), func.result_dtypes()].concat();
+            let is_narrow = stored.iter().any(|d| d.size() < 4);
+            let is_gap = divides(op, dtype) || (isa == Isa::Avx2 && is_narrow);
+            assert_eq!(selected(&func, isa).is_none(), is_gap, "{} in {isa:?}", func.name());
+        }
+    }
+}
+
+/// Every function's code reads back as instructions that exist, one after the other, up to the constants.
+#[test]
+fn code_reads_back() {
+    for isa in [Isa::Avx512, Isa::Avx2] {
+        for (func, ..) in functions() {
+            let Some(code) = selected(&func, isa) else { continue };
+            let instructions = &code.bytes[..code.instructions];
+            let mut last = None;
+            for instruction in &mut Decoder::new(64, instructions, DecoderOptions::NONE) {
+                assert!(!instruction.is_invalid(), "{} at {:x}", func.name(), instruction.ip());
+                last = Some(instruction);
+            }
+            let last = last.expect("a function has instructions");
+            assert_eq!(last.mnemonic(), iced_x86::Mnemonic::Ret, "{}", func.name());
+            assert_eq!(last.next_ip() as usize, code.instructions, "{}", func.name());
+        }
+    }
+}
+
+/// Each basic op on each dtype it takes, stored as it is loaded.
+fn functions() -> Vec<(Func, Op, Dtype)> {
+    let mut functions = Vec::new();
+    for &op in Op::ALL {
+        for dtype in Dtype::ALL {
+            let dtypes = operand_dtypes(op, dtype.compute());
+            let Some(result) = op.result_dtype(&dtypes) else { continue };
+            let mut b = Builder::typed(format!("{}_{dtype}", op.name()));
+            let mut operands = Vec::new();
+            for (i, &compute) in dtypes.iter().enumerate() {
+                let stored = if compute == dtype.compute() { dtype } else { compute };
+                let param = b.param(format!("x{i}"), Some(stored));
+                operands.push(b.cast(param, compute));
+            }
+            let value = b.node(op, &operands);
+            let stored = if result == dtype.compute() { dtype } else { result };
+            let value = b.cast(value, stored);
+            let Ok(func) = expand(&b.finish(&[value])) else { continue };
+            functions.push((func, op, dtype));
+        }
+    }
+    assert!(functions.len() > 300, "{} functions", functions.len());
+    functions
+}
+
+fn selected(func: &Func, isa: Isa) -> Option<super::MachineCode> {
+    let func = super::with_storage_floats(func).unwrap();
+    let stream = |(operand, dtype): (usize, Dtype)| Stream {
+        operand,
+        dtype,
+        is_uniform: false,
+    };
+    let arity = func.params().len();
+    let map = Map {
+        func: &func,
+        loads: func.param_dtypes().into_iter().enumerate().map(stream).collect(),
+        stores: vec![stream((arity, func.result_dtypes()[0]))],
+        abi: Abi::sized(1, arity + 1),
+        axes: 1,
+    };
+    let selector = select(&map, isa).ok()?;
+    Some(encode(&selector.asm, isa.bytes()).unwrap())
+}
