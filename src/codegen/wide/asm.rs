@@ -231,7 +231,9 @@ impl Assembly {
         }
         let mut blocks: Vec<Option<Block>> = std::mem::take(&mut self.blocks).into_iter().map(Some).collect();
         for old in order {
-            let Some(mut block) = blocks[old.index()].take() else { continue };
+            let Some(mut block) = blocks[old.index()].take() else {
+                continue;
+            };
             match &mut block.end {
                 End::Jump(to, _) => *to = renamed[to.index()],
                 End::Branch(_, then, otherwise) => {

@@ -55,7 +55,9 @@ fn functions() -> Vec<(Func, Op, Dtype)> {
     for &op in Op::ALL {
         for dtype in Dtype::ALL {
             let dtypes = operand_dtypes(op, dtype.compute());
-            let Some(result) = op.result_dtype(&dtypes) else { continue };
+            let Some(result) = op.result_dtype(&dtypes) else {
+                continue;
+            };
             let mut b = Builder::typed(format!("{}_{dtype}", op.name()));
             let mut operands = Vec::new();
             for (i, &compute) in dtypes.iter().enumerate() {
@@ -66,7 +68,9 @@ fn functions() -> Vec<(Func, Op, Dtype)> {
             let value = b.node(op, &operands);
             let stored = if result == dtype.compute() { dtype } else { result };
             let value = b.cast(value, stored);
-            let Ok(func) = expand(&b.finish(&[value])) else { continue };
+            let Ok(func) = expand(&b.finish(&[value])) else {
+                continue;
+            };
             functions.push((func, op, dtype));
         }
     }
