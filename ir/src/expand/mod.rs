@@ -8,15 +8,26 @@
 //! states its method, its op count and the largest error measured; [`max_ulp`] gives the bound that callers may rely on.
 
 mod format;
+mod narrow;
 mod value;
+mod words;
 
+mod activation;
 mod basic;
 mod erf;
 mod exp;
+mod gamma;
+mod gauss;
+mod hyperbolic;
 mod int;
+mod inverse;
 mod log;
 mod pow;
+mod power;
+mod root;
+mod scale;
 mod trig;
+mod turn;
 
 #[rustfmt::skip]
 mod coefficients;
@@ -109,7 +120,49 @@ pub fn max_ulp(op: &Op, dtype: Dtype) -> Option<f64> {
         return None;
     }
     Some(match (op, dtype) {
-        (Op::Exp | Op::Ln | Op::Sin | Op::Cos | Op::Tanh | Op::Erf | Op::Sigmoid, _) => 1.0,
+        (
+            Op::Exp
+            | Op::Exp2
+            | Op::Exp10
+            | Op::Expm1
+            | Op::Ln
+            | Op::Log2
+            | Op::Log10
+            | Op::Log1p
+            | Op::Sin
+            | Op::Cos
+            | Op::Tan
+            | Op::SinPi
+            | Op::CosPi
+            | Op::Asin
+            | Op::Acos
+            | Op::Atan
+            | Op::Atan2
+            | Op::Sinh
+            | Op::Cosh
+            | Op::Tanh
+            | Op::Asinh
+            | Op::Acosh
+            | Op::Atanh
+            | Op::Cbrt
+            | Op::Rsqrt
+            | Op::Hypot
+            | Op::Erf
+            | Op::Sigmoid,
+            _,
+        ) => 1.0,
+        (
+            Op::Erfc
+            | Op::LnGamma
+            | Op::Gamma
+            | Op::Softplus
+            | Op::Gelu
+            | Op::GeluTanh
+            | Op::Silu
+            | Op::Mish
+            | Op::LogAddExp,
+            _,
+        ) => 2.0,
         // The cube of x is two multiplications; every other power is within 1.
         (Op::Pow, Dtype::F32 | Dtype::F64) => 1.5,
         (Op::Recip, _) => 0.5,
@@ -176,13 +229,49 @@ fn expansion<'a>(op: Op, args: &[Value<'a>]) -> Option<Value<'a>> {
         Op::FloorDiv => int::floor_div(x, y),
         Op::FloorMod if is_float => basic::floor_mod(x, y),
         Op::FloorMod => int::floor_mod(x, y),
+        Op::RoundAway => scale::round_away(x),
+        Op::Exponent => scale::exponent(x),
+        Op::Significand => scale::significand(x),
+        Op::Ldexp => scale::ldexp(x, y),
+        Op::NextAfter => scale::nextafter(x, y),
+        Op::Remainder => scale::remainder(x, y),
         Op::Exp => exp::exp(x),
+        Op::Exp2 => power::exp2(x),
+        Op::Exp10 => power::exp10(x),
+        Op::Expm1 => power::expm1(x),
         Op::Sigmoid => exp::sigmoid(x),
         Op::Tanh => exp::tanh(x),
+        Op::Sinh => hyperbolic::sinh(x),
+        Op::Cosh => hyperbolic::cosh(x),
+        Op::Asinh => hyperbolic::asinh(x),
+        Op::Acosh => hyperbolic::acosh(x),
+        Op::Atanh => hyperbolic::atanh(x),
+        Op::Softplus => activation::softplus(x),
+        Op::Silu => activation::silu(x),
+        Op::Mish => activation::mish(x),
+        Op::GeluTanh => activation::gelu_tanh(x),
+        Op::LogAddExp => activation::logaddexp(x, y),
         Op::Ln => log::ln(x),
+        Op::Log2 => log::log2(x),
+        Op::Log10 => log::log10(x),
+        Op::Log1p => log::log1p(x),
         Op::Sin => trig::sin(x),
         Op::Cos => trig::cos(x),
+        Op::Tan => trig::tan(x),
+        Op::SinPi => turn::sinpi(x),
+        Op::CosPi => turn::cospi(x),
+        Op::Asin => inverse::asin(x),
+        Op::Acos => inverse::acos(x),
+        Op::Atan => inverse::atan(x),
+        Op::Atan2 => inverse::atan2(x, y),
+        Op::Cbrt => root::cbrt(x),
+        Op::Rsqrt => root::rsqrt(x),
+        Op::Hypot => root::hypot(x, y),
         Op::Erf => erf::erf(x),
+        Op::Erfc => gauss::erfc(x),
+        Op::Gelu => gauss::gelu(x),
+        Op::Gamma => gamma::gamma(x),
+        Op::LnGamma => gamma::lgamma(x),
         Op::Pow if is_float => pow::pow(x, y),
         Op::Pow => int::pow(x, y),
         _ => return None,

@@ -1,7 +1,7 @@
 //! The power of floats.
 
 use super::coefficients::{EXP2_POW, LN_TAIL_POW, LOG2_POW};
-use super::exp::reduce;
+use super::exp::{clamp, reduce};
 use super::format::{F64, Format};
 use super::log::{Split, split};
 use super::value::Value;
@@ -132,9 +132,4 @@ fn exp_two_words<'a>(x: Value<'a>, x_lo: Value<'a>) -> Value<'a> {
 fn log_of_special<'a>(a: Value<'a>, log: Value<'a>) -> Value<'a> {
     let log = a.lt(f64::INFINITY).select(log, a);
     a.eq(0.0).select(a.constant(f64::NEG_INFINITY), log)
-}
-
-fn clamp<'a>(x: Value<'a>, low: f64, high: f64) -> Value<'a> {
-    let x = x.gt(high).select(x.constant(high), x);
-    x.lt(low).select(x.constant(low), x)
 }
