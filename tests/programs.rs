@@ -466,9 +466,3 @@ fn logistic_regression_step() {
     }
     .check();
 }
-
-#[test]
-fn functions_that_are_missing_are_named_when_the_program_is_made() {
-    let made = jit::program(|g| g.output("km", g.input("h", F64, 1).sqrt().gamma() * DIAMETER_KM));
-    assert_eq!(made.unwrap_err().to_string(), "`gamma` is not yet supported");
-}

@@ -9,9 +9,9 @@
 #[path = "../tests/oracle/mod.rs"]
 mod oracle;
 
-use loopweave_ir::expand::max_ulp;
+use loopweave_ir::expand::{Accuracy, max_ulp_at};
 use loopweave_ir::{Dtype, Func, Op, Scalar, interp};
-use oracle::{CASES, Case, Inputs, Slope, distance, expanded, operations, wrong_specials};
+use oracle::{CASES, Case, Inputs, Slope, distance, expanded, expanded_to, operations, wrong_specials};
 
 fn main() {
     let mut args = std::env::args().skip(1);
@@ -25,20 +25,29 @@ fn main() {
         "| function | dtype | ops | bound | inputs | max ulp | at | value | exact | wrong specials | not monotone |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
-    for dtype in [Dtype::F32, Dtype::F64] {
-        let wanted = |case: &&Case| case.is_at(dtype) && only.as_deref().is_none_or(|name| name == case.op.name());
+    for (accuracy, dtype) in [
+        (Accuracy::Precise, Dtype::F32),
+        (Accuracy::Precise, Dtype::F64),
+        (Accuracy::Fast, Dtype::F32),
+        (Accuracy::Fast, Dtype::F64),
+    ] {
+        let wanted = |case: &&Case| only.as_deref().is_none_or(|name| name == case.op.name());
         for case in CASES.iter().filter(wanted) {
+            let func = expanded_to(case.op, dtype, accuracy);
+            if accuracy == Accuracy::Fast && func == expanded(case.op, dtype) {
+                continue;
+            }
             let inputs = match dtype {
                 Dtype::F32 if case.op.arity() == 1 => Inputs::sweep(case.op, stride),
                 _ => Inputs::new(case.op, dtype, points),
             };
-            println!("{}", measure(case, dtype, inputs));
+            println!("{}", measure(case, dtype, accuracy, inputs));
         }
     }
 }
 
-fn measure(case: &Case, dtype: Dtype, mut inputs: Inputs) -> String {
-    let func = expanded(case.op, dtype);
+fn measure(case: &Case, dtype: Dtype, accuracy: Accuracy, mut inputs: Inputs) -> String {
+    let func = expanded_to(case.op, dtype, accuracy);
     let mut kernel = Kernel::new(&func);
     let (mut worst, mut at, mut count, mut steps_back) = (0.0, [0; 2], 0u64, 0u64);
     let mut chunk = [[0u64; Kernel::LANES]; 2];
@@ -65,18 +74,19 @@ fn measure(case: &Case, dtype: Dtype, mut inputs: Inputs) -> String {
     let args: Vec<Scalar> = at[..arity].iter().map(|&b| Scalar::from_bits(dtype, b)).collect();
     let value = interp::eval(&func, &args, 0).expect("an expanded function has a value")[0];
     let exact = (case.exact)(args[0].as_f64(), args[arity - 1].as_f64());
-    let wrong = wrong_specials(case, dtype);
+    let wrong = wrong_specials(case, dtype, accuracy);
     wrong.iter().for_each(|w| eprintln!("{w}"));
     let specials = wrong.len();
-    let bound = max_ulp(&case.op, dtype).expect("the op is expanded");
+    let bound = max_ulp_at(&case.op, dtype, accuracy).expect("the op is expanded");
     let monotone = match case.slope {
         Slope::None => "".to_owned(),
         _ if inputs.is_sweep() => steps_back.to_string(),
         _ => "".to_owned(),
     };
     format!(
-        "| `{}` | {dtype} | {} | {bound} | {count} | {worst:.4} | {args:?} | {value} | {exact:?} | {specials} | {monotone} |",
+        "| `{}`{} | {dtype} | {} | {bound} | {count} | {worst:.4} | {args:?} | {value} | {exact:?} | {specials} | {monotone} |",
         case.op.name(),
+        if accuracy == Accuracy::Fast { " fast" } else { "" },
         operations(&func),
     )
 }

@@ -63,8 +63,6 @@ pub enum Stage {
     Basic,
     /// [`crate::expand`] writes it in basic ops before code generation.
     Expanded,
-    /// Named and typed, but not yet supported: `expand` returns an error that says so.
-    Planned,
 }
 
 /// What an op costs, for the models that weigh recomputation and parallelism.
@@ -424,7 +422,6 @@ impl Op {
     pub const fn stage_for(&self, dtype: Dtype) -> Stage {
         match (self, dtype.is_float()) {
             (Op::TruncDiv, false) => Stage::Basic,
-            (Op::Gamma | Op::LnGamma, true) if dtype.size() == 8 => Stage::Planned,
             (op, _) => op.float_stage(),
         }
     }

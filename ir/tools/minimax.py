@@ -111,6 +111,7 @@ def constants():
         ("PI_WORDS", "π", pi),
     ):
         emit_words(name, doc, value, (24, 53))
+    emit_words("STIRLING_CONSTANT", "½ ln 2π − ½", log(2 * pi) / 2 - mpf(1) / 2, (24, 53), ["F64"])
     root = 2 * sqrt(2 / pi)
     emit_words("GELU_LINEAR", "2 √(2/π)", root, (24, 53), ["F64"])
     emit_words("GELU_CUBIC", "2 √(2/π) · 0.044715", root * mpf("0.044715"), (24, 53), ["F64"])
@@ -231,12 +232,13 @@ def tails():
 def gammas():
     """Stirling's series from 7 on, and ln Γ near its zeros at 1 and 2."""
     stirling = lambda z: (loggamma(z) - ((z - mpf(1) / 2) * log(z) - z + log(2 * pi) / 2)) * z
-    for dtype, n, low in (("F32", 7, 7),):
-        fit = Fit(lambda u: stirling(1 / sqrt(u)), lambda u: 1, mpf(2) ** -30, mpf(1) / low**2, range(n))
-        emit(f"STIRLING_{dtype}", f"z (ln Γ(z) − (z − ½) ln z + z − ½ ln 2π) in 1/z² for z ≥ {low}.", *fit.rounded(53))
+    fit = Fit(lambda u: stirling(1 / sqrt(u)), lambda u: 1, mpf(2) ** -30, mpf(1) / 49, range(7))
+    emit("STIRLING", "z (ln Γ(z) − (z − ½) ln z + z − ½ ln 2π) in 1/z² for z ≥ 7.", *fit.rounded(53))
     near = lambda t: loggamma(t + mpf(3) / 2) / ((t + mpf(1) / 2) * (t - mpf(1) / 2))
-    fit = Fit(near, lambda t: 1 / near(t), mpf("-0.6501"), mpf("0.7501"), range(15))
-    emit("LGAMMA_NEAR", "ln Γ(x) / ((x − 1) (x − 2)) in x − 3/2 for x from 0.85 to 2.25, for f32 results.", *fit.rounded(53))
+    for dtype, n, use in (("F32", 15, "f32"), ("F64", 28, "f64")):
+        fit = Fit(near, lambda t: 1 / near(t), mpf("-0.6501"), mpf("0.7501"), range(n))
+        doc = f"ln Γ(x) / ((x − 1) (x − 2)) in x − 3/2 for x from 0.85 to 2.25, for {use} results."
+        emit(f"LGAMMA_NEAR_{dtype}", doc, *fit.rounded(53))
 
 
 def narrow():

@@ -262,6 +262,9 @@ pub(super) const PI_WORDS_F32: (f64, f64) = (f64::from_bits(0x400921fb60000000),
 /// π in two words, the first of 53 bits.
 pub(super) const PI_WORDS_F64: (f64, f64) = (f64::from_bits(0x400921fb54442d18), f64::from_bits(0x3ca1a62633145c07));
 
+/// ½ ln 2π − ½ in two words, the first of 53 bits.
+pub(super) const STIRLING_CONSTANT_F64: (f64, f64) = (f64::from_bits(0x3fdacfe390c97d69), f64::from_bits(0x3c73494bc9001442));
+
 /// 2 √(2/π) in two words, the first of 53 bits.
 pub(super) const GELU_LINEAR_F64: (f64, f64) = (f64::from_bits(0x3ff9884533d43651), f64::from_bits(0xbc9cbc0d30ebfd15));
 
@@ -647,7 +650,7 @@ pub(super) const GELU_NEAR_F64: [f64; 10] = [
 ];
 
 /// z (ln Γ(z) − (z − ½) ln z + z − ½ ln 2π) in 1/z² for z ≥ 7. Largest weighted error 2^-57.59.
-pub(super) const STIRLING_F32: [f64; 7] = [
+pub(super) const STIRLING: [f64; 7] = [
     f64::from_bits(0x3fb5555555555555), // 0.08333333333333333
     f64::from_bits(0xbf66c16c16c0c703), // -0.0027777777777594505
     f64::from_bits(0x3f4a01a012590540), // 0.000793650779719858
@@ -658,7 +661,7 @@ pub(super) const STIRLING_F32: [f64; 7] = [
 ];
 
 /// ln Γ(x) / ((x − 1) (x − 2)) in x − 3/2 for x from 0.85 to 2.25, for f32 results. Largest weighted error 2^-34.04.
-pub(super) const LGAMMA_NEAR: [f64; 15] = [
+pub(super) const LGAMMA_NEAR_F32: [f64; 15] = [
     f64::from_bits(0x3fdeeb95b09a5654), // 0.4831289505612848
     f64::from_bits(0xbfc2aed05a94fa91), // -0.14595989630648323
     f64::from_bits(0x3fb01af616c9898b), // 0.06291139656381099
@@ -674,6 +677,38 @@ pub(super) const LGAMMA_NEAR: [f64; 15] = [
     f64::from_bits(0x3f3308a0899626f4), // 0.0002904312073829095
     f64::from_bits(0xbf35b81edaa09562), // -0.00033140900871083377
     f64::from_bits(0x3f2331b9e53027f2), // 0.0001464404509479707
+];
+
+/// ln Γ(x) / ((x − 1) (x − 2)) in x − 3/2 for x from 0.85 to 2.25, for f64 results. Largest weighted error 2^-54.68.
+pub(super) const LGAMMA_NEAR_F64: [f64; 28] = [
+    f64::from_bits(0x3fdeeb95b094c191), // 0.4831289505409809
+    f64::from_bits(0xbfc2aed059bd608b), // -0.1459598959143061
+    f64::from_bits(0x3fb01af62a292b26), // 0.06291140107456936
+    f64::from_bits(0xbfa007aa83cedf04), // -0.03130848750100593
+    f64::from_bits(0x3f91334235260809), // 0.016797098630839034
+    f64::from_bits(0xbf834dbda14ba53f), // -0.009425622448775981
+    f64::from_bits(0x3f764f066605ed1f), // 0.005446457857370106
+    f64::from_bits(0xbf6a503522734a50), // -0.003212074068508465
+    f64::from_bits(0x3f5f814b323afc2a), // 0.0019229158723843656
+    f64::from_bits(0xbf5313e8aaa0a33e), // -0.0011644146093294362
+    f64::from_bits(0x3f4750b5f88ca988), // 0.0007115257768409025
+    f64::from_bits(0xbf3cb4517217b5b6), // -0.00043799389285833644
+    f64::from_bits(0x3f31c6c1c8cb82e6), // 0.00027124625266421035
+    f64::from_bits(0xbf26235d8f77f6cb), // -0.00016890065283796935
+    f64::from_bits(0x3f1bbcd3ce71a2d3), // 0.00010581057323267731
+    f64::from_bits(0xbf11615632b8f32a), // -6.630028354321903e-05
+    f64::from_bits(0x3f057c429b33eb8b), // 4.09801317804082e-05
+    f64::from_bits(0xbefba3035c875530), // -2.6356477777008172e-05
+    f64::from_bits(0x3ef40d2d0b0f9a5a), // 1.9122570566932437e-05
+    f64::from_bits(0xbee724177a8036cc), // -1.1034480692752485e-05
+    f64::from_bits(0x3ebda04c817945fb), // 1.7658571830513525e-06
+    f64::from_bits(0xbec88c8791604755), // -2.926462125970548e-06
+    f64::from_bits(0x3ee46dd937817cd3), // 9.741351945700982e-06
+    f64::from_bits(0xbed26aa7ec289ce7), // -4.390865515214332e-06
+    f64::from_bits(0xbed478d6d51422f8), // -4.880911846479685e-06
+    f64::from_bits(0x3ec154df88fc9d1f), // 2.066080078483683e-06
+    f64::from_bits(0x3ec9caf8699ffcb3), // 3.0747476786881807e-06
+    f64::from_bits(0xbebcded013ef2381), // -1.7208077023203412e-06
 ];
 
 /// eʳ for |r| ≤ ln 2 / 2, for f32 results. Largest weighted error 2^-29.0.

@@ -1,11 +1,13 @@
-//! The gamma function and its logarithm, for f32, computed in f64.
+//! The gamma function and its logarithm; those of f32 are computed in f64.
 //!
 //! With a = |x| and z = a or, below 7, a + 7: ln Γ(z) = (z − ½) ln z − z + ½ ln 2π + p(1/z²)/z (Stirling's series), from which
-//! Γ(a) is found by the product a (a + 1) … (a + 6), and Γ(−a) = −π / (a sin(πa) Γ(a)).
+//! Γ(a) is found by the product P = a (a + 1) … (a + 6), and Γ(−a) = −π / (a sin(πa) Γ(a)). For f64 each of these is in two
+//! words ([`super::gamma_f64`]).
 
-use super::coefficients::{LGAMMA_NEAR, SIN_HALF_TURN, SIN_HALF_TURN_F64, STIRLING_F32};
+use super::coefficients::{LGAMMA_NEAR_F32, SIN_HALF_TURN, SIN_HALF_TURN_F64, STIRLING};
 use super::exp::clamp;
 use super::format::F64;
+use super::gamma_f64;
 use super::log;
 use super::narrow;
 use super::value::Value;
@@ -13,8 +15,23 @@ use crate::dtype::Dtype;
 
 const HALF_LN_TAU: f64 = 0.918_938_533_204_672_8;
 
-/// Γ(x) of an f32.
+/// Γ(x).
 pub(super) fn gamma(x: Value<'_>) -> Value<'_> {
+    match x.dtype() {
+        Dtype::F64 => gamma_f64::gamma(x),
+        _ => gamma_f32(x),
+    }
+}
+
+/// ln |Γ(x)|.
+pub(super) fn lgamma(x: Value<'_>) -> Value<'_> {
+    match x.dtype() {
+        Dtype::F64 => gamma_f64::lgamma(x),
+        _ => lgamma_f32(x),
+    }
+}
+
+fn gamma_f32(x: Value<'_>) -> Value<'_> {
     let wide = x.cast(Dtype::F64);
     // Beyond 50 the function overflows or vanishes; only sin πx needs x itself.
     let a = clamp(wide.abs(), 0.0, 50.0);
@@ -35,9 +52,9 @@ pub(super) fn gamma(x: Value<'_>) -> Value<'_> {
     x.eq(f64::NEG_INFINITY).select(x.constant(f64::NAN), value)
 }
 
-/// ln |Γ(x)| of an f32: between 0.85 and 2.25 (x − 1)(x − 2) times a polynomial, as it is 0 at 1 and 2. Its zeros below −2 lie
+/// Between 0.85 and 2.25 (x − 1)(x − 2) times a polynomial, as it is 0 at 1 and 2. Its zeros below −2 lie
 /// between the numbers, and the error of the f64 sum is below an ulp of the least value beside them.
-pub(super) fn lgamma(x: Value<'_>) -> Value<'_> {
+fn lgamma_f32(x: Value<'_>) -> Value<'_> {
     let wide = x.cast(Dtype::F64);
     let a = wide.abs();
     let Shifted { z, product } = shifted(a);
@@ -52,7 +69,7 @@ pub(super) fn lgamma(x: Value<'_>) -> Value<'_> {
     let far = ratio + negative.select(-stirling, stirling);
     let t = wide - 1.5;
     // The zeros are +0.
-    let near = ((wide - 1.0) * (wide - 2.0)).fma(t.poly(&LGAMMA_NEAR), 0.0);
+    let near = ((wide - 1.0) * (wide - 2.0)).fma(t.poly(&LGAMMA_NEAR_F32), 0.0);
     let is_near = wide.gt(0.85) & wide.lt(2.25);
     let value = is_near.select(near, far);
     // At 0 and the negative integers, and at both infinities, it is ∞.
@@ -78,6 +95,6 @@ fn shifted(a: Value<'_>) -> Shifted<'_> {
 /// ln Γ(z) for z ≥ 7 and its logarithm.
 fn stirling<'a>(z: Value<'a>, ln: Value<'a>) -> Value<'a> {
     let w = 1.0 / z;
-    let series = w * (w * w).poly(&STIRLING_F32);
+    let series = w * (w * w).poly(&STIRLING);
     (z - 0.5).fma(ln, (series + HALF_LN_TAU) - z)
 }

@@ -106,7 +106,9 @@ pub(super) fn log1p_words<'a>(v: Words<'a>, n: Value<'a>) -> Words<'a> {
     let e = e + n;
     let whole = fast_two_sum(e * format.ln2_hi, f);
     let poly = f.poly(format.pick(&LN_F32, &LN_F64));
-    let low = (f * f).fma(poly, f_lo.fma(one - f, whole.lo));
+    // The slope of the logarithm is 1 / (1 + f).
+    let square = f * f;
+    let low = square.fma(poly, f_lo.fma((one - f) + square, whole.lo));
     Words {
         hi: whole.hi,
         lo: e.fma(format.ln2_lo, low),
@@ -134,7 +136,7 @@ pub(super) fn split_normal(x: Value<'_>, low: f64) -> Split<'_> {
 }
 
 /// The logarithm y of a positive number, or that of what is none: −∞ at `zero`, NaN below, ∞ at ∞.
-fn of_special<'a>(x: Value<'a>, zero: f64, y: Value<'a>) -> Value<'a> {
+pub(super) fn of_special<'a>(x: Value<'a>, zero: f64, y: Value<'a>) -> Value<'a> {
     let infinite = x.constant(f64::INFINITY);
     let finite = x.lt(infinite).select(y, infinite);
     let special = x.eq(zero).select(x.constant(f64::NEG_INFINITY), f64::NAN);

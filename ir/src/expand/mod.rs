@@ -16,7 +16,9 @@ mod activation;
 mod basic;
 mod erf;
 mod exp;
+mod fast;
 mod gamma;
+mod gamma_f64;
 mod gauss;
 mod hyperbolic;
 mod int;
@@ -40,10 +42,20 @@ use crate::func::{ExprId, Func, MAX_NODES};
 use crate::op::{Op, Stage};
 use value::{Context, Value};
 
+/// How exact the functions are that have no exact form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Accuracy {
+    /// At most 1 ulp for elementary functions, 2 for composed ones: [`max_ulp`] has the bound of each.
+    #[default]
+    Precise,
+    /// At most 4 ulp, for fewer operations where there is such a form.
+    Fast,
+}
+
 /// Why a function cannot be written in basic ops.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExpandError {
-    /// The op has a name and a type rule, but no expansion yet.
+    /// The table has a row for the op, but there is no formula at this type.
     #[error("`{}` is not yet supported", op.name())]
     NotYetSupported {
         /// The op.
@@ -84,13 +96,27 @@ pub enum ExpandError {
 /// [`ExpandError::NotYetSupported`] for an op without an expansion, [`ExpandError::TooLarge`] where the result would exceed
 /// [`MAX_NODES`], [`ExpandError::Untyped`] for a polymorphic function.
 pub fn expand(func: &Func) -> Result<Func, ExpandError> {
+    expand_to(func, Accuracy::Precise)
+}
+
+/// As [`expand`], with functions of this accuracy.
+///
+/// # Errors
+/// As [`expand`].
+pub fn expand_to(func: &Func, accuracy: Accuracy) -> Result<Func, ExpandError> {
     rewrite(func, |op, dtype, args| match op.stage_for(dtype) {
         Stage::Basic => Ok(None),
-        Stage::Planned => Err(ExpandError::NotYetSupported { op, dtype }),
-        Stage::Expanded => expansion(op, args)
-            .map(Some)
-            .ok_or(ExpandError::NotYetSupported { op, dtype }),
+        Stage::Expanded => match fast_form(&op, dtype, accuracy) {
+            Some(form) => Ok(Some(form(args[0]))),
+            None => expansion(op, args)
+                .map(Some)
+                .ok_or(ExpandError::NotYetSupported { op, dtype }),
+        },
     })
+}
+
+fn fast_form(op: &Op, dtype: Dtype, accuracy: Accuracy) -> Option<fast::Form> {
+    fast::form(op).filter(|_| accuracy == Accuracy::Fast && dtype.is_float())
 }
 
 /// Rewrites casts to and from `f16` and `bf16` as integer arithmetic on their bits, for a back end without conversion
@@ -116,8 +142,16 @@ pub fn lower_storage_casts(func: &Func) -> Result<Func, ExpandError> {
 /// The largest distance of an expansion from the exact value, in units in the last place, or `None` for an op that is not
 /// expanded at this dtype. `ir/ACCURACY.md` has the errors measured; integer and exact expansions have bound 0.
 pub fn max_ulp(op: &Op, dtype: Dtype) -> Option<f64> {
+    max_ulp_at(op, dtype, Accuracy::Precise)
+}
+
+/// As [`max_ulp`], of the functions of this accuracy.
+pub fn max_ulp_at(op: &Op, dtype: Dtype, accuracy: Accuracy) -> Option<f64> {
     if op.stage_for(dtype) != Stage::Expanded {
         return None;
+    }
+    if fast_form(op, dtype, accuracy).is_some() {
+        return Some(4.0);
     }
     Some(match (op, dtype) {
         (

@@ -47,8 +47,10 @@ pub(super) fn expm1(x: Value<'_>) -> Value<'_> {
     let u = reduced.expm1_words();
     let half = reduced.half_scale();
     let base = half - 0.5;
+    // What the rounding of a large base lost: little, but it meets the last one's.
+    let lost = (half - base) - 0.5;
     let sum = half.fma(u.hi, base);
-    let rest = half.fma(u.hi, base - sum);
+    let rest = half.fma(u.hi, base - sum) + lost;
     let y = sum + half.fma(u.lo, rest);
     let tiny = x.abs().lt(format.pick(f64::powi(2.0, -25), f64::powi(2.0, -54)));
     tiny.select(x, y + y)

@@ -115,6 +115,7 @@ impl Inputs {
         let x = match self.next % 5 {
             0 => any,
             1 => bits(self.dtype, self.uniform(-7.0, 7.0)),
+            2 if matches!(self.op, Op::Gamma | Op::LnGamma) => bits(self.dtype, self.uniform(-190.0, 175.0)),
             2 if self.op == Op::Exp10 => bits(self.dtype, self.uniform(-324.0, 309.0)),
             2 if self.op == Op::Exp2 => bits(self.dtype, self.uniform(-1076.0, 1025.0)),
             2 if matches!(self.op, Op::Log2 | Op::Log10 | Op::Acosh) => bits(self.dtype, self.uniform(0.4, 3.0)),

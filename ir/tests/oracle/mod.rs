@@ -6,8 +6,8 @@
 mod composed;
 mod inputs;
 
-use loopweave_ir::expand::expand;
-use loopweave_ir::{Builder, Dtype, Func, Op, Scalar, Stage, interp};
+use loopweave_ir::expand::{Accuracy, expand_to};
+use loopweave_ir::{Builder, Dtype, Func, Op, Scalar, interp};
 
 pub(crate) use inputs::Inputs;
 
@@ -27,13 +27,6 @@ pub(crate) enum Slope {
     Rises,
     Falls,
     None,
-}
-
-impl Case {
-    /// Whether there is a case at this dtype.
-    pub(crate) fn is_at(&self, dtype: Dtype) -> bool {
-        self.op.stage_for(dtype) == Stage::Expanded
-    }
 }
 
 macro_rules! core {
@@ -114,13 +107,18 @@ pub(crate) const CASES: &[Case] = &[
 
 /// The expansion of one op, as a function of its operands.
 pub(crate) fn expanded(op: Op, dtype: Dtype) -> Func {
+    expanded_to(op, dtype, Accuracy::Precise)
+}
+
+/// The expansion of an accuracy.
+pub(crate) fn expanded_to(op: Op, dtype: Dtype, accuracy: Accuracy) -> Func {
     let mut b = Builder::typed(op.name());
     let params: Vec<_> = ["x", "y"][..op.arity()]
         .iter()
         .map(|&name| b.param(name, Some(dtype)))
         .collect();
     let result = b.node(op, &params);
-    expand(&b.finish(&[result])).expect("the op has an expansion")
+    expand_to(&b.finish(&[result]), accuracy).expect("the op has an expansion")
 }
 
 /// Nodes that cost an instruction.
@@ -149,9 +147,10 @@ pub(crate) fn distance(case: &Case, dtype: Dtype, args: [u64; 2], result: u64) -
     if value == exact || value.is_infinite() && exact.abs() >= infinity && (value > 0.0) == (exact > 0.0) {
         return 0.0;
     }
-    // A sum that cancels is as exact as its greater term.
+    // A sum that cancels is as exact as its greater term; ln |Γ| of f64 has such zeros below −2.
     let unit = match case.op {
         Op::LogAddExp => exact.abs().max(x.max(y).abs()),
+        Op::LnGamma if dtype == Dtype::F64 && x < -2.0 => exact.abs().max(0.125),
         _ => exact.abs(),
     };
     let exponent = ((unit.to_bits() >> 52) & 0x7ff) as i32 - 1023;
@@ -162,7 +161,7 @@ pub(crate) fn distance(case: &Case, dtype: Dtype, args: [u64; 2], result: u64) -
         };
         let steps = (order(value) - order(exact)).abs() as f64;
         return match case.op {
-            Op::LogAddExp => steps.min((value - exact).abs() / 2f64.powi(exponent.max(-1022) - 52)),
+            Op::LogAddExp | Op::LnGamma => steps.min((value - exact).abs() / 2f64.powi(exponent.max(-1022) - 52)),
             _ => steps,
         };
     }
@@ -178,8 +177,8 @@ pub(crate) fn distance(case: &Case, dtype: Dtype, args: [u64; 2], result: u64) -
 }
 
 /// The special inputs that give another value than the correctly rounded function, or another zero.
-pub(crate) fn wrong_specials(case: &Case, dtype: Dtype) -> Vec<String> {
-    let func = expanded(case.op, dtype);
+pub(crate) fn wrong_specials(case: &Case, dtype: Dtype, accuracy: Accuracy) -> Vec<String> {
+    let func = expanded_to(case.op, dtype, accuracy);
     let specials = [
         0.0,
         0.5,
@@ -208,7 +207,8 @@ pub(crate) fn wrong_specials(case: &Case, dtype: Dtype) -> Vec<String> {
                 _ => Scalar::from((case.exact_f32)(x as f32, y as f32)),
             };
             let special = |v: f64| v == 0.0 || v.abs() == 1.0 || !v.is_finite();
-            let is_exact = case.op == Op::Pow || special(x) || special(y) || special(exact.as_f64());
+            let is_exact =
+                case.op == Op::Pow || special(x) || (case.op.arity() == 2 && special(y)) || special(exact.as_f64());
             if !is_exact {
                 continue;
             }
