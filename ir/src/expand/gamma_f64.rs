@@ -58,7 +58,7 @@ pub(super) fn gamma(x: Value<'_>) -> Value<'_> {
     (x.eq(f64::NEG_INFINITY) | x.ne(x)).select(nan, value)
 }
 
-/// ln |Γ(x)|. Between its zeros below −2 the error is that of a sum which cancels, about 2⁻⁵⁷.
+/// ln |Γ(x)|. Between its zeros below −2 the error is that of a sum which cancels, about 2⁻⁵³.
 pub(super) fn lgamma(x: Value<'_>) -> Value<'_> {
     let a = x.abs();
     let negative = x.lt(0.0);
@@ -79,11 +79,22 @@ pub(super) fn lgamma(x: Value<'_>) -> Value<'_> {
     let reflected = factor.times(sine).over(product.rest.times(pi));
     let whole = Words::select(product.has_a, product.rest.times(Words { hi: a, lo: one.lo }), one);
     let divisor = Words::select(negative, reflected, whole);
+    // Near 0 it is −ln a, of an a that may be subnormal and so bears no multiplication.
+    let tiny = a.lt(f64::powi(2.0, -60));
+    let nothing = x.constant(0.0);
+    let divisor = Words::select(tiny, Words { hi: a, lo: nothing }, divisor);
     let divisor = fast_two_sum(divisor.hi, divisor.lo);
     let ln = ln_words(divisor.hi);
-    // A subnormal divisor has no low word to speak of.
-    let low = divisor.hi.gt(F64.least_normal).select(divisor.lo / divisor.hi, 0.0);
+    let low = divisor.lo / divisor.hi;
     let power = stirling.signed(negative);
+    let power = Words::select(
+        tiny,
+        Words {
+            hi: nothing,
+            lo: nothing,
+        },
+        power,
+    );
     let sum = two_sum(power.hi, -ln.hi);
     let far = sum.hi + (sum.lo + (power.lo - (ln.lo + low)));
     let t = x - 1.5;

@@ -150,7 +150,7 @@ pub(crate) fn distance(case: &Case, dtype: Dtype, args: [u64; 2], result: u64) -
     // A sum that cancels is as exact as its greater term; ln |Γ| of f64 has such zeros below −2.
     let unit = match case.op {
         Op::LogAddExp => exact.abs().max(x.max(y).abs()),
-        Op::LnGamma if dtype == Dtype::F64 && x < -2.0 => exact.abs().max(0.125),
+        Op::LnGamma if dtype == Dtype::F64 && x < -2.0 => exact.abs().max(0.5),
         _ => exact.abs(),
     };
     let exponent = ((unit.to_bits() >> 52) & 0x7ff) as i32 - 1023;
