@@ -4,10 +4,16 @@
 //! one block of 1024 neighbours in STRIDE (4096 by default; 1 means each of the 2³²), for `f64` and two operands POINTS
 //! random inputs (a million by default).
 //!
+//! A fourth argument names a file for the inputs and results of the precise f64 functions of one operand that are not correctly rounded,
+//! in hexadecimal bits: `ir/tools/fractions.py` tells how many ulps they are off.
+//!
 //! Of an `f64` function the table shows the distance to the correctly rounded value, in whole ulps.
 
 #[path = "../tests/oracle/mod.rs"]
 mod oracle;
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
 
 use loopweave_ir::expand::{Accuracy, max_ulp_at};
 use loopweave_ir::{Dtype, Func, Op, Scalar, interp};
@@ -21,6 +27,9 @@ fn main() {
             .map_or(default, |n| n.parse().expect("an argument is a number"))
     };
     let (stride, points) = (number(4096), number(1_000_000));
+    let mut misses = args
+        .next()
+        .map(|path| BufWriter::new(File::create(path).expect("the file can be made")));
     println!(
         "| function | dtype | ops | bound | inputs | max ulp | at | value | exact | wrong specials | not monotone |"
     );
@@ -41,15 +50,19 @@ fn main() {
                 Dtype::F32 if case.op.arity() == 1 => Inputs::sweep(case.op, stride),
                 _ => Inputs::new(case.op, dtype, points),
             };
-            println!("{}", measure(case, dtype, accuracy, inputs));
+            println!("{}", measure(case, dtype, accuracy, inputs, misses.as_mut()));
         }
     }
 }
 
-fn measure(case: &Case, dtype: Dtype, accuracy: Accuracy, mut inputs: Inputs) -> String {
+/// Where misses are written, if anywhere.
+type Misses<'a> = Option<&'a mut BufWriter<File>>;
+
+fn measure(case: &Case, dtype: Dtype, accuracy: Accuracy, mut inputs: Inputs, mut misses: Misses<'_>) -> String {
     let func = expanded_to(case.op, dtype, accuracy);
     let mut kernel = Kernel::new(&func);
     let (mut worst, mut at, mut count, mut steps_back) = (0.0, [0; 2], 0u64, 0u64);
+    let is_listed = accuracy == Accuracy::Precise && dtype == Dtype::F64 && case.op.arity() == 1;
     let mut chunk = [[0u64; Kernel::LANES]; 2];
     loop {
         let filled = inputs.fill(&mut chunk);
@@ -63,6 +76,9 @@ fn measure(case: &Case, dtype: Dtype, accuracy: Accuracy, mut inputs: Inputs) ->
             // A NaN is no error but that of the tool.
             if error > worst || error.is_nan() {
                 (worst, at) = (error, args);
+            }
+            if let Some(file) = misses.as_mut().filter(|_| error > 0.0 && is_listed) {
+                writeln!(file, "{} {:x} {result:x}", case.op.name(), args[0]).expect("the file can be written");
             }
         }
         if inputs.is_sweep() {

@@ -98,8 +98,11 @@ pub(super) fn lgamma(x: Value<'_>) -> Value<'_> {
     let sum = two_sum(power.hi, -ln.hi);
     let far = sum.hi + (sum.lo + (power.lo - (ln.lo + low)));
     let t = x - 1.5;
-    // The zeros are +0.
-    let near = ((x - 1.0) * (x - 2.0)).fma(t.poly(&LGAMMA_NEAR_F64), 0.0);
+    let second = fast_two_sum(x.constant(-2.0), x);
+    let first = x - 1.0;
+    let zeros = two_product(first, second.hi);
+    let p = t.poly(&LGAMMA_NEAR_F64);
+    let near = zeros.hi.fma(p, first.fma(second.lo, zeros.lo) * p);
     let is_near = x.gt(0.85) & x.lt(2.25);
     let value = is_near.select(near, far);
     let infinite = (x.le(0.0) & turn.is_whole) | a.gt(LGAMMA_OVERFLOWS);
