@@ -20,8 +20,11 @@ const BUDGET: Duration = Duration::from_millis(300);
 struct Row {
     op: Op,
     range: (f64, f64),
-    libm: Option<(fn(f32) -> f32, fn(f64) -> f64)>,
+    libm: Option<Libm>,
 }
+
+/// A function of the standard library at both types.
+type Libm = (fn(f32) -> f32, fn(f64) -> f64);
 
 macro_rules! rows {
     ($($op:ident $low:literal $high:literal $($std:ident)?;)*) => {
