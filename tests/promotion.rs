@@ -107,7 +107,32 @@ fn the_table_is_what_numpy_says_today() {
 }
 
 /// Ops that NumPy has not, or not as one function.
-const WITHOUT_PEER: [Op; 5] = [Op::Erf, Op::Erfc, Op::Sigmoid, Op::TruncDiv, Op::Fma];
+const WITHOUT_PEER: [Op; 23] = [
+    Op::Erf,
+    Op::Erfc,
+    Op::Sigmoid,
+    Op::TruncDiv,
+    Op::Fma,
+    Op::RoundAway,
+    Op::Exp10,
+    Op::SinPi,
+    Op::CosPi,
+    Op::Rsqrt,
+    Op::Softplus,
+    Op::Gelu,
+    Op::GeluTanh,
+    Op::Silu,
+    Op::Mish,
+    Op::LnGamma,
+    Op::Gamma,
+    Op::Exponent,
+    Op::Significand,
+    Op::Remainder,
+    // These have one, by rules that the table has for others: `logaddexp` and `nextafter` are `arctan2`'s.
+    Op::LogAddExp,
+    Op::NextAfter,
+    Op::Ldexp,
+];
 
 /// One answer of NumPy's.
 #[derive(Debug)]

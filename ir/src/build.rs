@@ -270,12 +270,14 @@ impl Expr {
 macro_rules! for_unary_methods {
     ($with:ident) => {
         $with! {
-            abs Abs; sign Sign; floor Floor; ceil Ceil; trunc Trunc; round Round; sqrt Sqrt; recip Recip;
+            abs Abs; sign Sign; floor Floor; ceil Ceil; trunc Trunc; round Round; round_away RoundAway;
+            sqrt Sqrt; rsqrt Rsqrt; cbrt Cbrt; recip Recip; exponent Exponent; significand Significand;
             is_nan IsNan; is_finite IsFinite; is_inf IsInf;
-            exp Exp; exp2 Exp2; expm1 Expm1; ln Ln; log2 Log2; log10 Log10; log1p Log1p;
-            sin Sin; cos Cos; tan Tan; asin Asin; acos Acos; atan Atan;
+            exp Exp; exp2 Exp2; exp10 Exp10; expm1 Expm1; ln Ln; log2 Log2; log10 Log10; log1p Log1p;
+            sin Sin; cos Cos; tan Tan; sinpi SinPi; cospi CosPi; asin Asin; acos Acos; atan Atan;
             sinh Sinh; cosh Cosh; tanh Tanh; asinh Asinh; acosh Acosh; atanh Atanh;
-            cbrt Cbrt; erf Erf; erfc Erfc; sigmoid Sigmoid;
+            erf Erf; erfc Erfc; lgamma LnGamma; gamma Gamma;
+            sigmoid Sigmoid; softplus Softplus; gelu Gelu; gelu_tanh GeluTanh; silu Silu; mish Mish;
         }
     };
 }
@@ -287,6 +289,7 @@ macro_rules! for_binary_methods {
     ($with:ident) => {
         $with! {
             trunc_div TruncDiv; floor_div FloorDiv; floor_mod FloorMod; pow Pow; atan2 Atan2; hypot Hypot; copysign Copysign;
+            remainder Remainder; nextafter NextAfter; ldexp Ldexp; logaddexp LogAddExp;
             minimum Minimum; maximum Maximum; fmin Fmin; fmax Fmax;
             eq Eq; ne Ne; lt Lt; le Le; gt Gt; ge Ge;
         }

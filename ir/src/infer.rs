@@ -273,6 +273,12 @@ impl Inference {
                 let id = self.builder.constant(op == Op::IsFinite);
                 Ok(self.computed(Type::Strong(Dtype::Bool), id))
             }
+            Rule::Exponent => {
+                let id = self.coerce(args[0], met.to_float(Dtype::float_for))?;
+                let id = self.builder.node(op, &[id]);
+                Ok(self.computed(Type::Strong(self.builder.dtype(id)), id))
+            }
+            Rule::Scale => self.scale(op, args),
             Rule::Select => self.select(op, met, args),
             Rule::Own => unreachable!("`node` treats ops with a type of their own"),
         }
@@ -295,6 +301,43 @@ impl Inference {
         let mut ids = self.coerce_all(&args[1..], ty)?;
         ids.insert(0, args[0].id);
         Ok(self.plain(ty, op, &ids))
+    }
+
+    /// `ldexp`: the first operand decides the type, and the second is an integer of its compute dtype's width.
+    fn scale(&mut self, op: Op, args: &[Value]) -> Result<Value, TypeErrorKind> {
+        let ty = args[0].ty.to_float(Dtype::float_for);
+        let count = args[1].ty.dtype();
+        if !count.is_int() {
+            return Err(TypeErrorKind::Operand {
+                op,
+                found: args[1].ty,
+                expected: "an integer power of two after the number (write `n as i32`)",
+            });
+        }
+        let x = self.coerce(args[0], ty)?;
+        let n = self.saturated(args[1], ty.dtype().compute().to_signed())?;
+        Ok(self.plain(ty, op, &[x, n]))
+    }
+
+    /// An integer as a signed integer type: what lies outside it becomes the nearest that does not.
+    fn saturated(&mut self, value: Value, to: Dtype) -> Result<ExprId, TypeErrorKind> {
+        let from = value.ty.dtype();
+        if let Some(Literal::Int(i)) = value.literal {
+            let bound = i128::MAX >> (128 - to.bits());
+            return Ok(self.builder.constant(Scalar::from_i128(to, i.clamp(-bound, bound))));
+        }
+        let mut id = self.coerce(value, value.ty)?;
+        let wider = from.size() > to.size();
+        if wider || from.kind() == Kind::Unsigned && from.size() == to.size() {
+            let bound = i128::MAX >> (128 - to.bits());
+            let high = self.builder.constant(Scalar::from_i128(from, bound));
+            id = self.builder.node(Op::Minimum, &[id, high]);
+            if from.kind() == Kind::Signed {
+                let low = self.builder.constant(Scalar::from_i128(from, -bound));
+                id = self.builder.node(Op::Maximum, &[id, low]);
+            }
+        }
+        Ok(self.builder.cast(id, to))
     }
 
     fn compare(&mut self, op: Op, met: Type, args: &[Value]) -> Result<Value, TypeErrorKind> {

@@ -247,6 +247,7 @@ macro_rules! expansions {
     () => {
         Op::Exp
             | Op::Exp2
+            | Op::Exp10
             | Op::Expm1
             | Op::Ln
             | Op::Log2
@@ -255,6 +256,8 @@ macro_rules! expansions {
             | Op::Sin
             | Op::Cos
             | Op::Tan
+            | Op::SinPi
+            | Op::CosPi
             | Op::Asin
             | Op::Acos
             | Op::Atan
@@ -268,6 +271,21 @@ macro_rules! expansions {
             | Op::Erf
             | Op::Erfc
             | Op::Sigmoid
+            | Op::Softplus
+            | Op::Gelu
+            | Op::GeluTanh
+            | Op::Silu
+            | Op::Mish
+            | Op::LnGamma
+            | Op::Gamma
+            | Op::Rsqrt
+            | Op::LogAddExp
+            | Op::Remainder
+            | Op::NextAfter
+            | Op::Ldexp
+            | Op::Exponent
+            | Op::Significand
+            | Op::RoundAway
             | Op::Atan2
             | Op::Hypot
     };

@@ -46,6 +46,10 @@ pub enum Rule {
     Shift,
     /// One operand of any type; the result is `bool`.
     Predicate,
+    /// One float; the result is the signed integer of its width ([`Dtype::to_signed`]).
+    Exponent,
+    /// A float (or what [`Rule::Float`] makes one of), then an integer, taken to the signed type of the float's width.
+    Scale,
     /// A `bool` condition, then two operands that meet by promotion.
     Select,
     /// The type is part of the op (`Cast`, `Const`, …).
@@ -59,8 +63,6 @@ pub enum Stage {
     Basic,
     /// [`crate::expand`] writes it in basic ops before code generation.
     Expanded,
-    /// Named and typed, but not yet supported: `expand` returns an error that says so.
-    Planned,
 }
 
 /// What an op costs, for the models that weigh recomputation and parallelism.
@@ -256,6 +258,8 @@ ops! {
     Trunc "trunc" 1 Rounding Cheap Basic;
     /// The nearest integer, ties to even.
     Round "round" 1 Rounding Cheap Basic;
+    /// The nearest integer, ties away from zero.
+    RoundAway "round_away" 1 Rounding Cheap Expanded;
     /// √x, correctly rounded.
     Sqrt "sqrt" 1 Float Medium Basic;
     /// 1/x, correctly rounded.
@@ -270,49 +274,75 @@ ops! {
     /// eˣ.
     Exp "exp" 1 Float Expensive Expanded;
     /// 2ˣ.
-    Exp2 "exp2" 1 Float Expensive Planned;
+    Exp2 "exp2" 1 Float Expensive Expanded;
+    /// 10ˣ.
+    Exp10 "exp10" 1 Float Expensive Expanded;
     /// eˣ − 1.
-    Expm1 "expm1" 1 Float Expensive Planned;
+    Expm1 "expm1" 1 Float Expensive Expanded;
     /// Natural logarithm.
     Ln "ln" 1 Float Expensive Expanded;
     /// Logarithm to base 2.
-    Log2 "log2" 1 Float Expensive Planned;
+    Log2 "log2" 1 Float Expensive Expanded;
     /// Logarithm to base 10.
-    Log10 "log10" 1 Float Expensive Planned;
+    Log10 "log10" 1 Float Expensive Expanded;
     /// ln(1 + x).
-    Log1p "log1p" 1 Float Expensive Planned;
+    Log1p "log1p" 1 Float Expensive Expanded;
     /// Sine of x radians.
     Sin "sin" 1 Float Expensive Expanded;
     /// Cosine of x radians.
     Cos "cos" 1 Float Expensive Expanded;
     /// Tangent of x radians.
-    Tan "tan" 1 Float Expensive Planned;
+    Tan "tan" 1 Float Expensive Expanded;
+    /// Sine of x half turns: sin πx.
+    SinPi "sinpi" 1 Float Expensive Expanded;
+    /// Cosine of x half turns: cos πx.
+    CosPi "cospi" 1 Float Expensive Expanded;
     /// Inverse sine, in radians.
-    Asin "asin" 1 Float Expensive Planned;
+    Asin "asin" 1 Float Expensive Expanded;
     /// Inverse cosine, in radians.
-    Acos "acos" 1 Float Expensive Planned;
+    Acos "acos" 1 Float Expensive Expanded;
     /// Inverse tangent, in radians.
-    Atan "atan" 1 Float Expensive Planned;
+    Atan "atan" 1 Float Expensive Expanded;
     /// Hyperbolic sine.
-    Sinh "sinh" 1 Float Expensive Planned;
+    Sinh "sinh" 1 Float Expensive Expanded;
     /// Hyperbolic cosine.
-    Cosh "cosh" 1 Float Expensive Planned;
+    Cosh "cosh" 1 Float Expensive Expanded;
     /// Hyperbolic tangent.
     Tanh "tanh" 1 Float Expensive Expanded;
     /// Inverse hyperbolic sine.
-    Asinh "asinh" 1 Float Expensive Planned;
+    Asinh "asinh" 1 Float Expensive Expanded;
     /// Inverse hyperbolic cosine.
-    Acosh "acosh" 1 Float Expensive Planned;
+    Acosh "acosh" 1 Float Expensive Expanded;
     /// Inverse hyperbolic tangent.
-    Atanh "atanh" 1 Float Expensive Planned;
+    Atanh "atanh" 1 Float Expensive Expanded;
     /// Cube root.
-    Cbrt "cbrt" 1 Float Expensive Planned;
+    Cbrt "cbrt" 1 Float Expensive Expanded;
+    /// 1/√x.
+    Rsqrt "rsqrt" 1 Float Expensive Expanded;
     /// The error function 2/√π ∫₀ˣ e^(−t²) dt.
     Erf "erf" 1 Float Expensive Expanded;
     /// 1 − erf(x).
-    Erfc "erfc" 1 Float Expensive Planned;
+    Erfc "erfc" 1 Float Expensive Expanded;
     /// 1 / (1 + e⁻ˣ).
     Sigmoid "sigmoid" 1 Float Expensive Expanded;
+    /// ln(1 + eˣ).
+    Softplus "softplus" 1 Float Expensive Expanded;
+    /// x Φ(x) with the normal distribution function Φ.
+    Gelu "gelu" 1 Float Expensive Expanded;
+    /// x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2, the approximation of `gelu` that many models are trained with.
+    GeluTanh "gelu_tanh" 1 Float Expensive Expanded;
+    /// x / (1 + e⁻ˣ).
+    Silu "silu" 1 Float Expensive Expanded;
+    /// x tanh(ln(1 + eˣ)).
+    Mish "mish" 1 Float Expensive Expanded;
+    /// ln |Γ(x)|.
+    LnGamma "lgamma" 1 Float Expensive Expanded;
+    /// Γ(x); NaN at negative integers.
+    Gamma "gamma" 1 Float Expensive Expanded;
+    /// The exponent e of x = s · 2ᵉ with ½ ≤ |s| < 1, an integer of the width of x; 0 for zeros, infinities and NaN.
+    Exponent "exponent" 1 Exponent Cheap Expanded;
+    /// The s of x = s · 2ᵉ with ½ ≤ |s| < 1; x itself for zeros, infinities and NaN.
+    Significand "significand" 1 Float Cheap Expanded;
 
     /// x + y.
     Add "add" 2 Arith Cheap Basic;
@@ -334,9 +364,17 @@ ops! {
     /// xʸ; on integers wrapping, and truncated toward zero for y < 0 (0 for x = 0).
     Pow "pow" 2 Number Expensive Expanded;
     /// The angle of the point (y, x), in radians: the first operand is y.
-    Atan2 "atan2" 2 Float Expensive Planned;
+    Atan2 "atan2" 2 Float Expensive Expanded;
     /// √(x² + y²) without undue overflow.
-    Hypot "hypot" 2 Float Expensive Planned;
+    Hypot "hypot" 2 Float Expensive Expanded;
+    /// ln(eˣ + eʸ).
+    LogAddExp "logaddexp" 2 Float Expensive Expanded;
+    /// IEEE 754's remainder x − n y, n the integer nearest to x / y, ties to even; exact, with the sign of x when 0.
+    Remainder "remainder" 2 Float Medium Expanded;
+    /// The next number after x toward y; y where they are equal.
+    NextAfter "nextafter" 2 Float Cheap Expanded;
+    /// x · 2ⁿ with one rounding, for an integer n of the width of x.
+    Ldexp "ldexp" 2 Scale Cheap Expanded;
     /// |x| with the sign of y.
     Copysign "copysign" 2 Float Cheap Expanded;
     /// The lesser; NaN if either is; −0 is below +0.
@@ -411,12 +449,15 @@ impl Op {
             Rule::Rounding | Rule::Float | Rule::TrueDivide => same(args) && computed(args[0]) && args[0].is_float(),
             Rule::Compare => same(args) && computed(args[0]),
             Rule::Predicate => args[0].is_float() && computed(args[0]),
+            Rule::Exponent => args[0].is_float() && computed(args[0]),
+            Rule::Scale => args[0].is_float() && computed(args[0]) && args[1] == args[0].to_signed(),
             Rule::Bits => same(args) && !args[0].is_float(),
             Rule::Shift => same(args) && args[0].is_int(),
             Rule::Select => args[0] == Dtype::Bool && same(&args[1..]) && computed(args[1]),
         };
         let result = match self.rule() {
             Rule::Compare | Rule::Predicate => Dtype::Bool,
+            Rule::Exponent => args[0].to_signed(),
             Rule::Select => args[1],
             _ => args[0],
         };

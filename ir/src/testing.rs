@@ -8,7 +8,7 @@
 use crate::dtype::{Dtype, Kind, Scalar};
 use crate::func::{Builder, ExprId, Func};
 use crate::interp::apply;
-use crate::op::{Op, Stage};
+use crate::op::{Op, Rule, Stage};
 
 /// A small deterministic generator of random numbers (Steele, Lea and Flood's SplitMix64).
 #[derive(Clone, Debug)]
@@ -358,8 +358,10 @@ impl<'p> Generator<'p> {
 /// The types of the operands of an op that computes in `dtype`.
 pub fn operand_dtypes(op: Op, dtype: Dtype) -> Vec<Dtype> {
     let mut dtypes = vec![dtype; op.arity()];
-    if op == Op::Select {
-        dtypes[0] = Dtype::Bool;
+    match op.rule() {
+        Rule::Select => dtypes[0] = Dtype::Bool,
+        Rule::Scale => dtypes[1] = dtype.to_signed(),
+        _ => {}
     }
     dtypes
 }

@@ -11,8 +11,8 @@ Usage: python3 minimax.py > ../src/expand/coefficients.rs      needs mpmath; tak
 
 import struct
 import sys
-from mpmath import atanh, cos, erf, erfc, exp, expm1, fdot, floor, log, log1p, lu_solve, matrix, mp, mpf, nstr, pi, sin
-from mpmath import sqrt, tanh
+from mpmath import asin, atan, atanh, cos, erf, erfc, exp, expm1, fdot, floor, log, log1p, lu_solve, matrix, mp, mpf, nstr, pi, sin
+from mpmath import loggamma, sinh, sqrt, tanh
 
 mp.prec = 300
 
@@ -75,6 +75,8 @@ def emit(name, doc, coeffs, error):
         print(f"    f64::from_bits({bits_of(c):#018x}), // {float(c)!r}")
     print("];\n")
     print(f"{name}: 2^{log2}", file=sys.stderr)
+
+
 def emit_table(name, doc, rows):
     print(f"/// {doc}")
     print(f"pub(super) const {name}: [[f64; {len(rows[0])}]; {len(rows)}] = [")
@@ -86,6 +88,33 @@ def emit_table(name, doc, rows):
 def emit_exponents(name, doc, exponents):
     print(f"/// {doc}")
     print(f"pub(super) const {name}: [u64; {len(exponents)}] = {list(exponents)};\n")
+
+
+def emit_words(name, doc, value, first, dtypes=("F32", "F64")):
+    """A constant in two words of each format, the first of `first` bits."""
+    for dtype, bits, length in (("F32", 24, first[0]), ("F64", 53, first[1])):
+        if dtype not in dtypes:
+            continue
+        hi = round_to(length, value)
+        lo = round_to(bits, value - hi)
+        print(f"/// {doc} in two words, the first of {length} bits.")
+        print(f"pub(super) const {name}_{dtype}: (f64, f64) = (f64::from_bits({bits_of(hi):#018x}), f64::from_bits({bits_of(lo):#018x}));\n")
+
+
+def constants():
+    """The constants that a product or a sum needs to more than one word."""
+    # With eleven bits less, its product with any exponent is exact.
+    emit_words("LOG10_2", "log10 2", log(2, 10), (14, 41))
+    for name, doc, value in (
+        ("LOG2_E", "log2 e", 1 / log(2)),
+        ("LOG10_E", "log10 e", 1 / log(10)),
+        ("PI_WORDS", "π", pi),
+    ):
+        emit_words(name, doc, value, (24, 53))
+    emit_words("STIRLING_CONSTANT", "½ ln 2π − ½", log(2 * pi) / 2 - mpf(1) / 2, (24, 53), ["F64"])
+    root = 2 * sqrt(2 / pi)
+    emit_words("GELU_LINEAR", "2 √(2/π)", root, (24, 53), ["F64"])
+    emit_words("GELU_CUBIC", "2 √(2/π) · 0.044715", root * mpf("0.044715"), (24, 53), ["F64"])
 
 
 def bits_of(c):
@@ -105,9 +134,10 @@ F64_THRESHOLDS = (147, 293, 439, 585, 731, 877)
 
 
 def windows_f32():
-    """Windows for f32: 29, 29 and 53 digits; a window drops the digits that contribute multiples of 4."""
+    """Windows of 1/π for f32: 29, 29 and 53 digits; a window drops the digits that contribute multiples of 2."""
     starts = [1] + [low - 24 for low in F32_THRESHOLDS]
-    return [[digits_of_two_over_pi(j, 29), digits_of_two_over_pi(j + 29, 29), digits_of_two_over_pi(j + 58, 53)] for j in starts]
+    words = ((0, 29), (29, 29), (58, 53))
+    return [[digits_of_two_over_pi(j + first, count) / 2 for first, count in words] for j in starts]
 
 
 def windows_f64():
@@ -130,6 +160,105 @@ def windows_f64():
 def near_zero(f, series):
     """`f`, or its series where `f` would cancel."""
     return lambda x: series(x) if abs(x) < mpf(2) ** -50 else f(x)
+
+
+def odd_tail(f, c=1):
+    """(f(z)/z − c)/s as a function of s = z²."""
+    return lambda s: (f(sqrt(s)) / sqrt(s) - c) / s
+
+
+def elementary():
+    """The functions that are one polynomial on a short range beside an exact reduction."""
+    least = mpf(2) ** -60
+    for base in (2, 10):
+        # The first coefficient multiplies a reduced argument of up to ln 2 / 2 in units of e, so one word is enough.
+        q = near_zero(lambda r: (mpf(base) ** r - 1) / r, lambda r: log(base) + r * log(base) ** 2 / 2)
+        top = log(2) / log(base) / 2 * mpf("1.0001")
+        for dtype, bits, n in (("F32", 24, 6), ("F64", 53, 11)):
+            fit = Fit(q, lambda r: r / mpf(base) ** r, -top, top, range(n))
+            emit(f"EXP{base}_{dtype}", f"({base}ʳ − 1) / r for |r| ≤ {nstr(top, 4)}.", *fit.rounded(bits))
+    for base in (2, 10):
+        q = near_zero(lambda f: (log1p(f) - f) / f**2, lambda f: -mpf(1) / 2 + f / 3)
+        for dtype, bits, n in (("F32", 24, 9), ("F64", 53, 20)):
+            fit = Fit(lambda f: q(f) / log(base), lambda f: f * f * log(base) / log1p(f), -mpf(1) / 3, mpf(1) / 3, range(n))
+            emit(f"LOG{base}_{dtype}", f"(log{base}(1 + f) − f log{base} e) / f² for |f| ≤ 1/3.", *fit.rounded(bits))
+    for dtype, bits, n in (("F32", 24, 9), ("F64", 53, 20)):
+        fit = Fit(odd_tail(atan), lambda s: s * sqrt(s) / atan(sqrt(s)), least, 1, range(n))
+        emit(f"ATAN_{dtype}", "(atan z / z − 1) / s in s = z² for z ≤ 1.", *fit.rounded(bits))
+    for dtype, bits, n in (("F32", 24, 5), ("F64", 53, 13)):
+        fit = Fit(odd_tail(asin), lambda s: s * sqrt(s) / asin(sqrt(s)), least, mpf("0.2501"), range(n))
+        emit(f"ASIN_{dtype}", "(asin z / z − 1) / s in s = z² for z ≤ 1/2.", *fit.rounded(bits))
+    for dtype, bits, n in (("F32", 24, 4), ("F64", 53, 8)):
+        fit = Fit(odd_tail(sinh), lambda s: s * sqrt(s) / sinh(sqrt(s)), least, 1, range(n))
+        emit(f"SINH_{dtype}", "(sinh z / z − 1) / s in s = z² for z ≤ 1.", *fit.rounded(bits))
+    for dtype, bits, n in (("F32", 24, 4), ("F64", 53, 7)):
+        fit = Fit(odd_tail(lambda z: sin(pi * z), pi), lambda s: s * sqrt(s) / sin(pi * sqrt(s)), least, mpf("0.0626"), range(n))
+        emit(f"SINPI_{dtype}", "(sin(πz) / z − π) / s in s = z² for z ≤ 1/4.", *fit.rounded(bits))
+    for dtype, bits, n in (("F32", 24, 4), ("F64", 53, 8)):
+        fit = Fit(lambda s: (cos(pi * sqrt(s)) - 1) / s, lambda s: s / cos(pi * sqrt(s)), least, mpf("0.0626"), range(n))
+        emit(f"COSPI_{dtype}", "(cos(πz) − 1) / s in s = z² for z ≤ 1/4.", *fit.rounded(bits))
+    for dtype, bits, n in (("F32", 24, 5), ("F64", 53, 6)):
+        fit = Fit(lambda m: m ** (-mpf(1) / 3), lambda m: m ** (mpf(1) / 3), 1, 2, range(n))
+        emit(f"CBRT_{dtype}", "m^(−1/3) for m from 1 to 2, where the iteration begins.", *fit.rounded(bits))
+
+
+def gauss_tail(c, scale):
+    """(x + c) e^(x² scale²) erfc(x scale) as a function of v = 1 − 2c / (x + c)."""
+
+    def at(v):
+        x = 2 * c / (1 - v) - c
+        z = x * scale
+        return (x + c) * exp(z * z) * erfc(z)
+
+    return at
+
+
+def tails():
+    """The scaled complementary error functions, in v = (x − c) / (x + c) (Shepherd and Laframboise, Chebyshev approximation
+    of (1 + 2x) exp(x²) erfc x, 1981), each from the x where the polynomial near 0 ends."""
+    for name, scale, c, low, top, terms in (("ERFC", mpf(1), 2, mpf("0.74"), 28, (11, 25)), ("GELU", 1 / sqrt(mpf(2)), 3, mpf("0.49"), 39, (12, 26))):
+        v = lambda x: (mpf(x) - c) / (mpf(x) + c)
+        f = gauss_tail(c, scale)
+        half = mpf(1) / 2 if name == "GELU" else mpf(1)
+        for dtype, n in zip(("F32", "F64"), terms):
+            fit = Fit(lambda t: half * f(t), lambda t: 1 / (half * f(t)), v(low), v(top if dtype == "F64" else top * mpf("0.4")), range(n), points=240)
+            emit(f"{name}_TAIL_{dtype}", f"(x + {c}) · {'erfcx x' if name == 'ERFC' else '½ erfcx(x/√2)'} in v = 1 − {2 * c} / (x + {c}).", *fit.rounded(53))
+    near = lambda s: erf(sqrt(s / 2)) / sqrt(s) / 2
+    for dtype, n in (("F32", 5), ("F64", 10)):
+        fit = Fit(near, lambda s: 1 / near(s), mpf(2) ** -60, mpf("0.27"), range(n))
+        emit(f"GELU_NEAR_{dtype}", "½ erf(x/√2) / x in s = x² for x ≤ 1/2.", *fit.rounded(53))
+
+
+def gammas():
+    """Stirling's series from 7 on, and ln Γ near its zeros at 1 and 2."""
+    stirling = lambda z: (loggamma(z) - ((z - mpf(1) / 2) * log(z) - z + log(2 * pi) / 2)) * z
+    fit = Fit(lambda u: stirling(1 / sqrt(u)), lambda u: 1, mpf(2) ** -30, mpf(1) / 49, range(7))
+    emit("STIRLING", "z (ln Γ(z) − (z − ½) ln z + z − ½ ln 2π) in 1/z² for z ≥ 7.", *fit.rounded(53))
+    near = lambda t: loggamma(t + mpf(3) / 2) / ((t + mpf(1) / 2) * (t - mpf(1) / 2))
+    for dtype, n, use in (("F32", 15, "f32"), ("F64", 28, "f64")):
+        fit = Fit(near, lambda t: 1 / near(t), mpf("-0.6501"), mpf("0.7501"), range(n))
+        doc = f"ln Γ(x) / ((x − 1) (x − 2)) in x − 3/2 for x from 0.85 to 2.25, for {use} results."
+        emit(f"LGAMMA_NEAR_{dtype}", doc, *fit.rounded(53))
+
+
+def narrow():
+    """What f32 functions that compute in f64 need: relative errors of 2⁻³⁵ or so."""
+    least = mpf(2) ** -60
+    half_ln2 = log(2) / 2 * mpf("1.0001")
+    fit = Fit(exp, lambda r: 1 / exp(r), -half_ln2, half_ln2, range(7))
+    emit("EXP_NARROW", "eʳ for |r| ≤ ln 2 / 2, for f32 results.", *fit.rounded(53))
+    top = ((sqrt(2) - 1) / (sqrt(2) + 1) * mpf("1.0001")) ** 2
+    fit = Fit(lambda z: 2 * atanh(sqrt(z)) / sqrt(z), lambda z: sqrt(z) / (2 * atanh(sqrt(z))), least, top, range(5))
+    emit("LN_NARROW", "2 atanh s / s in s², |s| ≤ 0.1716, for f32 results.", *fit.rounded(53))
+    fit = Fit(lambda z: 2 * atanh(sqrt(z)) / sqrt(z), lambda z: sqrt(z) / (2 * atanh(sqrt(z))), least, mpf(1) / 9, range(7))
+    emit("LOG1P_NARROW", "2 atanh s / s in s², |s| ≤ 1/3, for f32 results.", *fit.rounded(53))
+    fit = Fit(lambda s: sin(pi * sqrt(s)) / sqrt(s), lambda s: sqrt(s) / sin(pi * sqrt(s)), least, mpf("0.2501"), range(6))
+    emit("SIN_HALF_TURN", "sin(πf) / f in f², |f| ≤ 1/2, for f32 results.", *fit.rounded(53))
+    fit = Fit(lambda s: sin(pi * sqrt(s)) / sqrt(s), lambda s: sqrt(s) / sin(pi * sqrt(s)), least, mpf("0.2501"), range(9))
+    emit("SIN_HALF_TURN_F64", "sin(πf) / f in f², |f| ≤ 1/2, for lgamma near its zeros.", *fit.rounded(53))
+    fit = Fit(lambda s: erf(sqrt(s)) / sqrt(s), lambda s: sqrt(s) / erf(sqrt(s)), least, mpf("0.5626"), range(7))
+    emit("ERF_NARROW", "erf x / x in s = x² for x ≤ 3/4, for f32 results.", *fit.rounded(53))
+
 
 
 def main():
@@ -161,19 +290,14 @@ def main():
         fit = Fit(lambda t: -log(erfc(t + low)), lambda t: erfc(t + low) / erf(t + low), 0, top - low, range(n), points=600)
         emit(f"ERFC_{dtype}", f"−ln erfc(t + {nstr(low)}) for t + {nstr(low)} ≤ {nstr(top)}.", *fit.rounded(bits))
 
-    quarter = pi / 2
-    fit = Fit(lambda s: sin(quarter * sqrt(s)) / sqrt(s), lambda s: sqrt(s) / sin(quarter * sqrt(s)), mpf(2) ** -60, mpf("0.2501"), range(5))
-    emit("SIN_QUARTER", "sin(f π/2) / f in f², |f| ≤ 1/2, for f32 results.", *fit.rounded(53))
-    fit = Fit(lambda s: cos(quarter * sqrt(s)), lambda s: 1 / cos(quarter * sqrt(s)), 0, mpf("0.2501"), range(6))
-    emit("COS_QUARTER", "cos(f π/2) in f², |f| ≤ 1/2, for f32 results.", *fit.rounded(53))
     top = (pi / 4 * mpf("1.0001")) ** 2
     fit = Fit(lambda s: (sin(sqrt(s)) / sqrt(s) - 1) / s, lambda s: s * sqrt(s) / sin(sqrt(s)), mpf(2) ** -60, top, range(7))
     emit("SIN_F64", "(sin r / r − 1) / s in s = r² for |r| ≤ π/4.", *fit.rounded(53))
     fit = Fit(lambda s: (cos(sqrt(s)) - 1 + s / 2) / s**2, lambda s: s**2 / cos(sqrt(s)), mpf(2) ** -60, top, range(7))
     emit("COS_F64", "(cos r − 1 + s/2) / s² in s = r² for |r| ≤ π/4.", *fit.rounded(53))
 
-    emit_exponents("TWO_OVER_PI_F32_FROM", "Exponents of x from which the rows but the first of [`TWO_OVER_PI_F32`] hold.", F32_THRESHOLDS)
-    emit_table("TWO_OVER_PI_F32", "Windows of the digits of 2/π for f32: words of 29, 29 and 53.", windows_f32())
+    emit_exponents("ONE_OVER_PI_F32_FROM", "Exponents of x from which the rows but the first of [`ONE_OVER_PI_F32`] hold.", F32_THRESHOLDS)
+    emit_table("ONE_OVER_PI_F32", "Windows of the digits of 1/π for f32: words of 29, 29 and 53.", windows_f32())
     emit_exponents("TWO_OVER_PI_F64_FROM", "Exponents of x from which the rows but the first of [`TWO_OVER_PI_F64`] hold.", F64_THRESHOLDS)
     doc = "Windows of the digits of 2/π for f64: six words of 53; from the fourth row on, times 2⁴⁰⁰."
     emit_table("TWO_OVER_PI_F64", doc, windows_f64())
@@ -186,6 +310,12 @@ def main():
     tail = lambda z: (2 * atanh(sqrt(z)) - 2 * sqrt(z) * (1 + z / 3 + z**2 / 5)) / (sqrt(z) * z**3)
     fit = Fit(tail, lambda z: z**3 * sqrt(z) / (2 * atanh(sqrt(z))), mpf(2) ** -60, top, range(6))
     emit("LN_TAIL_POW", "(2 atanh s − 2s − 2s³/3 − 2s⁵/5) / s⁷ in s², |s| ≤ 0.1716.", *fit.rounded(53))
+
+    constants()
+    elementary()
+    tails()
+    gammas()
+    narrow()
 
 
 if __name__ == "__main__":

@@ -135,7 +135,7 @@ pub(super) struct CheckArgs {
 /// What code is made for, and how freely.
 #[derive(Debug, Args)]
 pub(super) struct MachineArgs {
-    /// Allows rewrites that may change results: all, or a comma list of contract, reassoc, recip, nnan, ninf, nsz
+    /// Allows rewrites that may change results: all, or a comma list of contract, reassoc, recip, nnan, ninf, nsz, approx
     #[arg(long, value_name = "FLAGS", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
     pub(super) fast: Option<Fast>,
     /// The machine to make code for

@@ -372,7 +372,7 @@ fn push_outputs(graph: &Graph, group: &Group, operands: &mut Vec<Operand>, of_re
 /// The function in basic ops. The fast rules come before expansion only: an expansion relies on the very order of its
 /// roundings.
 fn finished(func: &Func, fast: Fast) -> Result<Func, ExpandError> {
-    let expanded = expand::expand(&simplify(func, fast))?;
+    let expanded = expand::expand_to(&simplify(func, fast), fast.accuracy())?;
     Ok(simplify(&expanded, Fast::NONE))
 }
 

@@ -158,7 +158,7 @@ fn group(subject: &Subject<'_>, planned: &fuse::Group, lowered: &Lowered, step: 
         ops: positions(&planned.members),
         stores: positions(&planned.roots),
         functions: functions(&lowered.leaf),
-        accuracy: accuracy(graph, &planned.members),
+        accuracy: accuracy(graph, &planned.members, subject.fast),
         schedule: step.map(|step| schedule(step, subject.target, subject.threads)),
         code: step.and_then(|step| step.code).map(|code| Code {
             bytes: code.size(),
@@ -181,7 +181,7 @@ fn functions(leaf: &Leaf) -> Vec<Function> {
 }
 
 /// The bounds of the functions that the members call, each once: before expansion, since afterwards they are basic ops.
-fn accuracy(graph: &Graph, members: &[NodeId]) -> Vec<Accuracy> {
+fn accuracy(graph: &Graph, members: &[NodeId], fast: Fast) -> Vec<Accuracy> {
     /// An op with this bound or a lower one is correctly rounded, or exact.
     const CORRECTLY_ROUNDED: f64 = 0.5;
     let func = |&id: &NodeId| match &graph.node(id).op {
@@ -196,7 +196,9 @@ fn accuracy(graph: &Graph, members: &[NodeId]) -> Vec<Accuracy> {
     for func in members.iter().filter_map(func) {
         for (id, node) in func.iter() {
             let dtype = node.args.first().map_or(func.dtype(id), |&arg| func.dtype(arg));
-            let Some(max_ulp) = expand::max_ulp(&node.op, dtype).filter(|&ulp| ulp > CORRECTLY_ROUNDED) else {
+            let Some(max_ulp) =
+                expand::max_ulp_at(&node.op, dtype, fast.accuracy()).filter(|&ulp| ulp > CORRECTLY_ROUNDED)
+            else {
                 continue;
             };
             let accuracy = Accuracy {

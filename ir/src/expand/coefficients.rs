@@ -156,25 +156,6 @@ pub(super) const ERFC_F64: [f64; 22] = [
     f64::from_bits(0x3d0b52c1b17c5e87), // 1.2133968507862818e-14
 ];
 
-/// sin(f π/2) / f in f², |f| ≤ 1/2, for f32 results. Largest weighted error 2^-37.67.
-pub(super) const SIN_QUARTER: [f64; 5] = [
-    f64::from_bits(0x3ff921fb5443af1d), // 1.5707963267877354
-    f64::from_bits(0xbfe4abbce5647ceb), // -0.6459640961001275
-    f64::from_bits(0x3fb466bba88441a9), // 0.0796925817887827
-    f64::from_bits(0xbf732ca83958c19b), // -0.0046812602281963945
-    f64::from_bits(0x3f24bc1d91483098), // 0.00015819416934482046
-];
-
-/// cos(f π/2) in f², |f| ≤ 1/2, for f32 results. Largest weighted error 2^-43.79.
-pub(super) const COS_QUARTER: [f64; 6] = [
-    f64::from_bits(0x3feffffffffffdaf), // 0.9999999999999342
-    f64::from_bits(0xbff3bd3cc9bd08d8), // -1.233700550118149
-    f64::from_bits(0x3fd03c1f073c7120), // 0.2536695070900965
-    f64::from_bits(0xbf955d3b96da2d06), // -0.02086346729497015
-    f64::from_bits(0x3f4e1e75e3cd230e), // 0.0009191585191753186
-    f64::from_bits(0xbefa0d8086d8c82a), // -2.4845831310745113e-05
-];
-
 /// (sin r / r − 1) / s in s = r² for |r| ≤ π/4. Largest weighted error 2^-62.88.
 pub(super) const SIN_F64: [f64; 7] = [
     f64::from_bits(0xbfc5555555555555), // -0.16666666666666666
@@ -197,15 +178,15 @@ pub(super) const COS_F64: [f64; 7] = [
     f64::from_bits(0x3d2a1f9f1e2540de), // 4.640469643084446e-14
 ];
 
-/// Exponents of x from which the rows but the first of [`TWO_OVER_PI_F32`] hold.
-pub(super) const TWO_OVER_PI_F32_FROM: [u64; 3] = [51, 77, 103];
+/// Exponents of x from which the rows but the first of [`ONE_OVER_PI_F32`] hold.
+pub(super) const ONE_OVER_PI_F32_FROM: [u64; 3] = [51, 77, 103];
 
-/// Windows of the digits of 2/π for f32: words of 29, 29 and 53.
-pub(super) const TWO_OVER_PI_F32: [[f64; 3]; 4] = [
-    [f64::from_bits(0x3fe45f306d000000), f64::from_bits(0x3e19391054000000), f64::from_bits(0x3c44fe13abe8fa9a)],
-    [f64::from_bits(0x3e4727220a000000), f64::from_bits(0x3c729fc275000000), f64::from_bits(0x3a9f47d4d377036c)],
-    [f64::from_bits(0x3c94a7f09c000000), f64::from_bits(0x3ad5f47d4d000000), f64::from_bits(0x38ebb81b6c52b324)],
-    [f64::from_bits(0x3b0abe8fa9000000), f64::from_bits(0x3934ddc0db000000), f64::from_bits(0x3758a5664f10e410)],
+/// Windows of the digits of 1/π for f32: words of 29, 29 and 53.
+pub(super) const ONE_OVER_PI_F32: [[f64; 3]; 4] = [
+    [f64::from_bits(0x3fd45f306d000000), f64::from_bits(0x3e09391054000000), f64::from_bits(0x3c34fe13abe8fa9a)],
+    [f64::from_bits(0x3e3727220a000000), f64::from_bits(0x3c629fc275000000), f64::from_bits(0x3a8f47d4d377036c)],
+    [f64::from_bits(0x3c84a7f09c000000), f64::from_bits(0x3ac5f47d4d000000), f64::from_bits(0x38dbb81b6c52b324)],
+    [f64::from_bits(0x3afabe8fa9000000), f64::from_bits(0x3924ddc0db000000), f64::from_bits(0x3748a5664f10e410)],
 ];
 
 /// Exponents of x from which the rows but the first of [`TWO_OVER_PI_F64`] hold.
@@ -255,5 +236,543 @@ pub(super) const LN_TAIL_POW: [f64; 6] = [
     f64::from_bits(0x3fc3b1c47a6aef6c), // 0.15386253335406808
     f64::from_bits(0x3fc0fb9033b8e19f), // 0.13267710233209315
     f64::from_bits(0x3fc0c53256b8ca9b), // 0.1310179637381069
+];
+
+/// log10 2 in two words, the first of 14 bits.
+pub(super) const LOG10_2_F32: (f64, f64) = (f64::from_bits(0x3fd3440000000000), f64::from_bits(0x3ed3509f80000000));
+
+/// log10 2 in two words, the first of 41 bits.
+pub(super) const LOG10_2_F64: (f64, f64) = (f64::from_bits(0x3fd34413509f8000), f64::from_bits(0xbd380433b83b532a));
+
+/// log2 e in two words, the first of 24 bits.
+pub(super) const LOG2_E_F32: (f64, f64) = (f64::from_bits(0x3ff7154760000000), f64::from_bits(0x3e54ae0c00000000));
+
+/// log2 e in two words, the first of 53 bits.
+pub(super) const LOG2_E_F64: (f64, f64) = (f64::from_bits(0x3ff71547652b82fe), f64::from_bits(0x3c7777d0ffda0d24));
+
+/// log10 e in two words, the first of 24 bits.
+pub(super) const LOG10_E_F32: (f64, f64) = (f64::from_bits(0x3fdbcb7b20000000), f64::from_bits(0xbe45b235e0000000));
+
+/// log10 e in two words, the first of 53 bits.
+pub(super) const LOG10_E_F64: (f64, f64) = (f64::from_bits(0x3fdbcb7b1526e50e), f64::from_bits(0x3c695355baaafad3));
+
+/// π in two words, the first of 24 bits.
+pub(super) const PI_WORDS_F32: (f64, f64) = (f64::from_bits(0x400921fb60000000), f64::from_bits(0xbe7777a5c0000000));
+
+/// π in two words, the first of 53 bits.
+pub(super) const PI_WORDS_F64: (f64, f64) = (f64::from_bits(0x400921fb54442d18), f64::from_bits(0x3ca1a62633145c07));
+
+/// ½ ln 2π − ½ in two words, the first of 53 bits.
+pub(super) const STIRLING_CONSTANT_F64: (f64, f64) = (f64::from_bits(0x3fdacfe390c97d69), f64::from_bits(0x3c73494bc9001442));
+
+/// 2 √(2/π) in two words, the first of 53 bits.
+pub(super) const GELU_LINEAR_F64: (f64, f64) = (f64::from_bits(0x3ff9884533d43651), f64::from_bits(0xbc9cbc0d30ebfd15));
+
+/// 2 √(2/π) · 0.044715 in two words, the first of 53 bits.
+pub(super) const GELU_CUBIC_F64: (f64, f64) = (f64::from_bits(0x3fb2444f2a4d8b4b), f64::from_bits(0xbc26c843a29d1c70));
+
+/// (2ʳ − 1) / r for |r| ≤ 0.5. Largest weighted error 2^-27.89.
+pub(super) const EXP2_F32: [f64; 6] = [
+    f64::from_bits(0x3fe62e4300000000), // 0.6931471824645996
+    f64::from_bits(0x3fcebfbd60000000), // 0.24022643268108368
+    f64::from_bits(0x3fac6af740000000), // 0.05550358444452286
+    f64::from_bits(0x3f83b31fc0000000), // 0.00961899571120739
+    f64::from_bits(0x3f55f0ca60000000), // 0.0013391472166404128
+    f64::from_bits(0x3f23ec2220000000), // 0.00015199581685010344
+];
+
+/// (2ʳ − 1) / r for |r| ≤ 0.5. Largest weighted error 2^-57.4.
+pub(super) const EXP2_F64: [f64; 11] = [
+    f64::from_bits(0x3fe62e42fefa39ef), // 0.6931471805599453
+    f64::from_bits(0x3fcebfbdff82c5a4), // 0.2402265069591013
+    f64::from_bits(0x3fac6b08d704a126), // 0.05550410866482229
+    f64::from_bits(0x3f83b2ab6fba01ad), // 0.009618129107594376
+    f64::from_bits(0x3f55d87fe78a03b5), // 0.0013333558146373218
+    f64::from_bits(0x3f24309130ec040b), // 0.0001540353045683954
+    f64::from_bits(0x3eeffcbfc5d48a38), // 1.5252733812480814e-05
+    f64::from_bits(0x3eb62bfc7d27475f), // 1.3215435400348695e-06
+    f64::from_bits(0x3e7b525379d93a33), // 1.0178084016677509e-07
+    f64::from_bits(0x3e3e61afedb84768), // 7.073765319607344e-09
+    f64::from_bits(0x3dfe9522a0086ee1), // 4.45034814584284e-10
+];
+
+/// (10ʳ − 1) / r for |r| ≤ 0.1505. Largest weighted error 2^-28.33.
+pub(super) const EXP10_F32: [f64; 6] = [
+    f64::from_bits(0x40026bb1c0000000), // 2.3025851249694824
+    f64::from_bits(0x4005352480000000), // 2.6509485244750977
+    f64::from_bits(0x400046f9a0000000), // 2.034655809402466
+    f64::from_bits(0x3ff2bdbd80000000), // 1.171323299407959
+    f64::from_bits(0x3fe156bb00000000), // 0.541837215423584
+    f64::from_bits(0x3fca49b0e0000000), // 0.2053738683462143
+];
+
+/// (10ʳ − 1) / r for |r| ≤ 0.1505. Largest weighted error 2^-57.28.
+pub(super) const EXP10_F64: [f64; 11] = [
+    f64::from_bits(0x40026bb1bbb55516), // 2.302585092994046
+    f64::from_bits(0x40053524c73cea77), // 2.6509490552392054
+    f64::from_bits(0x4000470591de2b45), // 2.03467859229332
+    f64::from_bits(0x3ff2bd7609fd505f), // 1.1712551489081517
+    f64::from_bits(0x3fe1429ffd220aaa), // 0.5393829292300627
+    f64::from_bits(0x3fca7ed70a1a3d59), // 0.20699584954534592
+    f64::from_bits(0x3fb16e4dee7681a2), // 0.06808936187599682
+    f64::from_bits(0x3f941165ec350edc), // 0.019597618619868182
+    f64::from_bits(0x3f74899ecdfcf945), // 0.0050140574747373256
+    f64::from_bits(0x3f52f73ff003724b), // 0.0011575817480241775
+    f64::from_bits(0x3f2f74e5c37a980b), // 0.000239995047867925
+];
+
+/// (log2(1 + f) − f log2 e) / f² for |f| ≤ 1/3. Largest weighted error 2^-27.53.
+pub(super) const LOG2_F32: [f64; 9] = [
+    f64::from_bits(0xbfe7154760000000), // -0.7213475108146667
+    f64::from_bits(0x3fdec70240000000), // 0.480896532535553
+    f64::from_bits(0xbfd7154060000000), // -0.36067208647727966
+    f64::from_bits(0x3fd279f900000000), // 0.2886946201324463
+    f64::from_bits(0xbfcecc44c0000000), // -0.24060878157615662
+    f64::from_bits(0x3fc9dab060000000), // 0.20198635756969452
+    f64::from_bits(0xbfc68f4a00000000), // -0.17624783515930176
+    f64::from_bits(0x3fc9ddbae0000000), // 0.2020791620016098
+    f64::from_bits(0xbfc792b8a0000000), // -0.1841650754213333
+];
+
+/// (log2(1 + f) − f log2 e) / f² for |f| ≤ 1/3. Largest weighted error 2^-56.76.
+pub(super) const LOG2_F64: [f64; 20] = [
+    f64::from_bits(0xbfe71547652b82f8), // -0.721347520444481
+    f64::from_bits(0x3fdec709dc3a03d0), // 0.4808983469629853
+    f64::from_bits(0xbfd71547652ba232), // -0.36067376022268427
+    f64::from_bits(0x3fd2776c50efe8d0), // 0.28853900817888434
+    f64::from_bits(0xbfcec709dc0afaba), // -0.24044917339593558
+    f64::from_bits(0x3fca61762a209cb1), // 0.20609929139138708
+    f64::from_bits(0xbfc715477566cd49), // -0.18033688766954928
+    f64::from_bits(0x3fc484b157bd03eb), // 0.16029946121309932
+    f64::from_bits(0xbfc277693e9072bc), // -0.14426913790602736
+    f64::from_bits(0x3fc0c9a3e888f537), // 0.13115357259986535
+    f64::from_bits(0xbfbec7bc23a3fedb), // -0.12023521299488087
+    f64::from_bits(0x3fbc69dbda2a9fe8), // 0.1109902770646155
+    f64::from_bits(0xbfba54ddeb62ec3f), // -0.10285746571291642
+    f64::from_bits(0x3fb8902ecf192946), // 0.0959500556574869
+    f64::from_bits(0xbfb7a3af1d72bb69), // -0.09234137028646007
+    f64::from_bits(0x3fb659195ee6af9f), // 0.0872970444385701
+    f64::from_bits(0xbfb0bcf5c96cbb6b), // -0.06538330237957062
+    f64::from_bits(0x3faede5fb2dcec3f), // 0.06029032762895569
+    f64::from_bits(0xbfc010e1f45d9579), // -0.1255152171317311
+    f64::from_bits(0x3fbf5de948abdba9), // 0.12252672218515549
+];
+
+/// (log10(1 + f) − f log10 e) / f² for |f| ≤ 1/3. Largest weighted error 2^-27.72.
+pub(super) const LOG10_F32: [f64; 9] = [
+    f64::from_bits(0xbfcbcb7b20000000), // -0.21714724600315094
+    f64::from_bits(0x3fc287a2e0000000), // 0.14476428925991058
+    f64::from_bits(0xbfbbcb6700000000), // -0.10857242345809937
+    f64::from_bits(0x3fb63f6e20000000), // 0.08690536767244339
+    f64::from_bits(0xbfb28c0900000000), // -0.07244926691055298
+    f64::from_bits(0x3faf225f80000000), // 0.060809120535850525
+    f64::from_bits(0xbfab0fc4e0000000), // -0.05285468325018883
+    f64::from_bits(0x3faf226c00000000), // 0.06080949306488037
+    f64::from_bits(0xbfacc3d220000000), // -0.056181494146585464
+];
+
+/// (log10(1 + f) − f log10 e) / f² for |f| ≤ 1/3. Largest weighted error 2^-56.79.
+pub(super) const LOG10_F64: [f64; 20] = [
+    f64::from_bits(0xbfcbcb7b1526e507), // -0.21714724095162571
+    f64::from_bits(0x3fc287a7636f4343), // 0.14476482730108317
+    f64::from_bits(0xbfbbcb7b15270a3f), // -0.10857362047594508
+    f64::from_bits(0x3fb63c627752ae43), // 0.08685889638098225
+    f64::from_bits(0xbfb287a7635320ce), // -0.07238241362495332
+    f64::from_bits(0x3fafc3fa60e39b17), // 0.06204206879356471
+    f64::from_bits(0xbfabcb7b289c1ad3), // -0.054286812503098546
+    f64::from_bits(0x3fa8b4df4f02ab5b), // 0.048254946131541764
+    f64::from_bits(0xbfa63c5ec76c00cf), // -0.04342933830594264
+    f64::from_bits(0x3fa436dfdc1f8c82), // 0.03948115884829752
+    f64::from_bits(0xbfa288127b198acd), // -0.03619439842875281
+    f64::from_bits(0x3fa11b4cfbc7880f), // 0.033411412939827405
+    f64::from_bits(0xbf9fb4d632ecebfe), // -0.03096327482056082
+    f64::from_bits(0x3f9d93b1c7ebdcbc), // 0.028883722140531573
+    f64::from_bits(0xbf9c76c456419868), // -0.027796809925711236
+    f64::from_bits(0x3f9ae91f7a94dea8), // 0.026279918534071328
+    f64::from_bits(0xbf942866eead4937), // -0.019685371701890744
+    f64::from_bits(0x3f9294c2a62f6159), // 0.018145600693828843
+    f64::from_bits(0xbfa357af1f8fb8ec), // -0.03777835140486893
+    f64::from_bits(0x3fa2e34d882b14c5), // 0.0368904331894924
+];
+
+/// (atan z / z − 1) / s in s = z² for z ≤ 1. Largest weighted error 2^-28.5.
+pub(super) const ATAN_F32: [f64; 9] = [
+    f64::from_bits(0xbfd55553e0000000), // -0.33333298563957214
+    f64::from_bits(0x3fc9991ea0000000), // 0.1999853402376175
+    f64::from_bits(0xbfc2420f80000000), // -0.14264100790023804
+    f64::from_bits(0x3fbc092b00000000), // 0.10951489210128784
+    f64::from_bits(0xbfb58202a0000000), // -0.08401504904031754
+    f64::from_bits(0x3fada86920000000), // 0.057925496250391006
+    f64::from_bits(0xbf9fe4f4e0000000), // -0.031146837398409843
+    f64::from_bits(0x3f8651e560000000), // 0.010898391716182232
+    f64::from_bits(0xbf5d5422a0000000), // -0.0017900789389386773
+];
+
+/// (atan z / z − 1) / s in s = z² for z ≤ 1. Largest weighted error 2^-57.57.
+pub(super) const ATAN_F64: [f64; 20] = [
+    f64::from_bits(0xbfd5555555555525), // -0.33333333333333065
+    f64::from_bits(0x3fc99999999954b3), // 0.19999999999951043
+    f64::from_bits(0xbfc249249237c453), // -0.14285714282553616
+    f64::from_bits(0x3fbc71c717f2f058), // 0.1111111100644292
+    f64::from_bits(0xbfb745d11a4580a3), // -0.09090906993287944
+    f64::from_bits(0x3fb3b13662c78299), // 0.07692279731373687
+    f64::from_bits(0xbfb110e4ddacefef), // -0.06666403209686654
+    f64::from_bits(0x3fae1bb81152f5aa), // 0.05880522929644923
+    f64::from_bits(0xbfaae5dd344ecbf8), // -0.05253497375033328
+    f64::from_bits(0x3fa82d8ccd343b1a), // 0.04722251896793335
+    f64::from_bits(0xbfa599ecd7219b2f), // -0.04218998075594126
+    f64::from_bits(0x3fa2c240d7c60cca), // 0.0366382850070522
+    f64::from_bits(0xbf9e9da18064c680), // -0.029898189031149602
+    f64::from_bits(0x3f9681649afc7a80), // 0.02197797008477176
+    f64::from_bits(0xbf8c74883c87b3c0), // -0.013894142482024807
+    f64::from_bits(0x3f7d755b80da5307), // 0.007191998896492142
+    f64::from_bits(0xbf679d4961abad8a), // -0.002882617305081052
+    f64::from_bits(0x3f4b36dc650e5e9a), // 0.0008305145403139814
+    f64::from_bits(0xbf23ebd683c0478b), // -0.00015198701464718927
+    f64::from_bits(0x3eebb2dbf683cd13), // 1.320775454913837e-05
+];
+
+/// (asin z / z − 1) / s in s = z² for z ≤ 1/2. Largest weighted error 2^-27.61.
+pub(super) const ASIN_F32: [f64; 5] = [
+    f64::from_bits(0x3fc5555c80000000), // 0.16666752099990845
+    f64::from_bits(0x3fb3302000000000), // 0.07495307922363281
+    f64::from_bits(0x3fa747c740000000), // 0.0454695001244545
+    f64::from_bits(0x3f98c340c0000000), // 0.024182330816984177
+    f64::from_bits(0x3fa59676c0000000), // 0.04216357320547104
+];
+
+/// (asin z / z − 1) / s in s = z² for z ≤ 1/2. Largest weighted error 2^-59.85.
+pub(super) const ASIN_F64: [f64; 13] = [
+    f64::from_bits(0x3fc5555555555577), // 0.1666666666666676
+    f64::from_bits(0x3fb333333332e11b), // 0.07499999999970834
+    f64::from_bits(0x3fa6db6db72142b8), // 0.04464285717461308
+    f64::from_bits(0x3f9f1c71a9410e28), // 0.03038194270653896
+    f64::from_bits(0x3f96e8bdefe6c2db), // 0.022372215049190607
+    f64::from_bits(0x3f91c49edeb58c00), // 0.01735161051091083
+    f64::from_bits(0x3f8ca1fcf0e2bb6f), // 0.01398084268688901
+    f64::from_bits(0x3f875833c1ffd952), // 0.011398701055423874
+    f64::from_bits(0x3f8614a863dc7967), // 0.010781589076540766
+    f64::from_bits(0x3f6e51341134d6f3), // 0.0037008301675552856
+    f64::from_bits(0x3f963e59bf10ac67), // 0.02172222355526934
+    f64::from_bits(0xbf9586aded0f2cd2), // -0.021021573633146336
+    f64::from_bits(0x3fa0b6ab1857aaf5), // 0.03264364883565022
+];
+
+/// (sinh z / z − 1) / s in s = z² for z ≤ 1. Largest weighted error 2^-31.39.
+pub(super) const SINH_F32: [f64; 4] = [
+    f64::from_bits(0x3fc5555560000000), // 0.1666666716337204
+    f64::from_bits(0x3f81110ea0000000), // 0.008333315141499043
+    f64::from_bits(0x3f2a01c200000000), // 0.00019841664470732212
+    f64::from_bits(0x3ec7677a80000000), // 2.7899995984626003e-06
+];
+
+/// (sinh z / z − 1) / s in s = z² for z ≤ 1. Largest weighted error 2^-62.58.
+pub(super) const SINH_F64: [f64; 8] = [
+    f64::from_bits(0x3fc5555555555555), // 0.16666666666666666
+    f64::from_bits(0x3f8111111111117e), // 0.008333333333333522
+    f64::from_bits(0x3f2a01a01a00d531), // 0.00019841269841129044
+    f64::from_bits(0x3ec71de3a6119ebc), // 2.7557319275844943e-06
+    f64::from_bits(0x3e5ae644ab0f8bcc), // 2.505209789953205e-08
+    f64::from_bits(0x3de612b0eea7c8a7), // 1.6060230170729968e-10
+    f64::from_bits(0x3d6aa86980b18ea5), // 7.576619465108607e-13
+    f64::from_bits(0x3cf4713370626e55), // 4.539078257010976e-15
+];
+
+/// (sin(πz) / z − π) / s in s = z² for z ≤ 1/4. Largest weighted error 2^-33.18.
+pub(super) const SINPI_F32: [f64; 4] = [
+    f64::from_bits(0xc014abbce0000000), // -5.167712688446045
+    f64::from_bits(0x400466b820000000), // 2.5501558780670166
+    f64::from_bits(0xbfe32b45e0000000), // -0.5990323424339294
+    f64::from_bits(0x3fb465e8c0000000), // 0.07968001067638397
+];
+
+/// (sin(πz) / z − π) / s in s = z² for z ≤ 1/4. Largest weighted error 2^-63.16.
+pub(super) const SINPI_F64: [f64; 7] = [
+    f64::from_bits(0xc014abbce625be53), // -5.16771278004997
+    f64::from_bits(0x400466bc6775ab5c), // 2.5501640398773997
+    f64::from_bits(0xbfe32d2cce636070), // -0.5992645293254224
+    f64::from_bits(0x3fb50783494b8770), // 0.08214588679723334
+    f64::from_bits(0xbf7e3075fdaf15a6), // -0.007370434667739378
+    f64::from_bits(0x3f3e8fcfc3f787d9), // 0.0004663355102519896
+    f64::from_bits(0xbef703a70852f8df), // -2.1948115791253143e-05
+];
+
+/// (cos(πz) − 1) / s in s = z² for z ≤ 1/4. Largest weighted error 2^-30.92.
+pub(super) const COSPI_F32: [f64; 4] = [
+    f64::from_bits(0xc013bd3cc0000000), // -4.934802055358887
+    f64::from_bits(0x40103c1b60000000), // 4.0586981773376465
+    f64::from_bits(0xbff55b68e0000000), // -1.334816813468933
+    f64::from_bits(0x3fcd623a60000000), // 0.22956018149852753
+];
+
+/// (cos(πz) − 1) / s in s = z² for z ≤ 1/4. Largest weighted error 2^-61.41.
+pub(super) const COSPI_F64: [f64; 8] = [
+    f64::from_bits(0xc013bd3cc9be45de), // -4.934802200544679
+    f64::from_bits(0x40103c1f081b5a55), // 4.05871212641667
+    f64::from_bits(0xbff55d3c7e3bf894), // -1.335262768843255
+    f64::from_bits(0x3fce1f50672cd8c7), // 0.23533062970972748
+    f64::from_bits(0xbf9a6d1dca2fdb14), // -0.025806870904456394
+    f64::from_bits(0x3f5f9bb34ce0fc0f), // 0.0019292117099352112
+    f64::from_bits(0xbf1a8b940e6d703e), // -0.00010126200832644234
+    f64::from_bits(0xbee1ffb7dd94c38e), // -8.582544000464308e-06
+];
+
+/// m^(−1/3) for m from 1 to 2, where the iteration begins. Largest weighted error 2^-14.69.
+pub(super) const CBRT_F32: [f64; 5] = [
+    f64::from_bits(0x3ffab7ea60000000), // 1.6699012517929077
+    f64::from_bits(0xbff2c2e500000000), // -1.172581672668457
+    f64::from_bits(0x3fe63ed9c0000000), // 0.6951721906661987
+    f64::from_bits(0xbfcc4ce9a0000000), // -0.2210971862077713
+    f64::from_bits(0x3f9d40d0e0000000), // 0.028567565605044365
+];
+
+/// m^(−1/3) for m from 1 to 2, where the iteration begins. Largest weighted error 2^-17.4.
+pub(super) const CBRT_F64: [f64; 6] = [
+    f64::from_bits(0x3ffc7ed23718d5d7), // 1.780962195608813
+    f64::from_bits(0xbff90d11daca7f7d), // -1.5656908556483977
+    f64::from_bits(0x3ff3e49de662eee6), // 1.243314647624112
+    f64::from_bits(0xbfe31f202b2e9b61), // -0.5975495189094141
+    f64::from_bits(0x3fc3f691b1ed2e85), // 0.15596219241921375
+    f64::from_bits(0xbf91699c8144959f), // -0.017004437818419423
+];
+
+/// (x + 2) · erfcx x in v = 1 − 4 / (x + 2). Largest weighted error 2^-33.68.
+pub(super) const ERFC_TAIL_F32: [f64; 11] = [
+    f64::from_bits(0x3ff058671b51a888), // 1.021582705225713
+    f64::from_bits(0xbfe5fd38669373ca), // -0.6871606830060213
+    f64::from_bits(0x3fd1e2deec9a61f4), // 0.2794720945908289
+    f64::from_bits(0xbfa2a8916034c905), // -0.036442320817871056
+    f64::from_bits(0xbf9606e4e50602af), // -0.021510673979266922
+    f64::from_bits(0x3f7a8b92354d168f), // 0.0064807616479975036
+    f64::from_bits(0x3f69501f3b410749), // 0.0030899629582855953
+    f64::from_bits(0xbf4bccceeed10aa6), // -0.0008483896650733527
+    f64::from_bits(0xbf45772b83e29079), // -0.0006550753094143456
+    f64::from_bits(0x3f118a240eac9a45), // 6.690831257270224e-05
+    f64::from_bits(0x3f1e99b4c7be3998), // 0.00011673131842668825
+];
+
+/// (x + 2) · erfcx x in v = 1 − 4 / (x + 2). Largest weighted error 2^-55.73.
+pub(super) const ERFC_TAIL_F64: [f64; 25] = [
+    f64::from_bits(0x3ff058671b52c776), // 1.021582705242023
+    f64::from_bits(0xbfe5fd386754eff9), // -0.6871606844138106
+    f64::from_bits(0x3fd1e2deea6b112b), // 0.2794720925560507
+    f64::from_bits(0xbfa2a88e6107d1d4), // -0.03644223150687123
+    f64::from_bits(0xbf9606e415516021), // -0.021510661889209474
+    f64::from_bits(0x3f7a89eaff7c6849), // 0.0064791850670876195
+    f64::from_bits(0x3f69517bb5d4d9ee), // 0.003090612050665734
+    f64::from_bits(0xbf4b6fbf8cbbae2b), // -0.000837296037813078
+    f64::from_bits(0xbf45ba4337668834), // -0.0006630733685606461
+    f64::from_bits(0x3f020530752ea14f), // 3.4370938599539485e-05
+    f64::from_bits(0x3f22ef987ff9d8f7), // 0.00014446960993880879
+    f64::from_bits(0x3f01e828fef82232), // 3.415465459616732e-05
+    f64::from_bits(0xbef6bf1b1ceb01fc), // -2.1692759953452823e-05
+    f64::from_bits(0xbef0f1dab6f84efe), // -1.6159766742586915e-05
+    f64::from_bits(0xbeb2989a9bbe7480), // -1.1084144792902078e-06
+    f64::from_bits(0x3ecfc70a0d97cf47), // 3.788172858726615e-06
+    f64::from_bits(0x3ebe7c4181ab9911), // 1.8170699209118779e-06
+    f64::from_bits(0xbe8df44af4178d82), // -2.2317669316685018e-07
+    f64::from_bits(0x3e5a3cd18cbb1cc8), // 2.4435643549198134e-08
+    f64::from_bits(0xbe9f20cdb0cf378c), // -4.6384541080030435e-07
+    f64::from_bits(0xbea603066c5dd94e), // -6.560032594766288e-07
+    f64::from_bits(0x3eaa96473f5a7ab3), // 7.923550799543384e-07
+    f64::from_bits(0xbe731d4e2c499883), // -7.12069648328669e-08
+    f64::from_bits(0xbe844a17c78d0c5b), // -1.5116799880797495e-07
+    f64::from_bits(0x3e68225c8692dae5), // 4.495349587836956e-08
+];
+
+/// (x + 3) · ½ erfcx(x/√2) in v = 1 − 6 / (x + 3). Largest weighted error 2^-32.85.
+pub(super) const GELU_TAIL_F32: [f64; 12] = [
+    f64::from_bits(0x3fe754a751b233fa), // 0.7290836902262747
+    f64::from_bits(0xbfe04c729588554c), // -0.5093319817121169
+    f64::from_bits(0x3fcd71385ddc299d), // 0.2300177057553129
+    f64::from_bits(0xbfa832dc23c14fa7), // -0.04726303039993179
+    f64::from_bits(0xbf856d5f43847310), // -0.010462517021147671
+    f64::from_bits(0x3f7c8f5a44928eb4), // 0.0069726492012340165
+    f64::from_bits(0x3f50c8ced7e6757f), // 0.0010244388537111457
+    f64::from_bits(0xbf5122aa4e713ad0), // -0.001045862498148576
+    f64::from_bits(0xbf2fedee088e8030), // -0.00024360209161233956
+    f64::from_bits(0x3f24446730c5b00c), // 0.00015462646150454817
+    f64::from_bits(0x3f0c08f7d5e71726), // 5.34725793275694e-05
+    f64::from_bits(0xbeef5f67902478aa), // -1.4959656713883367e-05
+];
+
+/// (x + 3) · ½ erfcx(x/√2) in v = 1 − 6 / (x + 3). Largest weighted error 2^-54.07.
+pub(super) const GELU_TAIL_F64: [f64; 26] = [
+    f64::from_bits(0x3fe754a751a56f4a), // 0.729083690133373
+    f64::from_bits(0xbfe04c7295a48f33), // -0.5093319819174894
+    f64::from_bits(0x3fcd71387c654b96), // 0.23001771997459447
+    f64::from_bits(0xbfa832dbf699249c), // -0.04726302514297595
+    f64::from_bits(0xbf856d8e3d7bad91), // -0.010462867022815544
+    f64::from_bits(0x3f7c8f52c31f4662), // 0.006972621240451811
+    f64::from_bits(0x3f50d608c637a115), // 0.001027592247618674
+    f64::from_bits(0xbf512285ed9efc85), // -0.001045828618302187
+    f64::from_bits(0xbf30d09e1dabb9ae), // -0.0002565752053404158
+    f64::from_bits(0x3f243c9d833c907c), // 0.00015439436685327549
+    f64::from_bits(0x3f14a8f612d6f5f7), // 7.881166376130082e-05
+    f64::from_bits(0xbeebc6de7e8030a6), // -1.3245025868989794e-05
+    f64::from_bits(0xbef5b0883c2bbc31), // -2.0684794217847884e-05
+    f64::from_bits(0xbecd8ee36d1c1e3b), // -3.523606985636976e-06
+    f64::from_bits(0x3ece718f251eede7), // 3.629158791233192e-06
+    f64::from_bits(0x3ec31a8919ee04e5), // 2.2773330807251724e-06
+    f64::from_bits(0x3e55f19d22a6946f), // 2.043675998712482e-08
+    f64::from_bits(0xbea567d4567be85a), // -6.379361083546338e-07
+    f64::from_bits(0xbe91d8f4fcf52adc), // -2.659482989010844e-07
+    f64::from_bits(0x3e7a51a2defd2792), // 9.804551104084181e-08
+    f64::from_bits(0x3e6c7ea933d9083b), // 5.3075643863007764e-08
+    f64::from_bits(0xbe378b773eb69532), // -5.481948210833893e-09
+    f64::from_bits(0x3e63ff983e7f16b0), // 3.7249954065337036e-08
+    f64::from_bits(0xbe492429d2dc3331), // -1.1707312976287801e-08
+    f64::from_bits(0xbe5724503b6bb840), // -2.155252662010444e-08
+    f64::from_bits(0x3e4442eb6415676b), // 9.434951600096033e-09
+];
+
+/// ½ erf(x/√2) / x in s = x² for x ≤ 1/2. Largest weighted error 2^-33.86.
+pub(super) const GELU_NEAR_F32: [f64; 5] = [
+    f64::from_bits(0x3fd9884533cd2f2c), // 0.3989422803758653
+    f64::from_bits(0xbfb1058363a31ed3), // -0.06649037535236894
+    f64::from_bits(0x3f846cf16edfcd43), // 0.009973417469132278
+    f64::from_bits(0xbf536deea8a26c3e), // -0.0011858778621334355
+    f64::from_bits(0x3f1ca34a31c2590f), // 0.00010924473139293046
+];
+
+/// ½ erf(x/√2) / x in s = x² for x ≤ 1/2. Largest weighted error 2^-53.83.
+pub(super) const GELU_NEAR_F64: [f64; 10] = [
+    f64::from_bits(0x3fd9884533d43651), // 0.3989422804014327
+    f64::from_bits(0xbfb1058377e2d06e), // -0.06649038006691096
+    f64::from_bits(0x3f846d042979b975), // 0.009973557010394466
+    f64::from_bits(0xbf537403f9a4060e), // -0.0011873282260811443
+    f64::from_bits(0x3f1e42b3bfd96741), // 0.00011543485740031242
+    f64::from_bits(0xbee3cf6b46f80b0e), // -9.446254096272886e-06
+    f64::from_bits(0x3ea6a6b87482a5fa), // 6.750599164290795e-07
+    f64::from_bits(0xbe73519e3df0fb45), // -7.196821581819314e-08
+    f64::from_bits(0x3e6fbf52eb15254c), // 5.9134064210053556e-08
+    f64::from_bits(0xbe67d62256490545), // -4.439886927945354e-08
+];
+
+/// z (ln Γ(z) − (z − ½) ln z + z − ½ ln 2π) in 1/z² for z ≥ 7. Largest weighted error 2^-57.59.
+pub(super) const STIRLING: [f64; 7] = [
+    f64::from_bits(0x3fb5555555555555), // 0.08333333333333333
+    f64::from_bits(0xbf66c16c16c0c703), // -0.0027777777777594505
+    f64::from_bits(0x3f4a01a012590540), // 0.000793650779719858
+    f64::from_bits(0xbf43812f4a8b3496), // -0.0005952340044018841
+    f64::from_bits(0x3f4b903d45f026f4), // 0.0008411692796254908
+    f64::from_bits(0xbf5eb50b107266ba), // -0.0018742187546991044
+    f64::from_bits(0x3f736a822e177fe1), // 0.0047402463110017565
+];
+
+/// ln Γ(x) / ((x − 1) (x − 2)) in x − 3/2 for x from 0.85 to 2.25, for f32 results. Largest weighted error 2^-34.04.
+pub(super) const LGAMMA_NEAR_F32: [f64; 15] = [
+    f64::from_bits(0x3fdeeb95b09a5654), // 0.4831289505612848
+    f64::from_bits(0xbfc2aed05a94fa91), // -0.14595989630648323
+    f64::from_bits(0x3fb01af616c9898b), // 0.06291139656381099
+    f64::from_bits(0xbfa007a9769e4f2e), // -0.03130845616320098
+    f64::from_bits(0x3f91334ce877aef5), // 0.0167972580801878
+    f64::from_bits(0xbf834e208585c850), // -0.009426359247957233
+    f64::from_bits(0x3f764ce27609772a), // 0.005444416631318375
+    f64::from_bits(0xbf6a4003c262c870), // -0.0032043527054038054
+    f64::from_bits(0x3f5fb268831a859e), // 0.0019346256853299613
+    f64::from_bits(0xbf53c27951624bca), // -0.0012060341592003859
+    f64::from_bits(0x3f46565cf459609f), // 0.0006816820029582788
+    f64::from_bits(0xbf34f0541f77b82c), // -0.00031950048238982526
+    f64::from_bits(0x3f3308a0899626f4), // 0.0002904312073829095
+    f64::from_bits(0xbf35b81edaa09562), // -0.00033140900871083377
+    f64::from_bits(0x3f2331b9e53027f2), // 0.0001464404509479707
+];
+
+/// ln Γ(x) / ((x − 1) (x − 2)) in x − 3/2 for x from 0.85 to 2.25, for f64 results. Largest weighted error 2^-54.68.
+pub(super) const LGAMMA_NEAR_F64: [f64; 28] = [
+    f64::from_bits(0x3fdeeb95b094c191), // 0.4831289505409809
+    f64::from_bits(0xbfc2aed059bd608b), // -0.1459598959143061
+    f64::from_bits(0x3fb01af62a292b26), // 0.06291140107456936
+    f64::from_bits(0xbfa007aa83cedf04), // -0.03130848750100593
+    f64::from_bits(0x3f91334235260809), // 0.016797098630839034
+    f64::from_bits(0xbf834dbda14ba53f), // -0.009425622448775981
+    f64::from_bits(0x3f764f066605ed1f), // 0.005446457857370106
+    f64::from_bits(0xbf6a503522734a50), // -0.003212074068508465
+    f64::from_bits(0x3f5f814b323afc2a), // 0.0019229158723843656
+    f64::from_bits(0xbf5313e8aaa0a33e), // -0.0011644146093294362
+    f64::from_bits(0x3f4750b5f88ca988), // 0.0007115257768409025
+    f64::from_bits(0xbf3cb4517217b5b6), // -0.00043799389285833644
+    f64::from_bits(0x3f31c6c1c8cb82e6), // 0.00027124625266421035
+    f64::from_bits(0xbf26235d8f77f6cb), // -0.00016890065283796935
+    f64::from_bits(0x3f1bbcd3ce71a2d3), // 0.00010581057323267731
+    f64::from_bits(0xbf11615632b8f32a), // -6.630028354321903e-05
+    f64::from_bits(0x3f057c429b33eb8b), // 4.09801317804082e-05
+    f64::from_bits(0xbefba3035c875530), // -2.6356477777008172e-05
+    f64::from_bits(0x3ef40d2d0b0f9a5a), // 1.9122570566932437e-05
+    f64::from_bits(0xbee724177a8036cc), // -1.1034480692752485e-05
+    f64::from_bits(0x3ebda04c817945fb), // 1.7658571830513525e-06
+    f64::from_bits(0xbec88c8791604755), // -2.926462125970548e-06
+    f64::from_bits(0x3ee46dd937817cd3), // 9.741351945700982e-06
+    f64::from_bits(0xbed26aa7ec289ce7), // -4.390865515214332e-06
+    f64::from_bits(0xbed478d6d51422f8), // -4.880911846479685e-06
+    f64::from_bits(0x3ec154df88fc9d1f), // 2.066080078483683e-06
+    f64::from_bits(0x3ec9caf8699ffcb3), // 3.0747476786881807e-06
+    f64::from_bits(0xbebcded013ef2381), // -1.7208077023203412e-06
+];
+
+/// eʳ for |r| ≤ ln 2 / 2, for f32 results. Largest weighted error 2^-29.0.
+pub(super) const EXP_NARROW: [f64; 7] = [
+    f64::from_bits(0x3ff00000002634ba), // 1.00000000055597
+    f64::from_bits(0x3ff0000009c121f3), // 1.0000000363380621
+    f64::from_bits(0x3fdfffffaaae545e), // 0.4999999205404658
+    f64::from_bits(0x3fc55540a63c1c9b), // 0.16666420094427256
+    f64::from_bits(0x3fa55589d2409054), // 0.04166823092990116
+    f64::from_bits(0x3f8126d1a8090d7d), // 0.00837482255986432
+    f64::from_bits(0x3f56ab7a6d894239), // 0.0013836570343707234
+];
+
+/// 2 atanh s / s in s², |s| ≤ 0.1716, for f32 results. Largest weighted error 2^-37.79.
+pub(super) const LN_NARROW: [f64; 5] = [
+    f64::from_bits(0x4000000000004a28), // 2.0000000000084306
+    f64::from_bits(0x3fe555554dabdb76), // 0.66666665239505
+    f64::from_bits(0x3fd999a9cafdbca4), // 0.4000038606963676
+    f64::from_bits(0x3fd2432b824fa63b), // 0.28534972882934867
+    f64::from_bits(0x3fce3b0e43631d94), // 0.23617723741902508
+];
+
+/// 2 atanh s / s in s², |s| ≤ 1/3, for f32 results. Largest weighted error 2^-38.53.
+pub(super) const LOG1P_NARROW: [f64; 7] = [
+    f64::from_bits(0x4000000000002c30), // 2.0000000000050235
+    f64::from_bits(0x3fe5555552f9ec2a), // 0.6666666622762751
+    f64::from_bits(0x3fd9999c38c60ecd), // 0.40000062507918416
+    f64::from_bits(0x3fd248991f7bb5b5), // 0.28568103861365596
+    f64::from_bits(0x3fcc8d2ee492e1bb), // 0.2230585685808942
+    f64::from_bits(0x3fc5e8cbb8862c09), // 0.17116686353651314
+    f64::from_bits(0x3fcc0108a9f92e74), // 0.2187815504024574
+];
+
+/// sin(πf) / f in f², |f| ≤ 1/2, for f32 results. Largest weighted error 2^-35.46.
+pub(super) const SIN_HALF_TURN: [f64; 6] = [
+    f64::from_bits(0x400921fb5441e31a), // 3.1415926535231735
+    f64::from_bits(0xc014abbce4f0fb45), // -5.16771276207766
+    f64::from_bits(0x400466bbfbf6cb9f), // 2.550163238972757
+    f64::from_bits(0xbfe32d111741be85), // -0.59925131361338
+    f64::from_bits(0x3fb500fe1f03b450), // 0.08204639680089199
+    f64::from_bits(0xbf7cc31f90225462), // -0.007022021573125677
+];
+
+/// sin(πf) / f in f², |f| ≤ 1/2, for lgamma near its zeros. Largest weighted error 2^-54.51.
+pub(super) const SIN_HALF_TURN_F64: [f64; 9] = [
+    f64::from_bits(0x400921fb54442d18), // 3.141592653589793
+    f64::from_bits(0xc014abbce625be39), // -5.167712780049947
+    f64::from_bits(0x400466bc67759fca), // 2.5501640398760843
+    f64::from_bits(0xbfe32d2cce5e6559), // -0.5992645292891822
+    f64::from_bits(0x3fb5078346aa8758), // 0.08214588618514307
+    f64::from_bits(0xbf7e307419e04a27), // -0.007370427627409393
+    f64::from_bits(0x3f3e8f021440c9c2), // 0.00046628762015923583
+    f64::from_bits(0xbef6f04ca2da331f), // -2.1876019835209635e-05
+    f64::from_bits(0x3ea8f90aa4acd868), // 7.442479924349802e-07
+];
+
+/// erf x / x in s = x² for x ≤ 3/4, for f32 results. Largest weighted error 2^-35.24.
+pub(super) const ERF_NARROW: [f64; 7] = [
+    f64::from_bits(0x3ff20dd75040b30c), // 1.1283791670677514
+    f64::from_bits(0xbfd8127465e636c9), // -0.3761263842687695
+    f64::from_bits(0x3fbce2efd908cdfa), // 0.11283778237048372
+    f64::from_bits(0xbf9b826e4484c88b), // -0.02686474126057496
+    f64::from_bits(0x3f755e174ee04e97), // 0.005216685340218816
+    f64::from_bits(0xbf4b60ec71bb8935), // -0.0008355288041140054
+    f64::from_bits(0x3f18cd03544ecf10), // 9.460766621210656e-05
 ];
 

@@ -7,6 +7,7 @@
 use super::coefficients::{EXP_F32, EXP_F64, TANH_F32, TANH_F64};
 use super::format::Format;
 use super::value::Value;
+use super::words::{Words, fast_two_sum};
 use crate::dtype::Dtype;
 
 /// x = k ln 2 + r + r_lo.
@@ -21,16 +22,43 @@ pub(super) struct Reduced<'a> {
 /// Reduces x, of magnitude below 2^(mantissa − 1); a NaN gives a NaN r.
 pub(super) fn reduce(x: Value<'_>) -> Reduced<'_> {
     let format = Format::of(x.dtype());
-    let shifted = x.fma(std::f64::consts::LOG2_E, format.magic);
+    reduce_by(x, std::f64::consts::LOG2_E, (format.ln2_hi, format.ln2_lo))
+}
+
+/// As [`reduce`], for a base whose logarithm to base 2 is `per_unit`, so that `unit`, its reciprocal in two words, is taken
+/// off k times.
+pub(super) fn reduce_by<'a>(x: Value<'a>, per_unit: f64, unit: (f64, f64)) -> Reduced<'a> {
+    let format = Format::of(x.dtype());
+    let shifted = match per_unit {
+        1.0 => x + format.magic,
+        _ => x.fma(per_unit, format.magic),
+    };
     let k = shifted - format.magic;
-    let exact = k.fma(-format.ln2_hi, x);
-    let r = k.fma(-format.ln2_lo, exact);
+    let biased = shifted.bits() - (format.magic_bits - 2 * format.bias);
+    if unit.1 == 0.0 {
+        let r = if unit.0 == 1.0 { x - k } else { k.fma(-unit.0, x) };
+        let r_lo = r.constant(0.0);
+        return Reduced {
+            format,
+            biased,
+            r,
+            r_lo,
+        };
+    }
+    let exact = k.fma(-unit.0, x);
+    let r = k.fma(-unit.1, exact);
     Reduced {
         format,
-        biased: shifted.bits() - (format.magic_bits - 2 * format.bias),
+        biased,
         r,
-        r_lo: k.fma(-format.ln2_lo, exact - r),
+        r_lo: k.fma(-unit.1, exact - r),
     }
+}
+
+/// x kept between two bounds; NaN stays NaN.
+pub(super) fn clamp<'a>(x: Value<'a>, low: f64, high: f64) -> Value<'a> {
+    let x = x.gt(high).select(x.constant(high), x);
+    x.lt(low).select(x.constant(low), x)
 }
 
 impl<'a> Reduced<'a> {
@@ -47,6 +75,11 @@ impl<'a> Reduced<'a> {
         ((self.biased - self.format.bias) << self.format.mantissa).bitcast(self.format.dtype)
     }
 
+    /// 2ᵏ / 2 for 2 − bias ≤ k ≤ bias + 1.
+    pub(super) fn half_scale(&self) -> Value<'a> {
+        ((self.biased - (self.format.bias + 1)) << self.format.mantissa).bitcast(self.format.dtype)
+    }
+
     /// (eʳ − 1 − r) / r².
     pub(super) fn quotient(&self) -> Value<'a> {
         self.r.poly(self.format.pick(&EXP_F32, &EXP_F64))
@@ -61,6 +94,22 @@ impl<'a> Reduced<'a> {
     pub(super) fn expm1_compensated(&self) -> Value<'a> {
         (self.r * self.r).fma(self.quotient(), self.r_lo) + self.r
     }
+
+    /// eʳ − 1 in two words.
+    pub(super) fn expm1_words(&self) -> Words<'a> {
+        fast_two_sum(self.r, (self.r * self.r).fma(self.quotient(), self.r_lo))
+    }
+
+    /// e^(r + lo) in two words, where lo is below an ulp of the unreduced argument.
+    pub(super) fn exp_words(&self, lo: Option<Value<'a>>) -> Words<'a> {
+        let one = fast_two_sum(self.r.constant(1.0), self.r);
+        let low = (self.r * self.r).fma(self.quotient(), self.r_lo);
+        let low = match lo {
+            Some(lo) => lo.fma(one.hi + low, low),
+            None => low,
+        };
+        fast_two_sum(one.hi, one.lo + low)
+    }
 }
 
 /// eˣ, by a polynomial of degree 6 (f32) or 11 (f64) in Horner's form.
@@ -69,9 +118,7 @@ impl<'a> Reduced<'a> {
 pub(super) fn exp(x: Value<'_>) -> Value<'_> {
     let format = Format::of(x.dtype());
     let (low, high) = format.pick((-104.0, 89.0), (-746.0, 710.0));
-    let x = x.gt(high).select(x.constant(high), x);
-    let x = x.lt(low).select(x.constant(low), x);
-    let reduced = reduce(x);
+    let reduced = reduce(clamp(x, low, high));
     let r = reduced.r;
     let y = reduced.quotient().fma(r, 1.0).fma(r, 1.0);
     let (s1, s2) = reduced.scales();

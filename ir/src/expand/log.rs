@@ -1,8 +1,10 @@
-//! The natural logarithm.
+//! Logarithms.
 
-use super::coefficients::{LN_F32, LN_F64};
+use super::coefficients::{LN_F32, LN_F64, LOG2_E_F32, LOG2_E_F64, LOG2_F32, LOG2_F64};
+use super::coefficients::{LOG10_2_F32, LOG10_2_F64, LOG10_E_F32, LOG10_E_F64, LOG10_F32, LOG10_F64};
 use super::format::Format;
 use super::value::Value;
+use super::words::{Words, fast_two_sum, two_product, two_sum};
 
 /// x = 2ᵉ · m for positive finite x, with m in [2/3, 4/3).
 pub(super) struct Split<'a> {
@@ -47,8 +49,96 @@ pub(super) fn ln(x: Value<'_>) -> Value<'_> {
     let rest = f - (sum - high);
     let poly = f.poly(format.pick(&LN_F32, &LN_F64));
     let y = sum + e.fma(format.ln2_lo, (f * f).fma(poly, rest));
+    of_special(x, 0.0, y)
+}
+
+/// log2 x = e + log2(1 + f): log2 e · f in two words, and a polynomial from f² on. Powers of two are exact.
+pub(super) fn log2(x: Value<'_>) -> Value<'_> {
+    let format = Format::of(x.dtype());
+    let Split { exponent: e, m } = split(x, 2.0 / 3.0);
+    let f = m - 1.0;
+    let tail = f.poly(format.pick(&LOG2_F32, &LOG2_F64));
+    let y = scaled(e, e.constant(0.0), f, tail, format.pick(LOG2_E_F32, LOG2_E_F64));
+    of_special(x, 0.0, y)
+}
+
+/// log10 x = e log10 2 + log10(1 + f), as [`log2`].
+pub(super) fn log10(x: Value<'_>) -> Value<'_> {
+    let format = Format::of(x.dtype());
+    let Split { exponent: e, m } = split(x, 2.0 / 3.0);
+    let f = m - 1.0;
+    let unit = format.pick(LOG10_2_F32, LOG10_2_F64);
+    let tail = f.poly(format.pick(&LOG10_F32, &LOG10_F64));
+    let y = scaled(e * unit.0, e * unit.1, f, tail, format.pick(LOG10_E_F32, LOG10_E_F64));
+    of_special(x, 0.0, y)
+}
+
+/// whole + whole_lo + unit f + tail f²: `whole` is zero or the larger term.
+fn scaled<'a>(whole: Value<'a>, whole_lo: Value<'a>, f: Value<'a>, tail: Value<'a>, unit: (f64, f64)) -> Value<'a> {
+    let first = two_product(f, f.constant(unit.0));
+    let sum = fast_two_sum(whole, first.hi);
+    let low = f.fma(unit.1, first.lo) + (sum.lo + whole_lo);
+    sum.hi + (f * f).fma(tail, low)
+}
+
+/// ln(1 + x); 1 + x is carried in two words. The sign is that of x, for −0 too.
+pub(super) fn log1p(x: Value<'_>) -> Value<'_> {
+    let format = Format::of(x.dtype());
+    let zero = x.constant(0.0);
+    let y = of_special(x, -1.0, log1p_words(Words { hi: x, lo: zero }, zero).sum());
+    (y.bits() | (x.bits() & format.sign_mask())).bitcast(format.dtype)
+}
+
+/// ln((1 + v) 2ⁿ) in two words, for v > −1 in two words and n an integer as a float.
+///
+/// 1 + v = 2ᵉ (m + c) with c below an ulp of m, and f = m − 1. Where e is 0, f + c is v itself, so a tiny v keeps both its
+/// words.
+pub(super) fn log1p_words<'a>(v: Words<'a>, n: Value<'a>) -> Words<'a> {
+    let format = Format::of(v.hi.dtype());
+    let one = v.hi.constant(1.0);
+    let u = two_sum(one, v.hi);
+    let Split { exponent: e, m } = split_normal(u.hi, 2.0 / 3.0);
+    let power = power_of_minus(e, format);
+    let near = e.eq(0.0);
+    let sum = fast_two_sum(m - 1.0, (u.lo + v.lo) * power);
+    let f = near.select(v.hi, sum.hi);
+    let f_lo = near.select(v.lo, sum.lo);
+    let e = e + n;
+    let whole = fast_two_sum(e * format.ln2_hi, f);
+    let poly = f.poly(format.pick(&LN_F32, &LN_F64));
+    // The slope of the logarithm is 1 / (1 + f).
+    let square = f * f;
+    let low = square.fma(poly, f_lo.fma((one - f) + square, whole.lo));
+    Words {
+        hi: whole.hi,
+        lo: e.fma(format.ln2_lo, low),
+    }
+}
+
+/// 2^−e for a float e of an integer's value, or 0 where that is not normal.
+fn power_of_minus<'a>(e: Value<'a>, format: &'static Format) -> Value<'a> {
+    let bias = format.bias as f64;
+    let bounded = e.gt(bias).select(e.constant(bias), e);
+    let shifted = e.constant(format.magic + bias) - bounded;
+    (shifted.bits() << format.mantissa).bitcast(format.dtype)
+}
+
+/// As [`split`], where x is no subnormal number.
+pub(super) fn split_normal(x: Value<'_>, low: f64) -> Split<'_> {
+    let format = Format::of(x.dtype());
+    let low_bits = format.pick((low as f32).to_bits() as i64, low.to_bits() as i64);
+    let anchor = (1i64 << format.mantissa) as f64;
+    let anchor_bits = (format.mantissa + format.bias) << format.mantissa;
+    let offset = x.bits() - (low_bits - (format.bias << format.mantissa));
+    let exponent = ((offset >> format.mantissa) | anchor_bits).bitcast(format.dtype) - (anchor + format.bias as f64);
+    let m = ((offset & ((1 << format.mantissa) - 1)) + low_bits).bitcast(format.dtype);
+    Split { exponent, m }
+}
+
+/// The logarithm y of a positive number, or that of what is none: −∞ at `zero`, NaN below, ∞ at ∞.
+pub(super) fn of_special<'a>(x: Value<'a>, zero: f64, y: Value<'a>) -> Value<'a> {
     let infinite = x.constant(f64::INFINITY);
     let finite = x.lt(infinite).select(y, infinite);
-    let special = x.eq(0.0).select(x.constant(f64::NEG_INFINITY), f64::NAN);
-    x.gt(0.0).select(finite, special)
+    let special = x.eq(zero).select(x.constant(f64::NEG_INFINITY), f64::NAN);
+    x.gt(zero).select(finite, special)
 }

@@ -8,15 +8,28 @@
 //! states its method, its op count and the largest error measured; [`max_ulp`] gives the bound that callers may rely on.
 
 mod format;
+mod narrow;
 mod value;
+mod words;
 
+mod activation;
 mod basic;
 mod erf;
 mod exp;
+mod fast;
+mod gamma;
+mod gamma_f64;
+mod gauss;
+mod hyperbolic;
 mod int;
+mod inverse;
 mod log;
 mod pow;
+mod power;
+mod root;
+mod scale;
 mod trig;
+mod turn;
 
 #[rustfmt::skip]
 mod coefficients;
@@ -29,10 +42,20 @@ use crate::func::{ExprId, Func, MAX_NODES};
 use crate::op::{Op, Stage};
 use value::{Context, Value};
 
+/// How exact the functions are that have no exact form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Accuracy {
+    /// At most about 1 ulp for elementary functions, 2 for composed ones: [`max_ulp`] has the bound of each.
+    #[default]
+    Precise,
+    /// At most 4 ulp, for fewer operations where there is such a form.
+    Fast,
+}
+
 /// Why a function cannot be written in basic ops.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExpandError {
-    /// The op has a name and a type rule, but no expansion yet.
+    /// The table has a row for the op, but there is no formula at this type.
     #[error("`{}` is not yet supported", op.name())]
     NotYetSupported {
         /// The op.
@@ -73,13 +96,27 @@ pub enum ExpandError {
 /// [`ExpandError::NotYetSupported`] for an op without an expansion, [`ExpandError::TooLarge`] where the result would exceed
 /// [`MAX_NODES`], [`ExpandError::Untyped`] for a polymorphic function.
 pub fn expand(func: &Func) -> Result<Func, ExpandError> {
+    expand_to(func, Accuracy::Precise)
+}
+
+/// As [`expand`], with functions of this accuracy.
+///
+/// # Errors
+/// As [`expand`].
+pub fn expand_to(func: &Func, accuracy: Accuracy) -> Result<Func, ExpandError> {
     rewrite(func, |op, dtype, args| match op.stage_for(dtype) {
         Stage::Basic => Ok(None),
-        Stage::Planned => Err(ExpandError::NotYetSupported { op, dtype }),
-        Stage::Expanded => expansion(op, args)
-            .map(Some)
-            .ok_or(ExpandError::NotYetSupported { op, dtype }),
+        Stage::Expanded => match fast_form(&op, dtype, accuracy) {
+            Some(form) => Ok(Some(form(args[0]))),
+            None => expansion(op, args)
+                .map(Some)
+                .ok_or(ExpandError::NotYetSupported { op, dtype }),
+        },
     })
+}
+
+fn fast_form(op: &Op, dtype: Dtype, accuracy: Accuracy) -> Option<fast::Form> {
+    fast::form(op).filter(|_| accuracy == Accuracy::Fast && dtype.is_float())
 }
 
 /// Rewrites casts to and from `f16` and `bf16` as integer arithmetic on their bits, for a back end without conversion
@@ -105,11 +142,63 @@ pub fn lower_storage_casts(func: &Func) -> Result<Func, ExpandError> {
 /// The largest distance of an expansion from the exact value, in units in the last place, or `None` for an op that is not
 /// expanded at this dtype. `ir/ACCURACY.md` has the errors measured; integer and exact expansions have bound 0.
 pub fn max_ulp(op: &Op, dtype: Dtype) -> Option<f64> {
+    max_ulp_at(op, dtype, Accuracy::Precise)
+}
+
+/// As [`max_ulp`], of the functions of this accuracy.
+pub fn max_ulp_at(op: &Op, dtype: Dtype, accuracy: Accuracy) -> Option<f64> {
     if op.stage_for(dtype) != Stage::Expanded {
         return None;
     }
+    if fast_form(op, dtype, accuracy).is_some() {
+        return Some(4.0);
+    }
     Some(match (op, dtype) {
-        (Op::Exp | Op::Ln | Op::Sin | Op::Cos | Op::Tanh | Op::Erf | Op::Sigmoid, _) => 1.0,
+        // Their sums cancel a little where the exponent is 1.
+        (Op::Expm1 | Op::Log10, Dtype::F64) => 1.1,
+        (
+            Op::Exp
+            | Op::Exp2
+            | Op::Exp10
+            | Op::Expm1
+            | Op::Ln
+            | Op::Log2
+            | Op::Log10
+            | Op::Log1p
+            | Op::Sin
+            | Op::Cos
+            | Op::Tan
+            | Op::SinPi
+            | Op::CosPi
+            | Op::Asin
+            | Op::Acos
+            | Op::Atan
+            | Op::Atan2
+            | Op::Sinh
+            | Op::Cosh
+            | Op::Tanh
+            | Op::Asinh
+            | Op::Acosh
+            | Op::Atanh
+            | Op::Cbrt
+            | Op::Rsqrt
+            | Op::Hypot
+            | Op::Erf
+            | Op::Sigmoid,
+            _,
+        ) => 1.0,
+        (
+            Op::Erfc
+            | Op::LnGamma
+            | Op::Gamma
+            | Op::Softplus
+            | Op::Gelu
+            | Op::GeluTanh
+            | Op::Silu
+            | Op::Mish
+            | Op::LogAddExp,
+            _,
+        ) => 2.0,
         // The cube of x is two multiplications; every other power is within 1.
         (Op::Pow, Dtype::F32 | Dtype::F64) => 1.5,
         (Op::Recip, _) => 0.5,
@@ -176,13 +265,49 @@ fn expansion<'a>(op: Op, args: &[Value<'a>]) -> Option<Value<'a>> {
         Op::FloorDiv => int::floor_div(x, y),
         Op::FloorMod if is_float => basic::floor_mod(x, y),
         Op::FloorMod => int::floor_mod(x, y),
+        Op::RoundAway => scale::round_away(x),
+        Op::Exponent => scale::exponent(x),
+        Op::Significand => scale::significand(x),
+        Op::Ldexp => scale::ldexp(x, y),
+        Op::NextAfter => scale::nextafter(x, y),
+        Op::Remainder => scale::remainder(x, y),
         Op::Exp => exp::exp(x),
+        Op::Exp2 => power::exp2(x),
+        Op::Exp10 => power::exp10(x),
+        Op::Expm1 => power::expm1(x),
         Op::Sigmoid => exp::sigmoid(x),
         Op::Tanh => exp::tanh(x),
+        Op::Sinh => hyperbolic::sinh(x),
+        Op::Cosh => hyperbolic::cosh(x),
+        Op::Asinh => hyperbolic::asinh(x),
+        Op::Acosh => hyperbolic::acosh(x),
+        Op::Atanh => hyperbolic::atanh(x),
+        Op::Softplus => activation::softplus(x),
+        Op::Silu => activation::silu(x),
+        Op::Mish => activation::mish(x),
+        Op::GeluTanh => activation::gelu_tanh(x),
+        Op::LogAddExp => activation::logaddexp(x, y),
         Op::Ln => log::ln(x),
+        Op::Log2 => log::log2(x),
+        Op::Log10 => log::log10(x),
+        Op::Log1p => log::log1p(x),
         Op::Sin => trig::sin(x),
         Op::Cos => trig::cos(x),
+        Op::Tan => trig::tan(x),
+        Op::SinPi => turn::sinpi(x),
+        Op::CosPi => turn::cospi(x),
+        Op::Asin => inverse::asin(x),
+        Op::Acos => inverse::acos(x),
+        Op::Atan => inverse::atan(x),
+        Op::Atan2 => inverse::atan2(x, y),
+        Op::Cbrt => root::cbrt(x),
+        Op::Rsqrt => root::rsqrt(x),
+        Op::Hypot => root::hypot(x, y),
         Op::Erf => erf::erf(x),
+        Op::Erfc => gauss::erfc(x),
+        Op::Gelu => gauss::gelu(x),
+        Op::Gamma => gamma::gamma(x),
+        Op::LnGamma => gamma::lgamma(x),
         Op::Pow if is_float => pow::pow(x, y),
         Op::Pow => int::pow(x, y),
         _ => return None,

@@ -1,10 +1,11 @@
 //! The power of floats.
 
 use super::coefficients::{EXP2_POW, LN_TAIL_POW, LOG2_POW};
-use super::exp::reduce;
+use super::exp::{clamp, reduce};
 use super::format::{F64, Format};
 use super::log::{Split, split};
 use super::value::Value;
+use super::words::{Words, fast_two_sum};
 use crate::dtype::Dtype;
 
 /// xʸ with every special case of IEEE 754-2019 (section 9.2.1) and C's Annex F.
@@ -70,10 +71,21 @@ fn magnitude_f32<'a>(a: Value<'a>, y: Value<'a>) -> Value<'a> {
 }
 
 /// aʸ for a ≥ 0 as e^(y ln a), with ln a and its product with y in two words.
+fn magnitude_f64<'a>(a: Value<'a>, y: Value<'a>) -> Value<'a> {
+    let ln = ln_words(a);
+    let hi = log_of_special(a, ln.hi);
+    let power = y * hi;
+    let power_lo = y.fma(hi, -power) + y * ln.lo;
+    let bound = 800.0;
+    let within = power.abs().lt(bound);
+    exp_two_words(clamp(power, -bound, bound), within.select(power_lo, 0.0))
+}
+
+/// ln a for a positive f64 in two words.
 ///
 /// ln m = 2s + 2s³/3 + 2s⁵/5 + s⁷·t(s²) with s = (m − 1) / (m + 1): the first three terms are computed to about 100 bits, and
 /// the last is so small that one word leaves an error of 2⁻⁷⁰, hence 2⁻⁶⁰ in the largest exponents.
-fn magnitude_f64<'a>(a: Value<'a>, y: Value<'a>) -> Value<'a> {
+pub(super) fn ln_words(a: Value<'_>) -> Words<'_> {
     let Split { exponent: e, m } = split(a, std::f64::consts::FRAC_1_SQRT_2);
     let f = m - 1.0;
     let d = m + 1.0;
@@ -100,14 +112,7 @@ fn magnitude_f64<'a>(a: Value<'a>, y: Value<'a>) -> Value<'a> {
     let whole = e * F64.ln2_hi;
     let sum = whole + ln_m;
     let sum_lo = (ln_m - (sum - whole)) + e.fma(F64.ln2_lo, ln_m_lo);
-    let ln = sum + sum_lo;
-    let ln_lo = sum_lo - (ln - sum);
-    let ln = log_of_special(a, ln);
-    let power = y * ln;
-    let power_lo = y.fma(ln, -power) + y * ln_lo;
-    let bound = 800.0;
-    let within = power.abs().lt(bound);
-    exp_two_words(clamp(power, -bound, bound), within.select(power_lo, 0.0))
+    fast_two_sum(sum, sum_lo)
 }
 
 /// (a + a_lo) · (b + b_lo) in two words.
@@ -132,9 +137,4 @@ fn exp_two_words<'a>(x: Value<'a>, x_lo: Value<'a>) -> Value<'a> {
 fn log_of_special<'a>(a: Value<'a>, log: Value<'a>) -> Value<'a> {
     let log = a.lt(f64::INFINITY).select(log, a);
     a.eq(0.0).select(a.constant(f64::NEG_INFINITY), log)
-}
-
-fn clamp<'a>(x: Value<'a>, low: f64, high: f64) -> Value<'a> {
-    let x = x.gt(high).select(x.constant(high), x);
-    x.lt(low).select(x.constant(low), x)
 }

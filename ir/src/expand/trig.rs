@@ -1,14 +1,15 @@
-//! Sine and cosine.
+//! Sine, cosine and tangent.
 //!
-//! Both reduce x to quarter turns, x · 2/π = n + f with |f| ≤ 1/2, for every finite x by Payne and Hanek's method (*Radian
+//! They reduce x to quarter turns, x · 2/π = n + f with |f| ≤ 1/2 (f32: to half turns), for every finite x by Payne and Hanek's method (*Radian
 //! reduction for trigonometric functions*, 1983): digits of 2/π whose product with x is a multiple of 4 quarter turns are
 //! left out, so a window of them is enough, chosen by the exponent of x. A function of the IR cannot branch, hence there is
 //! no shorter way for small x; the window is chosen by `select`s among a few wide ones.
 
-use super::coefficients::{COS_F64, COS_QUARTER, SIN_F64, SIN_QUARTER};
-use super::coefficients::{TWO_OVER_PI_F32, TWO_OVER_PI_F32_FROM, TWO_OVER_PI_F64, TWO_OVER_PI_F64_FROM};
+use super::coefficients::{COS_F64, SIN_F64, SIN_HALF_TURN};
+use super::coefficients::{ONE_OVER_PI_F32, ONE_OVER_PI_F32_FROM, TWO_OVER_PI_F64, TWO_OVER_PI_F64_FROM};
 use super::format::F64;
 use super::value::Value;
+use super::words::{Words, fast_two_sum, two_sum};
 use crate::dtype::Dtype;
 
 /// sin x.
@@ -17,45 +18,108 @@ pub(super) fn sin(x: Value<'_>) -> Value<'_> {
         Dtype::F64 => {
             // So small an x is its own sine, and its product with 2/π might underflow.
             let tiny = x.abs().lt(f64::from_bits((1023 - 27) << 52));
-            tiny.select(x, turn_f64(x, 0))
+            tiny.select(x, quarter_f64(x, 0))
         }
-        _ => turn_f32(x, 0),
+        _ => sine_f32(x, 0.0),
     }
 }
 
 /// cos x, which is the sine a quarter turn on.
 pub(super) fn cos(x: Value<'_>) -> Value<'_> {
     match x.dtype() {
-        Dtype::F64 => turn_f64(x, 1),
-        _ => turn_f32(x, 1),
+        Dtype::F64 => quarter_f64(x, 1),
+        _ => sine_f32(x, 0.5),
     }
 }
 
-/// The sine of an f32 `ahead` quarter turns on, computed in f64.
-///
-/// Three words of 2/π, of 29, 29 and 53 digits: the first two products are exact and are reduced modulo 4. The error of f is
-/// below 2⁻⁵⁹, where no f32 but 0 comes nearer to a multiple of π/2 than 2⁻³⁰. 47 ops, 0.51 ulp.
-fn turn_f32(x: Value<'_>, ahead: i64) -> Value<'_> {
-    let wide = x.cast(Dtype::F64);
-    let [c0, c1, c2] = window(wide, &TWO_OVER_PI_F32_FROM, &TWO_OVER_PI_F32);
-    // 1.5 · 2⁵⁴ is so large that adding it rounds to a multiple of 4.
-    let fours = 4.0 * F64.magic;
-    let p0 = wide * c0;
-    let p1 = wide * c1;
-    let p0 = p0 - ((p0 + fours) - fours);
-    let p1 = p1 - ((p1 + fours) - fours);
-    let shifted = (p0 + p1) + F64.magic;
-    let n = shifted - F64.magic;
-    let f = wide.fma(c2, (p0 - n) + p1);
-    let s = f * f;
-    let sine = f * s.poly(&SIN_QUARTER);
-    let cosine = s.poly(&COS_QUARTER);
-    quadrant(shifted, ahead, sine, cosine).cast(Dtype::F32)
+/// tan x.
+pub(super) fn tan(x: Value<'_>) -> Value<'_> {
+    match x.dtype() {
+        Dtype::F64 => {
+            let tiny = x.abs().lt(f64::from_bits((1023 - 27) << 52));
+            tiny.select(x, tan_f64(x))
+        }
+        _ => tan_f32(x),
+    }
 }
 
-/// The sine of an f64 `ahead` quarter turns on. 192 ops, 0.81 ulp.
-fn turn_f64(x: Value<'_>, ahead: i64) -> Value<'_> {
-    let Turn { n, f, f_lo } = quarter_turns_f64(x);
+/// The sine of an f32 a quarter or no turn `ahead`, computed in f64: half turns need one polynomial where quarter turns need
+/// two and a choice.
+fn sine_f32(x: Value<'_>, ahead: f64) -> Value<'_> {
+    let turn = half_turns_f32(x, ahead);
+    let sine = turn.f * (turn.f * turn.f).poly(&SIN_HALF_TURN);
+    (sine.bits() ^ (turn.n.bits() << 63))
+        .bitcast(Dtype::F64)
+        .cast(Dtype::F32)
+}
+
+/// tan x = sin πf / sin π(½ − |f|), computed in f64.
+fn tan_f32(x: Value<'_>) -> Value<'_> {
+    let f = half_turns_f32(x, 0.0).f;
+    let g = 0.5 - f.abs();
+    let sine = f * (f * f).poly(&SIN_HALF_TURN);
+    let cosine = g * (g * g).poly(&SIN_HALF_TURN);
+    (sine / cosine).cast(Dtype::F32)
+}
+
+/// x / π + ahead = n + f modulo 2 in f64, |f| ≤ ½; the low bits of n's float hold the integer.
+struct HalfTurn<'a> {
+    n: Value<'a>,
+    f: Value<'a>,
+}
+
+/// Three words of 1/π, of 29, 29 and 53 digits: the first two products are exact and are reduced modulo 2. The error of f is
+/// below 2⁻⁵⁸, where no f32 but 0 comes nearer to a multiple of π/2 than 2⁻³⁰.
+fn half_turns_f32(x: Value<'_>, ahead: f64) -> HalfTurn<'_> {
+    let wide = x.cast(Dtype::F64);
+    let [c0, c1, c2] = window(wide, &ONE_OVER_PI_F32_FROM, &ONE_OVER_PI_F32);
+    // 1.5 · 2⁵³ is so large that adding it rounds to a multiple of 2.
+    let twos = 2.0 * F64.magic;
+    let p0 = wide * c0;
+    let p1 = wide * c1;
+    let p0 = p0 - ((p0 + twos) - twos);
+    let p1 = p1 - ((p1 + twos) - twos);
+    let p0 = if ahead == 0.0 { p0 } else { p0 + ahead };
+    let n = (p0 + p1) + F64.magic;
+    let f = wide.fma(c2, (p0 - (n - F64.magic)) + p1);
+    HalfTurn { n, f }
+}
+
+/// The sine of an f64 `ahead` quarter turns on.
+fn quarter_f64(x: Value<'_>, ahead: i64) -> Value<'_> {
+    let turn = quarter_turns_f64(x);
+    let Circle { sine, cosine } = circle_f64(&turn);
+    quadrant(turn.n + F64.magic, ahead, sine.sum(), cosine.sum())
+}
+
+/// tan x as the quotient of the two-word sine and cosine, or of the negated cosine and the sine.
+fn tan_f64(x: Value<'_>) -> Value<'_> {
+    let turn = quarter_turns_f64(x);
+    let Circle { sine, cosine } = circle_f64(&turn);
+    let sine = fast_two_sum(sine.hi, sine.lo);
+    let cosine = fast_two_sum(cosine.hi, cosine.lo);
+    let bits = (turn.n + F64.magic).bits();
+    let even = (bits & 1).eq(0);
+    let num = Words {
+        hi: even.select(sine.hi, cosine.hi),
+        lo: even.select(sine.lo, cosine.lo),
+    };
+    let den = Words {
+        hi: even.select(cosine.hi, sine.hi),
+        lo: even.select(cosine.lo, sine.lo),
+    };
+    let magnitude = num.over(den).sum();
+    (magnitude.bits() ^ (bits << 63)).bitcast(Dtype::F64)
+}
+
+/// The sine and the cosine of f quarter turns, each in two words that are still to be added.
+struct Circle<'a> {
+    sine: Words<'a>,
+    cosine: Words<'a>,
+}
+
+fn circle_f64<'a>(turn: &Turn<'a>) -> Circle<'a> {
+    let &Turn { f, f_lo, .. } = turn;
     // r + r_lo = (f + f_lo) π/2.
     let (half_pi, half_pi_lo) = (std::f64::consts::FRAC_PI_2, f64::from_bits(0x3c91_a626_3314_5c07));
     let r = f * half_pi;
@@ -63,10 +127,17 @@ fn turn_f64(x: Value<'_>, ahead: i64) -> Value<'_> {
     let s = r * r;
     let half = s * 0.5;
     let base = 1.0 - half;
-    let sine = r + (r * s).fma(s.poly(&SIN_F64), r_lo * base);
     let rest = (1.0 - base) - half;
-    let cosine = base + (s * s).fma(s.poly(&COS_F64), (-r).fma(r_lo, rest));
-    quadrant(n + F64.magic, ahead, sine, cosine)
+    Circle {
+        sine: Words {
+            hi: r,
+            lo: (r * s).fma(s.poly(&SIN_F64), r_lo * base),
+        },
+        cosine: Words {
+            hi: base,
+            lo: (s * s).fma(s.poly(&COS_F64), (-r).fma(r_lo, rest)),
+        },
+    }
 }
 
 /// The sine or the cosine of f, and its sign, as the quarter turns in the low bits of `shifted` say.
@@ -108,9 +179,9 @@ fn quarter_turns_f64(x: Value<'_>) -> Turn<'_> {
     let p: [Value<'_>; 6] = c.map(|word| x * word);
     let e: [Value<'_>; 5] = std::array::from_fn(|i| x.fma(c[i], -p[i]));
     let column0 = modulo_4(e[0]) + modulo_4(p[1]);
-    let (column1, low1) = two_sum(modulo_4(e[1]), modulo_4(p[2]));
-    let (column2, low2) = two_sum(modulo_4(e[2]), modulo_4(p[3]));
-    let (column3, low3) = two_sum(e[3], p[4]);
+    let Words { hi: column1, lo: low1 } = two_sum(modulo_4(e[1]), modulo_4(p[2]));
+    let Words { hi: column2, lo: low2 } = two_sum(modulo_4(e[2]), modulo_4(p[3]));
+    let Words { hi: column3, lo: low3 } = two_sum(e[3], p[4]);
     let column4 = e[4] + p[5];
     let whole = [column0, column1, column2].map(Value::round);
     let part0 = column0 - whole[0];
@@ -120,9 +191,9 @@ fn quarter_turns_f64(x: Value<'_>) -> Turn<'_> {
     let mut f = part0 - carry;
     let mut f_lo = low3 + column4;
     for term in [part1, part2, low1, column3, low2] {
-        let (sum, error) = two_sum(f, term);
-        f = sum;
-        f_lo = f_lo + error;
+        let sum = two_sum(f, term);
+        f = sum.hi;
+        f_lo = f_lo + sum.lo;
     }
     let n = ((whole[0] + whole[1]) + whole[2]) + carry;
     let high = f + f_lo;
@@ -136,13 +207,6 @@ fn quarter_turns_f64(x: Value<'_>) -> Turn<'_> {
 /// p − 4k for the integer k that makes it least.
 fn modulo_4(p: Value<'_>) -> Value<'_> {
     (p * 0.25).round().fma(-4.0, p)
-}
-
-/// a + b and its rounding error (Knuth's two-sum).
-fn two_sum<'a>(a: Value<'a>, b: Value<'a>) -> (Value<'a>, Value<'a>) {
-    let sum = a + b;
-    let part = sum - a;
-    (sum, (a - (sum - part)) + (b - part))
 }
 
 /// The words of the last row of the table whose exponent |x| reaches.

@@ -179,6 +179,10 @@ impl<'a> Value<'a> {
         self.binary(Op::Gt, other)
     }
 
+    pub(super) fn le(self, other: impl Arg<'a>) -> Value<'a> {
+        self.binary(Op::Le, other)
+    }
+
     pub(super) fn ge(self, other: impl Arg<'a>) -> Value<'a> {
         self.binary(Op::Ge, other)
     }
@@ -221,6 +225,20 @@ operator! {
     BitXor bitxor Xor;
     Shl shl Shl;
     Shr shr Shr;
+}
+
+impl<'a> Add<Value<'a>> for f64 {
+    type Output = Value<'a>;
+    fn add(self, other: Value<'a>) -> Value<'a> {
+        self.beside(other) + other
+    }
+}
+
+impl<'a> Mul<Value<'a>> for f64 {
+    type Output = Value<'a>;
+    fn mul(self, other: Value<'a>) -> Value<'a> {
+        self.beside(other) * other
+    }
 }
 
 impl<'a> Sub<Value<'a>> for f64 {

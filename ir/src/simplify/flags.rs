@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::BitOr;
 use std::str::FromStr;
 
+use crate::expand::Accuracy;
+
 /// A set of permissions to change results; none of them is given by default.
 ///
 /// ```
@@ -32,26 +34,38 @@ impl Fast {
     pub const NINF: Fast = Fast(1 << 4);
     /// The sign of a zero may be ignored.
     pub const NSZ: Fast = Fast(1 << 5);
+    /// Functions may be off by up to 4 ulp: [`crate::expand::Accuracy::Fast`].
+    pub const APPROX: Fast = Fast(1 << 6);
     /// Every permission.
-    pub const ALL: Fast = Fast((1 << 6) - 1);
+    pub const ALL: Fast = Fast((1 << 7) - 1);
 
     /// Values that are numbers.
     pub(super) const FINITE: Fast = Fast::NNAN.union(Fast::NINF);
     /// What makes x · 0 a 0.
     pub(super) const NSZ_NNAN: Fast = Fast::NSZ.union(Fast::NNAN);
 
-    const NAMED: [(&'static str, Fast); 6] = [
+    const NAMED: [(&'static str, Fast); 7] = [
         ("contract", Fast::CONTRACT),
         ("reassoc", Fast::REASSOC),
         ("recip", Fast::RECIP),
         ("nnan", Fast::NNAN),
         ("ninf", Fast::NINF),
         ("nsz", Fast::NSZ),
+        ("approx", Fast::APPROX),
     ];
 
     /// Whether every permission of `other` is given.
     pub const fn contains(self, other: Fast) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// How exact functions are to be.
+    pub const fn accuracy(self) -> Accuracy {
+        if self.contains(Fast::APPROX) {
+            Accuracy::Fast
+        } else {
+            Accuracy::Precise
+        }
     }
 
     /// Whether no permission is given.
@@ -101,7 +115,7 @@ impl fmt::Display for Fast {
 /// A name that is no flag.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a fast-math flag; expected a comma list of contract, reassoc, recip, nnan, ninf, nsz, or all, none"
+    "`{0}` is not a fast-math flag; expected a comma list of contract, reassoc, recip, nnan, ninf, nsz, approx, or all, none"
 )]
 pub struct UnknownFlag(pub String);
 

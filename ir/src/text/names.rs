@@ -32,7 +32,7 @@ pub const ARRAY_FUNCTIONS: [&str; 13] = [
 ];
 
 /// Names other languages use, and what they are called here.
-const ALIASES: [(&str, &str); 28] = [
+const ALIASES: [(&str, &str); 35] = [
     ("log", "ln"),
     ("loge", "ln"),
     ("min", "minimum"),
@@ -60,6 +60,13 @@ const ALIASES: [(&str, &str); 28] = [
     ("fmod", "rem"),
     ("mod", "floor_mod"),
     ("logistic", "sigmoid"),
+    ("swish", "silu"),
+    ("tgamma", "gamma"),
+    ("gammaln", "lgamma"),
+    ("scalbn", "ldexp"),
+    ("remquo", "remainder"),
+    ("next_after", "nextafter"),
+    ("log_add_exp", "logaddexp"),
     ("mul_add", "fma"),
 ];
 

@@ -8,28 +8,39 @@ pub(crate) struct Inputs {
     dtype: Dtype,
     next: u64,
     end: u64,
-    /// Every f32 in turn, not a sample.
-    every: bool,
+    /// Every f32 in turn or one block of [`BLOCK`] in so many, not a sample.
+    every: Option<u64>,
     seed: u64,
 }
 
+/// So many f32 are neighbours in a sweep, among which the function is seen to be monotone or not.
+pub(crate) const BLOCK: u64 = 1024;
+
 impl Inputs {
-    /// A stream of so many inputs; 0 stands for every `f32`.
+    /// A stream of so many random inputs.
     pub(crate) fn new(op: Op, dtype: Dtype, points: u64) -> Inputs {
-        let every = points == 0 && dtype == Dtype::F32 && op.arity() == 1;
-        let end = match points {
-            0 if every => 1 << 32,
-            0 => 10_000_000,
-            n => n,
-        };
         Inputs {
             op,
             dtype,
             next: 0,
-            end,
-            every,
+            end: points,
+            every: None,
             seed: 0x9e37_79b9_7f4a_7c15,
         }
+    }
+
+    /// One block of neighbours in `stride` of all f32: those from +0 up, then those from −0 down.
+    pub(crate) fn sweep(op: Op, stride: u64) -> Inputs {
+        Inputs {
+            every: Some(stride.max(1)),
+            end: 1 << 32,
+            ..Inputs::new(op, Dtype::F32, 0)
+        }
+    }
+
+    /// Whether the inputs are neighbours in turn.
+    pub(crate) fn is_sweep(&self) -> bool {
+        self.every.is_some()
     }
 
     fn random(&mut self) -> u64 {
@@ -48,8 +59,15 @@ impl Inputs {
         let count = (self.end - self.next).min(N as u64) as usize;
         let [xs, ys] = chunk;
         for (x, y) in xs.iter_mut().zip(ys).take(count) {
-            [*x, *y] = if self.every { [self.next, 0] } else { self.pick() };
+            [*x, *y] = if self.every.is_some() {
+                [self.next, 0]
+            } else {
+                self.pick()
+            };
             self.next += 1;
+        }
+        if let Some(stride) = self.every {
+            self.next = (self.next + (stride - 1) * BLOCK).min(self.end);
         }
         count
     }
@@ -79,12 +97,42 @@ impl Inputs {
             };
             return [x, bits(self.dtype, y)];
         }
-        let x = match self.next % 4 {
+        if self.op.arity() == 2 {
+            let other = self.random() & mask;
+            let near = self.uniform(-40.0, 40.0);
+            return match self.next % 4 {
+                0 => [any, other],
+                // Neighbours in size, of any size.
+                1 => {
+                    let x = Scalar::from_bits(self.dtype, any);
+                    let factor = self.uniform(-4.0, 4.0);
+                    [any, bits(self.dtype, x.as_f64() * factor)]
+                }
+                2 => [bits(self.dtype, near), bits(self.dtype, self.uniform(-40.0, 40.0))],
+                _ => [bits(self.dtype, near), bits(self.dtype, near + self.uniform(-2.0, 2.0))],
+            };
+        }
+        let x = match self.next % 5 {
             0 => any,
             1 => bits(self.dtype, self.uniform(-7.0, 7.0)),
+            2 if matches!(self.op, Op::Gamma | Op::LnGamma) => bits(self.dtype, self.uniform(-190.0, 175.0)),
+            2 if self.op == Op::Exp10 => bits(self.dtype, self.uniform(-324.0, 309.0)),
+            2 if self.op == Op::Exp2 => bits(self.dtype, self.uniform(-1076.0, 1025.0)),
+            2 if matches!(self.op, Op::Log2 | Op::Log10 | Op::Acosh) => bits(self.dtype, self.uniform(0.4, 3.0)),
+            2 if matches!(
+                self.op,
+                Op::Expm1 | Op::Silu | Op::Softplus | Op::Mish | Op::Sinh | Op::Cosh
+            ) =>
+            {
+                bits(self.dtype, self.uniform(-750.0, 720.0))
+            }
+            4 => bits(
+                self.dtype,
+                (self.uniform(-60.0, 6.0)).exp2() * if any & 1 == 0 { 1.0 } else { -1.0 },
+            ),
             2 if matches!(self.op, Op::Exp | Op::Sigmoid) => bits(self.dtype, self.uniform(-750.0, 720.0)),
             2 if self.op == Op::Ln => bits(self.dtype, self.uniform(0.4, 3.0)),
-            2 if matches!(self.op, Op::Sin | Op::Cos) => {
+            2 if matches!(self.op, Op::Sin | Op::Cos | Op::Tan) => {
                 let turns = self.uniform(0.0, 1e6).floor();
                 bits(self.dtype, turns * std::f64::consts::FRAC_PI_2).wrapping_add(any % 5)
             }
