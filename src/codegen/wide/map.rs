@@ -5,6 +5,7 @@
 //! ```text
 //! for each row        (where there is a second axis)
 //!     what is the same for the whole row
+//!     elements up to where the output is aligned, under a mask    (cheap functions, long rows)
 //!     unroll vectors at a time, while there are as many
 //!     one vector at a time, under a mask of the elements that are left
 //! ```
@@ -52,6 +53,11 @@ fn unroll(ops: usize) -> usize {
         _ => 1,
     }
 }
+
+/// Ops up to which the accesses to memory decide the speed of a loop.
+const PEEL_OPS: usize = 12;
+/// Vectors in a row from which on it pays to align them.
+const PEEL_VECTORS: usize = 32;
 
 /// Selects the instructions of a map.
 pub(super) fn select(map: &Map<'_>, isa: Isa) -> Selected<Selector> {
@@ -122,14 +128,17 @@ impl Selector {
         let copies = self.vectors;
         let step = (copies * self.lanes) as i32;
         let last = self.moved(n, -step);
-        let zero = self.word(0);
+        let start = match body.ops() <= PEEL_OPS {
+            true => self.peel(map, body, loads, stores, n)?,
+            false => self.word(0),
+        };
         let i = self.asm.general();
         let rest = self.asm.block(&[i]);
-        self.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(last), Arg::Word(0)]);
-        self.asm.branch(Code::Jl_rel32_64, rest, &[zero]);
+        self.asm.emit(Code::Cmp_r64_rm64, &[Arg::Use(start), Arg::Use(last)]);
+        self.asm.branch(Code::Jg_rel32_64, rest, &[start]);
         let at = self.asm.general();
         let main = self.asm.block(&[at]);
-        self.asm.jump(main, &[zero]);
+        self.asm.jump(main, &[start]);
         self.asm.switch_to(main);
         for copy in 0..copies {
             self.vector(map, body, loads, stores, (at, copy * self.lanes), None)?;
@@ -143,12 +152,45 @@ impl Selector {
         let done = self.asm.block(&[]);
         self.asm.emit(Code::Cmp_r64_rm64, &[Arg::Use(i), Arg::Use(n)]);
         self.asm.branch(Code::Jge_rel32_64, done, &[]);
-        let tail = self.tail(n, i, map.loads.iter().chain(&map.stores))?;
+        let left = self.difference(n, i);
+        let tail = self.tail(left, map.loads.iter().chain(&map.stores))?;
         self.vector(map, body, loads, stores, (i, 0), Some(&tail))?;
         let next = self.moved(i, self.lanes as i32);
         self.asm.jump(rest, &[next]);
         self.asm.switch_to(done);
         Ok(())
+    }
+
+    /// The elements up to where the first output is aligned to a vector, in rows long enough: an access that crosses a cache line
+    /// costs two, and large arrays all lie alike within a line. Gives the index of the next element.
+    fn peel(&mut self, map: &Map<'_>, body: &Body<'_>, loads: &[Reg], stores: &[Reg], n: Reg) -> Selected<Reg> {
+        let size = map.stores[0].dtype.size();
+        let vector = self.lanes * size;
+        let zero = self.word(0);
+        let start = self.asm.general();
+        let aligned = self.asm.block(&[start]);
+        self.asm.emit(
+            Code::Cmp_rm64_imm32,
+            &[Arg::Use(n), Arg::Word((PEEL_VECTORS * self.lanes) as i32)],
+        );
+        self.asm.branch(Code::Jl_rel32_64, aligned, &[zero]);
+        let short = self.difference(zero, stores[0]);
+        let bytes = self.asm.general();
+        let update = |from, to| Arg::Update { from, to };
+        self.asm.emit(
+            Code::And_rm64_imm32,
+            &[update(short, bytes), Arg::Word(vector as i32 - 1)],
+        );
+        let count = self.asm.general();
+        let shift = Arg::Byte(size.trailing_zeros() as u8);
+        self.asm.emit(Code::Shr_rm64_imm8, &[update(bytes, count), shift]);
+        self.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(count), Arg::Word(0)]);
+        self.asm.branch(Code::Je_rel32_64, aligned, &[zero]);
+        let tail = self.tail(count, map.loads.iter().chain(&map.stores))?;
+        self.vector(map, body, loads, stores, (zero, 0), Some(&tail))?;
+        self.asm.jump(aligned, &[count]);
+        self.asm.switch_to(aligned);
+        Ok(start)
     }
 
     /// One vector of results, `at.1` elements after index `at.0`.
@@ -177,12 +219,11 @@ impl Selector {
         Ok(())
     }
 
-    /// The lanes of a vector from index `i` on that are below `n`.
-    pub(super) fn tail<'s>(&mut self, n: Reg, i: Reg, streams: impl Iterator<Item = &'s Stream>) -> Selected<Tail> {
+    /// The first lanes of a vector: a number of them of at most 255.
+    fn tail<'s>(&mut self, count: Reg, streams: impl Iterator<Item = &'s Stream>) -> Selected<Tail> {
         match self.isa {
             Isa::Avx512 => {
-                let left = self.difference(n, i);
-                let lanes = self.lanes_below(left);
+                let lanes = self.lanes_below(count);
                 Ok(Tail {
                     lanes,
                     lanes32: lanes,
@@ -197,8 +238,7 @@ impl Selector {
                     return Err(Gap { op: Op::Param(0) });
                 }
                 let all = self.word(self.lanes as i32);
-                let left = self.difference(n, i);
-                let beyond = self.difference(all, left);
+                let beyond = self.difference(all, count);
                 let zero = self.word(0);
                 let skipped = self.asm.general();
                 self.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(beyond), Arg::Word(0)]);
