@@ -1,7 +1,12 @@
 //! The wide emitter: machine code for x86-64 with vectors as wide as the processor has.
 //!
-//! In: the leaf of a matrix product of floats, and a target with fused multiply-add. Out: the bytes of a micro-kernel that
-//! does what [`clif`](super::clif)'s does, bit for bit; they hold no relocations, so any module takes them.
+//! In: a leaf of a nest, and a target with AVX2 or AVX-512. Out: the bytes of a function that does what
+//! [`clif`](super::clif)'s code does, bit for bit, or nothing where a leaf needs what the vectors lack; they hold no
+//! relocations, so any module takes them.
+//!
+//! [`map`](mod@map) and [`fold`](mod@fold) select instructions for loops, with [`body`] for functions, [`op`] and [`cast`] for ops, and
+//! [`lanes`] for values and memory; [`isa`] is the table of instructions. The result is an [`asm`] of virtual registers, which
+//! [`alloc`] gives real ones and [`encode`](mod@encode) turns into bytes. [`tile`] is the micro-kernel of a matrix product.
 
 mod alloc;
 mod asm;
