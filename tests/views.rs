@@ -34,6 +34,12 @@ fn named_cases() {
     random_case(2, &[1, 2, 1, 2, 1, 2, 1, 2, 1, 3], [4, 5, 6]);
     // An extent of 0 between others.
     random_case(3, &[4, 0, 3], [7, 8, 9]);
+    // A parameter that is not used, and wider than every value.
+    random_case(
+        13600003529690454452,
+        &[3],
+        [11063939886560047175, 11277073935560163107, 13554203477787462603],
+    );
     // Long inner axes with each kind of stride.
     for seed in 0..8 {
         random_case(seed, &[3, 1000], [seed, seed + 1, seed + 2]);

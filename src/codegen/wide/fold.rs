@@ -386,6 +386,8 @@ impl Selector {
             let varying = f.fold.loads.iter().filter(|s| !s.is_uniform);
             for size in varying.map(|s| s.dtype.size()) {
                 match size {
+                    // A parameter that is not used, wider than every value.
+                    _ if self.lanes * size > self.isa.bytes() => {}
                     4 => tail.lanes32 = self.mask_for(Op::Index, mask, 4)?,
                     8 => tail.lanes64 = self.mask_for(Op::Index, mask, 8)?,
                     _ => return Err(Gap { op: Op::Index }),

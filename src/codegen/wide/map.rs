@@ -232,6 +232,8 @@ impl Selector {
             }
             Isa::Avx2 => {
                 let mut sizes: Vec<usize> = streams.filter(|s| !s.is_uniform).map(|s| s.dtype.size()).collect();
+                // What is wider than every value belongs to a parameter that is not used.
+                sizes.retain(|size| self.lanes * size <= self.isa.bytes());
                 sizes.sort_unstable();
                 sizes.dedup();
                 if sizes.iter().any(|&size| size < 4) {
