@@ -15,10 +15,11 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
+use cranelift_module::FuncId;
 use loopweave_ir::Dtype;
 
 use super::elements::{Elements, identity};
-use super::emit::{Carried, Emitter, WORD};
+use super::emit::{Carried, Emitter, InnerBlock, WORD};
 use super::memory::Access;
 use super::reduce::{Reduction, from_registers};
 use super::tree::Tree;
@@ -46,6 +47,14 @@ pub(super) struct Fold<'r, 'f> {
     pub(super) tree_width: usize,
 }
 
+/// How the value of a block is found.
+enum Way<'r, 'f> {
+    /// By the wide emitter's function, which leaves it at an address.
+    Wide(FuncId, &'r InnerBlock, Value),
+    /// By code of this function, with buffers for elements that several axes make.
+    Here(Fold<'r, 'f>, Vec<Value>),
+}
+
 impl Emitter<'_> {
     /// All that a function of the reduction does at one kept index.
     pub(super) fn lanes_leaf(
@@ -58,13 +67,12 @@ impl Emitter<'_> {
         let total = self.block(Self::scalar_types(r));
         let result = self.block(Self::scalar_types(r));
         let identity = identity(&r.accumulators);
-        // The wide emitter's function needs neither array nor buffer.
-        let own = match r.fold {
-            Some(_) => None,
+        let way = match &r.fold {
+            Some((func, block, results)) => Way::Wide(*func, block, *results),
             None => {
                 let fold = self.fold(r, virtual_lanes);
                 let buffers = self.buffers(r, &fold)?;
-                Some((fold, buffers))
+                Way::Here(fold, buffers)
             }
         };
 
@@ -79,23 +87,24 @@ impl Emitter<'_> {
             let left = e.b.ins().isub(r.n, origin);
             let size = e.word(size);
             let m = e.b.ins().smin(left, size);
-            let values = if let Some((func, block, results)) = &r.fold {
-                let pointers = e.moved(r, pointers, &[(r.axes[0], origin)]);
-                e.call_fold(*func, block, &pointers, origin, m);
-                let value = |(i, dtype): (i64, &Dtype)| {
-                    let place = e.b.ins().iadd_imm_s(*results, 8 * i);
-                    e.load_scalar(*dtype, place)
-                };
-                (0..).zip(&r.accumulators).map(value).collect()
-            } else if let Some((fold, buffers)) = &own {
-                let elements = if r.axes.len() == 1 {
-                    e.direct_elements(r, pointers, origin)?
-                } else {
-                    e.packed_elements(r, buffers, &identity, pointers, origin, m)?
-                };
-                e.fold_block(fold, &elements, m)?
-            } else {
-                Vec::new()
+            let values = match &way {
+                Way::Wide(func, block, results) => {
+                    let pointers = e.moved(r, pointers, &[(r.axes[0], origin)]);
+                    e.call_fold(*func, block, &pointers, origin, m);
+                    let value = |(i, dtype): (i64, &Dtype)| {
+                        let place = e.b.ins().iadd_imm_s(*results, 8 * i);
+                        e.load_scalar(*dtype, place)
+                    };
+                    (0..).zip(&r.accumulators).map(value).collect()
+                }
+                Way::Here(fold, buffers) => {
+                    let elements = if r.axes.len() == 1 {
+                        e.direct_elements(r, pointers, origin)?
+                    } else {
+                        e.packed_elements(r, buffers, &identity, pointers, origin, m)?
+                    };
+                    e.fold_block(fold, &elements, m)?
+                }
             };
             let store = e.block([]);
             e.branch(single, (total, &values), (store, &[]));

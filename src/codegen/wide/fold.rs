@@ -16,7 +16,7 @@ use loopweave_ir::{Dtype, Func, Op};
 
 use super::asm::{Arg, Inst, Memory, Reg};
 use super::body::Body;
-use super::isa::{self, Isa};
+use super::isa::{self, Isa, by_size};
 use super::lanes::{Gap, Lanes, Selected, Selector, Tail};
 use super::map::{Stream, widest};
 use crate::codegen::abi::Abi;
@@ -341,7 +341,7 @@ impl Selector {
         };
         self.asm.emit(code, &[Arg::Def(first), Arg::Use(word)]);
         let rows = [isa::SPLAT8, isa::SPLAT16, isa::SPLAT32, isa::SPLAT64];
-        let code = self.sure(rows[size.trailing_zeros() as usize], bytes);
+        let code = self.sure(by_size(rows, size), bytes);
         self.set(code, bytes, &[], first.into(), None)
     }
 
@@ -369,7 +369,7 @@ impl Selector {
                 let numbers = (lane..lane + self.lanes).flat_map(|n| (n as u64).to_le_bytes()[..size].to_vec());
                 let numbers = self.vector_const(numbers.collect());
                 let rows = [isa::GREATER8, isa::GREATER16, isa::GREATER32, isa::GREATER64];
-                let code = self.sure(rows[size.trailing_zeros() as usize], 32);
+                let code = self.sure(by_size(rows, size), 32);
                 self.set(code, 32, &[Arg::Use(valid)], numbers.into(), None)
             }
         }

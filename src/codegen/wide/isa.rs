@@ -4,7 +4,6 @@
 //! of AVX-512. The codes of wider registers follow in the encoder's list, which a test holds.
 
 use iced_x86::Code;
-use loopweave_ir::Dtype;
 
 /// Which vectors code is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +81,6 @@ macro_rules! rows {
 rows! {
     LOAD = both(VEX_Vmovups_xmm_xmmm128, EVEX_Vmovups_xmm_k1z_xmmm128);
     STORE = both(VEX_Vmovups_xmmm128_xmm, EVEX_Vmovups_xmmm128_k1z_xmm);
-    STREAM = both(VEX_Vmovntps_m128_xmm, EVEX_Vmovntps_m128_xmm);
     LOAD8 = avx512(EVEX_Vmovdqu8_xmm_k1z_xmmm128);
     LOAD16 = avx512(EVEX_Vmovdqu16_xmm_k1z_xmmm128);
     LOAD32 = avx512(EVEX_Vmovdqu32_xmm_k1z_xmmm128);
@@ -252,9 +250,9 @@ rows! {
     F64_TO_U64 = avx512(EVEX_Vcvttpd2uqq_xmm_k1z_xmmm128b64);
 }
 
-/// The row for elements of this many bytes, of four.
-pub(super) fn by_size(rows: [Row; 4], dtype: Dtype) -> Row {
-    rows[dtype.size().trailing_zeros() as usize]
+/// Of rows for elements of 1, 2, 4 and 8 bytes, the one for this many.
+pub(super) fn by_size(rows: [Row; 4], size: usize) -> Row {
+    rows[size.trailing_zeros() as usize]
 }
 
 #[cfg(test)]

@@ -232,7 +232,7 @@ impl Selector {
     pub(super) fn broadcast(&mut self, from: Arg, size: usize) -> Reg {
         let rows = [isa::SPLAT8, isa::SPLAT16, isa::SPLAT32, isa::SPLAT64];
         let bytes = self.register_bytes(size);
-        let code = self.sure(rows[size.trailing_zeros() as usize], bytes);
+        let code = self.sure(by_size(rows, size), bytes);
         let rm = Rm {
             arg: from,
             broadcast: false,
@@ -327,7 +327,7 @@ impl Selector {
         match self.isa {
             Isa::Avx512 => {
                 let rows = [isa::BLEND8, isa::BLEND16, isa::BLEND32, isa::BLEND64];
-                let code = self.sure(rows[size.trailing_zeros() as usize], bytes);
+                let code = self.sure(by_size(rows, size), bytes);
                 inst = Inst::new(code, &[Arg::Def(to), Arg::Use(otherwise), then.arg]).merging(mask);
                 inst.broadcast = then.broadcast;
             }
@@ -350,7 +350,7 @@ impl Selector {
             return Ok(self.set(code, bytes, &[Arg::Use(mask)], value.into(), None));
         }
         let rows = [isa::LOAD8, isa::LOAD16, isa::LOAD32, isa::LOAD64];
-        let code = self.sure(rows[size.trailing_zeros() as usize], bytes);
+        let code = self.sure(by_size(rows, size), bytes);
         let to = self.asm.vector(bytes);
         self.asm
             .push(Inst::new(code, &[Arg::Def(to), Arg::Use(value)]).zeroing(mask));
@@ -391,7 +391,7 @@ impl Selector {
         match self.isa {
             Isa::Avx512 => {
                 let rows = [isa::LOAD8, isa::LOAD16, isa::LOAD32, isa::LOAD64];
-                let code = self.sure(rows[size.trailing_zeros() as usize], bytes);
+                let code = self.sure(by_size(rows, size), bytes);
                 let inst = Inst::new(code, &[Arg::Def(to), Arg::Memory(from)]);
                 self.asm.push(inst.zeroing(tail.lanes));
             }
@@ -436,15 +436,15 @@ impl Selector {
                 let wide = self.resize(op, bytes, 1, size, false)?;
                 let zero = self.splat(0, size);
                 let rows = [isa::EQUAL8, isa::EQUAL16, isa::EQUAL32, isa::EQUAL64];
-                let row = rows[size.trailing_zeros() as usize];
+                let row = by_size(rows, size);
                 let none = self.binary(op, row, size, wide, zero)?;
                 Ok(self.not(none))
             }
         }
     }
 
-    /// Stores elements: all lanes, or those of a mask; past the caches if `streams` says so.
-    pub(super) fn store(&mut self, value: &Lanes, to: Memory, tail: Option<&Tail>, streams: bool) -> Selected<()> {
+    /// Stores elements: all lanes, or those of a mask.
+    pub(super) fn store(&mut self, value: &Lanes, to: Memory, tail: Option<&Tail>) -> Selected<()> {
         let size = value.dtype.size();
         let bytes = self.register_bytes(size);
         let reg = match value.dtype {
@@ -459,7 +459,6 @@ impl Selector {
                 (4, Isa::Avx512) => Code::EVEX_Vmovd_rm32_xmm,
                 (8, Isa::Avx2) => Code::VEX_Vmovq_xmmm64_xmm,
                 (8, Isa::Avx512) => Code::EVEX_Vmovq_xmmm64_xmm,
-                _ if streams => self.sure(isa::STREAM, bytes),
                 _ => self.sure(isa::STORE, bytes),
             };
             self.asm.emit(code, &[to, Arg::Use(reg)]);
@@ -468,7 +467,7 @@ impl Selector {
         match self.isa {
             Isa::Avx512 => {
                 let rows = [isa::STORE8, isa::STORE16, isa::STORE32, isa::STORE64];
-                let code = self.sure(by_size(rows, value.dtype), bytes);
+                let code = self.sure(by_size(rows, size), bytes);
                 self.asm.push(Inst::new(code, &[to, Arg::Use(reg)]).merging(tail.lanes));
             }
             Isa::Avx2 => {

@@ -214,7 +214,7 @@ impl Selector {
         };
         let results = self.eval(body, load, None)?;
         for (value, (stream, &pointer)) in results.iter().zip(map.stores.iter().zip(stores)) {
-            self.store(value, place(pointer, stream.dtype), tail, false)?;
+            self.store(value, place(pointer, stream.dtype), tail)?;
         }
         Ok(())
     }

@@ -93,7 +93,7 @@ impl Selector {
                 let x = self.reg(a);
                 let mask = self.constant(Scalar::from_bits(dtype, bits));
                 let mask = self.rm(&mask);
-                return self.binary(op, by_size(rows, dtype), size, x, mask);
+                return self.binary(op, by_size(rows, size), size, x, mask);
             }
             Op::Fma => return self.fma(dtype, args, dying),
             Op::Minimum | Op::Maximum => return self.extremum(op, dtype, args),
@@ -173,7 +173,7 @@ impl Selector {
                 // Of two zeros each order of the operands gives the other, and the bits of both make the right one.
                 let (one, other) = (self.binary(op, row, size, x, y)?, self.binary(op, row, size, y, x)?);
                 let bits = if op == Op::Maximum { AND } else { OR };
-                let number = self.binary(op, by_size(bits, dtype), size, one, other)?;
+                let number = self.binary(op, by_size(bits, size), size, one, other)?;
                 let nan = self.binary(op, of(isa::ADD_PS, isa::ADD_PD), size, x, y)?;
                 self.blend(unordered, nan, number, size)
             }
@@ -236,15 +236,15 @@ impl Selector {
                 let (x, y) = (self.reg(a), self.reg(b));
                 let product = self.multiply(op, size, x, y)?;
                 let sum = self.rm(&args[2]);
-                return self.binary(op, by_size(ADD, dtype), size, product, sum);
+                return self.binary(op, by_size(ADD, size), size, product, sum);
             }
             Op::Neg => {
                 let (zero, x) = (self.splat(0, size), self.rm(a));
-                return self.binary(op, by_size(SUB, dtype), size, zero, x);
+                return self.binary(op, by_size(SUB, size), size, zero, x);
             }
             Op::Not => {
                 let (x, ones) = (self.reg(a), self.splat(u64::MAX, size));
-                return self.binary(op, by_size(XOR, dtype), size, x, ones);
+                return self.binary(op, by_size(XOR, size), size, x, ones);
             }
             Op::Abs if !signed => return Ok(self.reg(a)),
             Op::Abs => return self.absolute(size, a),
@@ -253,7 +253,7 @@ impl Selector {
             _ => return Err(Gap { op }),
         };
         let (x, y) = (self.reg(a), self.rm(b));
-        self.binary(op, by_size(rows, dtype), size, x, y)
+        self.binary(op, by_size(rows, size), size, x, y)
     }
 
     fn multiply(&mut self, op: Op, size: usize, x: Reg, y: Reg) -> Selected<Reg> {
@@ -304,7 +304,7 @@ impl Selector {
         }
         let rows = [isa::ABS8, isa::ABS16, isa::ABS32, isa::ABS64];
         let x = self.reg(x);
-        self.unary(op, rows[size.trailing_zeros() as usize], size, x)
+        self.unary(op, by_size(rows, size), size, x)
     }
 
     fn int_extremum(&mut self, op: Op, dtype: Dtype, args: &[Lanes]) -> Selected<Reg> {
@@ -322,7 +322,7 @@ impl Selector {
             (_, false) => [isa::MAX_U8, isa::MAX_U16, isa::MAX_U32, isa::MAX_U64],
         };
         let (x, y) = (self.reg(&args[0]), self.rm(&args[1]));
-        self.binary(op, by_size(rows, dtype), size, x, y)
+        self.binary(op, by_size(rows, size), size, x, y)
     }
 
     fn int_compare(&mut self, op: Op, compare: Compare, dtype: Dtype, args: &[Lanes]) -> Selected<Reg> {
@@ -341,15 +341,15 @@ impl Selector {
                 Compare::Greater => 6,
                 Compare::Unordered => return Err(Gap { op }),
             };
-            return self.compare(op, by_size(rows, dtype), size, args, predicate);
+            return self.compare(op, by_size(rows, size), size, args, predicate);
         }
         let (mut x, mut y) = (self.reg(&args[0]), self.reg(&args[1]));
         let is_equality = matches!(compare, Compare::Equal | Compare::NotEqual);
         if !signed && !is_equality {
             // The instruction takes signed numbers; flipping the sign bits keeps the order.
             let sign = self.splat(1 << (8 * size - 1), size);
-            x = self.binary(op, by_size(XOR, dtype), size, x, sign)?;
-            y = self.binary(op, by_size(XOR, dtype), size, y, sign)?;
+            x = self.binary(op, by_size(XOR, size), size, x, sign)?;
+            y = self.binary(op, by_size(XOR, size), size, y, sign)?;
         }
         let rows = match is_equality {
             true => [isa::EQUAL8, isa::EQUAL16, isa::EQUAL32, isa::EQUAL64],
@@ -358,7 +358,7 @@ impl Selector {
         if matches!(compare, Compare::Less | Compare::GreaterEqual) {
             (x, y) = (y, x);
         }
-        let lanes = self.binary(op, by_size(rows, dtype), size, x, y)?;
+        let lanes = self.binary(op, by_size(rows, size), size, x, y)?;
         let mask = self.mask_from(op, lanes, size)?;
         Ok(match compare {
             Compare::NotEqual | Compare::LessEqual | Compare::GreaterEqual => self.not(mask),
@@ -379,7 +379,7 @@ impl Selector {
             return self.shift_bytes(op, arithmetic, x, &args[1]);
         }
         let (count, most) = (self.reg(&args[1]), self.splat(8 * size as u64 - 1, size));
-        let count = self.binary(op, by_size(AND, dtype), size, count, most)?;
+        let count = self.binary(op, by_size(AND, size), size, count, most)?;
         let rows = match (op, arithmetic) {
             (Op::Shl, _) => [isa::SHLV16, isa::SHLV16, isa::SHLV32, isa::SHLV64],
             (_, true) => [isa::SARV16, isa::SARV16, isa::SARV32, isa::SARV64],
@@ -393,12 +393,11 @@ impl Selector {
             let flipped = self.binary(op, isa::XOR64, 8, low, sign)?;
             return self.binary(op, isa::SUB64, 8, flipped, sign);
         }
-        self.binary(op, by_size(rows, dtype), size, x, count)
+        self.binary(op, by_size(rows, size), size, x, count)
     }
 
     /// A shift of all lanes by one count.
     fn shift_by(&mut self, op: Op, size: usize, arithmetic: bool, x: Reg, count: u8) -> Selected<Reg> {
-        let index = size.trailing_zeros() as usize;
         let (shl, shr, sar) = (
             [isa::SHL16, isa::SHL16, isa::SHL32, isa::SHL64],
             [isa::SHR16, isa::SHR16, isa::SHR32, isa::SHR64],
@@ -406,7 +405,7 @@ impl Selector {
         );
         let lacks = size == 1 || (size == 8 && self.isa == Isa::Avx2);
         if op == Op::Shl {
-            let shifted = self.unary_byte(op, shl[index], size, x, count)?;
+            let shifted = self.unary_byte(op, by_size(shl, size), size, x, count)?;
             return match size {
                 1 => {
                     let kept = self.splat((0xff << count) & 0xff, 1);
@@ -416,9 +415,9 @@ impl Selector {
             };
         }
         if arithmetic && !lacks {
-            return self.unary_byte(op, sar[index], size, x, count);
+            return self.unary_byte(op, by_size(sar, size), size, x, count);
         }
-        let mut shifted = self.unary_byte(op, shr[index], size, x, count)?;
+        let mut shifted = self.unary_byte(op, by_size(shr, size), size, x, count)?;
         if size == 1 {
             let kept = self.splat(0xff >> count, 1);
             shifted = self.binary(op, isa::AND32, 1, shifted, kept)?;
@@ -427,8 +426,8 @@ impl Selector {
             return Ok(shifted);
         }
         let sign = self.splat((1u64 << (8 * size - 1)) >> count, size);
-        let flipped = self.binary(op, XOR[index], size, shifted, sign)?;
-        self.binary(op, SUB[index], size, flipped, sign)
+        let flipped = self.binary(op, by_size(XOR, size), size, shifted, sign)?;
+        self.binary(op, by_size(SUB, size), size, flipped, sign)
     }
 
     /// A shift of bytes by counts of their own: those at even places and those at odd ones as 16-bit lanes.
