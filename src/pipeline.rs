@@ -576,7 +576,12 @@ impl Program {
             views.push(source.byte_range(operand.dtype.size()));
             layouts.push(operand.access.layout(&self.graph, &placement.shapes, source)?);
         }
-        let scheduled = schedule(group, &shape, &layouts, &self.options.target);
+        let mut scheduled = schedule(group, &shape, &layouts, &self.options.target);
+        let is_result = |place| matches!(place, &Place::Output(_));
+        let written = group.operands.iter().filter(|o| o.role == Role::Output);
+        if !placement.given && written.map(|o| &placement.places[&o.access.source]).any(is_result) {
+            scheduled.for_fresh_results();
+        }
         debug_assert_eq!(verify::verify(&scheduled.nest), Ok(()), "{}", scheduled.nest);
         Ok((scheduled, views))
     }
@@ -589,6 +594,7 @@ impl Program {
             shapes,
             layouts: HashMap::new(),
             places: HashMap::new(),
+            given: outputs.is_some(),
             arena: ArenaSize::default(),
         };
         for (i, (&node, &layout)) in self.graph.inputs.iter().zip(inputs).enumerate() {
@@ -695,6 +701,8 @@ struct Placement {
     shapes: Shapes,
     layouts: HashMap<NodeId, Layout>,
     places: HashMap<NodeId, Place>,
+    /// Whether the results' memory is the caller's.
+    given: bool,
     arena: ArenaSize,
 }
 

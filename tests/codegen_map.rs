@@ -5,7 +5,7 @@ mod harness;
 use harness::{Layout, Via, axis, bind, compare, fill, operand};
 use loopweave::codegen::jit::JitCode;
 use loopweave::nest::interp::Buffer;
-use loopweave::nest::{AxisRole, Binding, Leaf, Nest, OperandId, Role, Vector};
+use loopweave::nest::{AxisRole, Binding, Leaf, Nest, OperandId, Role, Vector, Writes};
 use loopweave::target::{OptLevel, Target};
 use loopweave_ir::testing::{Rng, edge_values, operand_dtypes};
 use loopweave_ir::{Builder, Dtype, Func, Op, Stage};
@@ -31,6 +31,7 @@ fn map_nest(func: &Func, layouts: &[Layout], rank: usize, vector: Vector) -> Nes
             stores: ids(inputs.len()..inputs.len() + outputs.len()),
         },
         vector,
+        writes: Writes::Plain,
     }
 }
 
@@ -261,6 +262,31 @@ fn mixed_widths_in_every_vector_shape() {
                         &format!("{} {lanes}x{unroll} {first:?}", func.name()),
                     );
                 }
+            }
+        }
+    }
+}
+
+/// Streamed stores take aligned vectors, so what matters is where rows begin and how they end; the buffers begin and end at
+/// pages, and rows of these lengths in them anywhere.
+#[test]
+fn every_way_of_writing() {
+    let mut functions = mixed();
+    for dtype in [Dtype::I8, Dtype::F16, Dtype::F32, Dtype::F64] {
+        let mut b = Builder::typed("copy");
+        let x = b.param("x", Some(dtype));
+        functions.push(b.finish(&[x]));
+    }
+    let long = |n: usize| [vec![n], vec![3, n]];
+    let shapes: Vec<Vec<usize>> = [0, 15, 64, 511, 513, 2051].into_iter().flat_map(long).collect();
+    for func in functions {
+        let layouts = vec![Layout::Contiguous; func.params().len() + func.results().len()];
+        for writes in [Writes::Plain, Writes::Ahead, Writes::Streamed] {
+            for rank in [1, 2] {
+                let mut nest = map_nest(&func, &layouts, rank, vector(&func, 2));
+                nest.writes = writes;
+                let shapes: Vec<Vec<usize>> = shapes.iter().filter(|s| s.len() == rank).cloned().collect();
+                check(&nest, &layouts, &shapes, &format!("{} {writes:?}", func.name()));
             }
         }
     }

@@ -5,7 +5,7 @@ mod harness;
 use harness::{Layout, Via, axis, bind, compare, fill, operand};
 use loopweave::codegen::jit::JitCode;
 use loopweave::nest::interp::Buffer;
-use loopweave::nest::{AxisRole, Binding, Leaf, Nest, OperandId, Order, Reduce, Role, Vector};
+use loopweave::nest::{AxisRole, Binding, Leaf, Nest, OperandId, Order, Reduce, Role, Vector, Writes};
 use loopweave::target::{OptLevel, Target};
 use loopweave_ir::testing::Rng;
 use loopweave_ir::{Builder, Dtype, Func, Op, Scalar};
@@ -164,6 +164,7 @@ fn reduce_nest(c: &Combiner, order: Order, axes: &[AxisRole], layout: Layout, in
         }),
         operands,
         vector,
+        writes: Writes::Plain,
     }
 }
 

@@ -10,7 +10,7 @@ use half::{bf16, f16};
 use loopweave::ir::testing::Rng;
 use loopweave::ir::{Element, Scalar};
 use loopweave::jit::{self, Kernel};
-use ndarray::{ArrayView1, ArrayViewMut1, Axis, Slice};
+use ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, Slice, s};
 use region::{Allocation, Protection};
 
 /// Which end of the buffer lies against a protected page.
@@ -154,4 +154,59 @@ fn casts_between_widths() {
     between::<f64, bf16>();
     between::<i8, i16>();
     between::<f32, i64>();
+}
+
+/// Arrays that disagree about the fast axis are turned tile by tile: sizes around tiles and blocks, parts of larger arrays, and
+/// columns that run backwards.
+#[test]
+fn transposed() {
+    fn turned<T: Element>() {
+        let both = jit::func("if x < y { x } else { y }").unwrap();
+        let mut buffers = [0; 4].map(|_| Guarded::new(150 * 151 * size_of::<T>()));
+        let [x, y, z, out] = &mut buffers;
+        let mut rng = Rng::new(2);
+        for end in [End::First, End::Last] {
+            for (rows, columns) in [
+                (16, 16),
+                (17, 33),
+                (31, 16),
+                (64, 64),
+                (65, 130),
+                (150, 75),
+                (1, 40),
+                (40, 1),
+                (0, 20),
+            ] {
+                let [x, y, z] = [&mut *x, &mut *y, &mut *z].map(|buffer| {
+                    let slice = buffer.slice::<T>(rows * columns, end);
+                    slice
+                        .iter_mut()
+                        .for_each(|v| *v = T::from_bits(rng.value(T::DTYPE).bits()));
+                    &*slice
+                });
+                let x = ArrayView2::from_shape((rows, columns), x).unwrap();
+                let y = ArrayView2::from_shape((columns, rows), y).unwrap().reversed_axes();
+                let z = ArrayView2::from_shape((columns, rows), z).unwrap().reversed_axes();
+                let out = out.slice::<T>(rows * columns, end);
+                let mut out = ArrayViewMut2::from_shape((rows, columns), out).unwrap();
+                let mut check = |a: ArrayView2<'_, T>, b: ArrayView2<'_, T>| {
+                    both.call_into((&a, &b), &mut out).unwrap();
+                    let expected: ndarray::ArrayD<T> = both.call((&a.to_owned(), &b.as_standard_layout())).unwrap();
+                    let same = out
+                        .iter()
+                        .zip(&expected)
+                        .all(|(found, expected)| same(*found, *expected));
+                    assert!(same, "{} {rows} x {columns} {end:?}", T::DTYPE);
+                };
+                check(x, y);
+                check(y, x);
+                check(x, y.slice(s![.., ..;-1]));
+                check(z, y);
+            }
+        }
+    }
+    turned::<f32>();
+    turned::<f64>();
+    turned::<i64>();
+    turned::<u8>();
 }

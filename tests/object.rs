@@ -10,7 +10,7 @@ use loopweave::codegen::jit::JitCode;
 use loopweave::codegen::object::emit_object;
 use loopweave::nest::interp::Buffer;
 use loopweave::nest::matmul::{Factor, MatMul, Tile};
-use loopweave::nest::{AxisRole, Binding, Leaf, Nest, OperandId, Order, Reduce, Role, Vector};
+use loopweave::nest::{AxisRole, Binding, Leaf, Nest, OperandId, Order, Reduce, Role, Vector, Writes};
 use loopweave::target::{NAMES, Target};
 use loopweave_ir::testing::operand_dtypes;
 use loopweave_ir::{Builder, Dtype, Func, Op, Scalar, Stage};
@@ -38,6 +38,7 @@ fn map(func: Func, lanes: u32) -> Nest {
             stores: ids(count..count + outputs.len()),
         },
         vector: Vector { lanes, unroll: 2 },
+        writes: Writes::Plain,
     }
 }
 
@@ -86,6 +87,7 @@ fn sum(order: Order) -> Nest {
             order,
         }),
         vector: Vector { lanes: 4, unroll: 8 },
+        writes: Writes::Plain,
     }
 }
 
@@ -129,6 +131,7 @@ fn product() -> Nest {
             },
         }),
         vector: Vector { lanes: 4, unroll: 1 },
+        writes: Writes::Plain,
     }
 }
 

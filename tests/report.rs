@@ -189,8 +189,8 @@ fn facts_of_a_schedule() {
 
     let report = scheduled(transposed_add(), &[&[512, 300], &[300, 512]]);
     let schedule = report.groups[0].schedule.as_ref().unwrap();
-    assert!(schedule.notes.contains(&Note::Tiled { size: 64 }));
-    assert!(schedule.loops.iter().all(|l| l.tile == Some(64)));
+    assert!(schedule.notes.contains(&Note::Tiled { size: 32 }));
+    assert!(schedule.loops.iter().all(|l| l.tile == Some(32)));
 
     let report = scheduled(chain(), &[&[4, 4]]);
     assert_eq!(

@@ -150,6 +150,30 @@ impl TileWord {
     pub const COUNT: usize = TileWord::ToRow as usize + 1;
 }
 
+/// The arguments of a function that turns a tile, as words of a block of its own: `extern "C" fn(args: *const u64)`. It copies
+/// columns of elements that are neighbours to rows of such.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnWord {
+    /// The first element of the first column.
+    From,
+    /// Bytes to the next column.
+    Step,
+    /// Where the first row goes; the next one is [`TURNED_ROW_BYTES`] further.
+    To,
+    /// Elements of a column.
+    Rows,
+    /// The number of columns, which fit a row.
+    Columns,
+}
+
+impl TurnWord {
+    /// The number of words.
+    pub const COUNT: usize = TurnWord::Columns as usize + 1;
+}
+
+/// Bytes from one row of a turned tile to the next.
+pub const TURNED_ROW_BYTES: usize = crate::nest::TURNED_ROW_BYTES;
+
 /// Bytes of scratch that `main` needs for these extents of the nest's axes; 0 for a map.
 pub fn scratch_bytes(nest: &Nest, extents: &[usize]) -> usize {
     let n: usize = nest.reduced().map(|axis| extents[axis.index()]).product();
@@ -170,7 +194,7 @@ pub fn scratch_bytes(nest: &Nest, extents: &[usize]) -> usize {
             let locals = nest.operands.iter().filter(|o| o.role == Role::Local);
             let row = |operand: &Operand| match operand.stride {
                 Stride::Zero => 64,
-                Stride::Unit | Stride::Any => (n * operand.dtype.size()).next_multiple_of(64),
+                Stride::Unit | Stride::Across | Stride::Any => (n * operand.dtype.size()).next_multiple_of(64),
             };
             let blocks = stages.iter().filter_map(|stage| match stage {
                 Leaf::Reduce(reduce) => Some(blocks_bytes(reduce, n, 1)),

@@ -78,6 +78,8 @@ pub struct Nest {
     pub leaf: Leaf,
     /// Lanes of a vector and vectors per iteration of the vector loop.
     pub vector: Vector,
+    /// How the results of a map go to memory.
+    pub writes: Writes,
 }
 
 /// An array of a nest.
@@ -110,9 +112,15 @@ pub enum Stride {
     Zero,
     /// Neighbours in memory.
     Unit,
+    /// Neighbours in memory along the axis before, and any distance apart along the vector axis: the input of a map that is
+    /// turned tile by tile ([`Nest::turned_side`]) on its way to where it is used.
+    Across,
     /// Any other distance, known at run time; may be negative.
     Any,
 }
+
+/// Bytes of a row of a turned tile: whole cache lines, so few that the tiles of some operands stay in the nearest cache.
+pub const TURNED_ROW_BYTES: usize = 256;
 
 /// An axis of the iteration space.
 #[derive(Clone, Debug)]
@@ -138,6 +146,19 @@ pub struct Vector {
     pub lanes: u32,
     /// Copies of that code per iteration of the loop.
     pub unroll: u32,
+}
+
+/// How results go to memory; a matter of speed alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Writes {
+    /// By plain stores: what is written is near enough.
+    #[default]
+    Plain,
+    /// Each cache line is fetched for writing some lines before its turn, as a store to a line that is not there waits for it.
+    Ahead,
+    /// Past the caches: a line that will be overwritten whole need not be read, nor push out what is there.
+    Streamed,
 }
 
 /// The innermost loop, or loops, of a nest.
@@ -299,6 +320,12 @@ impl Nest {
         &self.operands[id.index()]
     }
 
+    /// The side of the tiles in which operands that lie across are turned; `None` where there are none.
+    pub fn turned_side(&self) -> Option<usize> {
+        let across = self.operands.iter().filter(|o| o.stride == Stride::Across);
+        across.map(|o| TURNED_ROW_BYTES / o.dtype.size()).min()
+    }
+
     /// The axis that vectors run along: always the last.
     pub fn vector_axis(&self) -> AxisId {
         AxisId(self.axes.len() as u32 - 1)
@@ -355,6 +382,15 @@ pub struct Bound {
 }
 
 impl Binding {
+    /// The bytes of each operand's elements, each counted once.
+    pub fn operand_bytes(&self, nest: &Nest) -> impl Iterator<Item = usize> {
+        nest.operands.iter().zip(&self.operands).map(|(operand, bound)| {
+            let along = |(&extent, &stride): (&usize, &isize)| if stride == 0 { extent.min(1) } else { extent };
+            let elements = self.extents.iter().zip(&bound.strides).map(along);
+            elements.fold(operand.dtype.size(), usize::saturating_mul)
+        })
+    }
+
     /// The number of elements that go into one result; 1 for a map.
     pub fn reduced_len(&self, nest: &Nest) -> usize {
         nest.reduced().map(|a| self.extents[a.index()]).product()

@@ -7,7 +7,7 @@ use std::fmt::{self, Formatter, Write};
 use loopweave_ir::text::print_func;
 
 use super::matmul::{MatMul, Tile};
-use super::{AxisId, AxisRole, Leaf, Nest, OperandId, Order, Reduce, Role, Stride};
+use super::{AxisId, AxisRole, Leaf, Nest, OperandId, Order, Reduce, Role, Stride, Writes};
 
 pub(super) fn print(nest: &Nest, f: &mut Formatter<'_>) -> fmt::Result {
     writeln!(f, "nest {}", nest.name)?;
@@ -20,6 +20,7 @@ pub(super) fn print(nest: &Nest, f: &mut Formatter<'_>) -> fmt::Result {
         let stride = match operand.stride {
             Stride::Zero => "one element per vector axis",
             Stride::Unit => "contiguous",
+            Stride::Across => "contiguous along the axis before",
             Stride::Any => "strided",
         };
         writeln!(f, "  {role} {}: {} {stride}", operand.name, operand.dtype)?;
@@ -37,7 +38,12 @@ fn print_leaf(nest: &Nest, leaf: &Leaf, depth: usize, f: &mut Formatter<'_>) -> 
     match leaf {
         Leaf::Map { map, loads, stores } => {
             indent(f, depth)?;
-            writeln!(f, "vector {}{}", name(nest, nest.vector_axis()), shape(nest))?;
+            let writes = match nest.writes {
+                Writes::Plain => "",
+                Writes::Ahead => ", lines fetched ahead for writing",
+                Writes::Streamed => ", results streamed",
+            };
+            writeln!(f, "vector {}{}{writes}", name(nest, nest.vector_axis()), shape(nest))?;
             indent(f, depth + 1)?;
             writeln!(f, "{} = map({})", list(nest, stores), list(nest, loads))?;
             function(f, "map", &print_func(map), depth + 1)

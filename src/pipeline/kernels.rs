@@ -10,7 +10,7 @@ use loopweave_ir::{Dtype, Func};
 use super::lock;
 use crate::codegen::jit::JitCode;
 use crate::error::Error;
-use crate::nest::{AxisRole, Leaf, Nest, Role, Stride, Vector};
+use crate::nest::{AxisRole, Leaf, Nest, Role, Stride, Vector, Writes};
 use crate::runtime::launch::Kernel;
 use crate::target::Target;
 
@@ -27,6 +27,7 @@ struct NestKey {
     axes: Vec<AxisRole>,
     leaf: Leaf,
     vector: Vector,
+    writes: Writes,
 }
 
 impl KernelCache {
@@ -40,6 +41,7 @@ impl KernelCache {
             axes: nest.axes.iter().map(|a| a.role).collect(),
             leaf,
             vector: nest.vector,
+            writes: nest.writes,
         };
         if let Some(kernel) = lock(&self.kernels).get(&key) {
             return Ok(Arc::clone(kernel));

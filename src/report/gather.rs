@@ -219,7 +219,7 @@ fn schedule(step: &Step<'_>, target: &Target, threads: usize) -> Schedule {
     let nest = &scheduled.nest;
     let work = Work::of(scheduled);
     let bytes = work.bytes_read + work.bytes_written;
-    let operands = nest.operands.iter().zip(Work::operand_bytes(scheduled));
+    let operands = nest.operands.iter().zip(scheduled.binding.operand_bytes(nest));
     Schedule {
         loops: loops(step, target, threads),
         serial: match step.split {
@@ -305,7 +305,7 @@ fn loops(step: &Step<'_>, target: &Target, threads: usize) -> Vec<Loop> {
             unroll: vector.unroll,
         }),
         // Tiles are squares of the two innermost loops.
-        tile: step.scheduled.tile.filter(|_| i + 2 >= nest.axes.len()),
+        tile: (step.scheduled.tile.or(nest.turned_side())).filter(|_| i + 2 >= nest.axes.len()),
     })
     .collect()
 }
@@ -322,6 +322,7 @@ fn operand(operand: &nest::Operand, bytes: usize) -> Operand {
         stride: match operand.stride {
             nest::Stride::Zero => Stride::Same,
             nest::Stride::Unit => Stride::Contiguous,
+            nest::Stride::Across => Stride::Across,
             nest::Stride::Any => Stride::Strided,
         },
         bytes,

@@ -351,6 +351,8 @@ pub enum Stride {
     Same,
     /// Neighbours in memory.
     Contiguous,
+    /// Neighbours in memory along the loop before.
+    Across,
     /// At any other distance.
     Strided,
 }

@@ -319,9 +319,19 @@ pub(super) fn note(note: &Note) -> Row {
             "gathered",
             format!("{operand}: its elements are not neighbours along the innermost loop"),
         ),
+        Note::Turned { operand } => (
+            "turned",
+            format!(
+                "{operand}: its elements are neighbours along the loop before, and come to be along the innermost one"
+            ),
+        ),
         Note::Tiled { size } => (
             "tiled",
             format!("{size} x {size}: the arrays disagree about the innermost loop"),
+        ),
+        Note::Streamed { bytes } => (
+            "streamed",
+            format!("results go past the caches, which do not hold {}", Bytes(*bytes)),
         ),
     };
     (vec![code.to_owned()], words)
@@ -351,6 +361,7 @@ pub(super) fn operand(operand: &Operand) -> Row {
     let stride = match operand.stride {
         Stride::Same => "one element for the innermost loop",
         Stride::Contiguous => "contiguous",
+        Stride::Across => "contiguous along the loop before",
         Stride::Strided => "strided",
     };
     let cells = [access, &operand.name, &operand.dtype, &Bytes(operand.bytes).to_string()];

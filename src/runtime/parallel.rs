@@ -166,7 +166,7 @@ impl Work {
             bytes_written: 0,
             flops: 0,
         };
-        for (operand, bytes) in nest.operands.iter().zip(Work::operand_bytes(scheduled)) {
+        for (operand, bytes) in nest.operands.iter().zip(binding.operand_bytes(nest)) {
             match operand.role {
                 Role::Input => work.bytes_read += bytes,
                 Role::Output => work.bytes_written += bytes,
@@ -200,16 +200,6 @@ impl Work {
         });
         work.flops = stages.fold(0, usize::saturating_add);
         work
-    }
-
-    /// The bytes of each operand's elements, each counted once.
-    pub fn operand_bytes(scheduled: &Scheduled) -> impl Iterator<Item = usize> {
-        let (nest, binding) = (&scheduled.nest, &scheduled.binding);
-        nest.operands.iter().zip(&binding.operands).map(|(operand, bound)| {
-            let along = |(&extent, &stride): (&usize, &isize)| if stride == 0 { extent.min(1) } else { extent };
-            let elements: usize = binding.extents.iter().zip(&bound.strides).map(along).product();
-            elements * operand.dtype.size()
-        })
     }
 
     /// The estimated time on one thread, in nanoseconds.

@@ -171,7 +171,7 @@ impl Emitter<'_> {
             for access in self.accesses(&r.reduce.loads, &pointers, axis) {
                 places.push(match access.stride {
                     Stride::Unit => self.unit_address(&access, column),
-                    Stride::Zero | Stride::Any => access.pointer,
+                    Stride::Zero | Stride::Across | Stride::Any => access.pointer,
                 });
             }
         }

@@ -337,7 +337,8 @@ impl<'a> Emitter<'a> {
         self.call_at(func, block.address);
     }
 
-    fn store_word(&mut self, value: Value, block: Value, word: usize) {
+    /// Stores a word of an argument block.
+    pub(super) fn store_word(&mut self, value: Value, block: Value, word: usize) {
         self.b
             .ins()
             .store(MemFlagsData::trusted(), value, block, 8 * word as i32);

@@ -16,6 +16,7 @@ mod chain;
 mod lanes;
 
 mod rows;
+mod turn;
 
 mod elements;
 mod tree;
@@ -197,7 +198,10 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
     if let Leaf::Map { map, loads, stores } = &nest.leaf {
         let axes = nest.axes.len().min(2);
         if let Some(leaf) = wide::map(nest, axes, map, loads, stores, target)? {
-            return wide_map(module, nest, axes, symbol, leaf.encode()?);
+            return match nest.turned_side() {
+                Some(side) => turned_map(module, nest, side, symbol, leaf.encode()?),
+                None => wide_map(module, nest, axes, symbol, leaf.encode()?),
+            };
         }
     }
     let mut parts = Vec::new();
@@ -329,6 +333,31 @@ fn wide_map(
         })
     })?;
     Ok(vec![main, inner])
+}
+
+/// The functions of a map some of whose operands lie across: loops over tiles of the last two axes, in which those operands are
+/// turned into a buffer before the wide emitter's code reads them from there.
+fn turned_map(
+    module: &mut dyn Module,
+    nest: &Nest,
+    side: usize,
+    symbol: &str,
+    code: MachineCode,
+) -> Result<Vec<Emitted>, CodegenError> {
+    let inner = machine_code(module, format!("{symbol}_inner"), code)?;
+    let mut functions = vec![inner];
+    let mut turns: Vec<(usize, FuncId)> = Vec::new();
+    for (operand, size) in turn::across(nest) {
+        if turns.iter().all(|(known, _)| *known != size) {
+            let turn = machine_code(module, format!("{symbol}_turn{operand}"), wide::turn(size)?)?;
+            turns.push((size, turn.id));
+            functions.push(turn);
+        }
+    }
+    let inner = functions[0].id;
+    let main = function(module, nest, symbol.to_owned(), |e| e.turned_map(inner, &turns, side))?;
+    functions.insert(0, main);
+    Ok(functions)
 }
 
 /// The micro-kernels of a product, each with its number of rows, the largest first.

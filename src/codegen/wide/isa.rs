@@ -81,6 +81,7 @@ macro_rules! rows {
 rows! {
     LOAD = both(VEX_Vmovups_xmm_xmmm128, EVEX_Vmovups_xmm_k1z_xmmm128);
     STORE = both(VEX_Vmovups_xmmm128_xmm, EVEX_Vmovups_xmmm128_k1z_xmm);
+    STREAM = both(VEX_Vmovntps_m128_xmm, EVEX_Vmovntps_m128_xmm);
     LOAD8 = avx512(EVEX_Vmovdqu8_xmm_k1z_xmmm128);
     LOAD16 = avx512(EVEX_Vmovdqu16_xmm_k1z_xmmm128);
     LOAD32 = avx512(EVEX_Vmovdqu32_xmm_k1z_xmmm128);

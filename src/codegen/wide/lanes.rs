@@ -443,8 +443,8 @@ impl Selector {
         }
     }
 
-    /// Stores elements: all lanes, or those of a mask.
-    pub(super) fn store(&mut self, value: &Lanes, to: Memory, tail: Option<&Tail>) -> Selected<()> {
+    /// Stores elements: those of a mask, or all lanes, by an instruction of this row where they fill a register.
+    pub(super) fn store(&mut self, value: &Lanes, to: Memory, tail: Option<&Tail>, whole: Row) -> Selected<()> {
         let size = value.dtype.size();
         let bytes = self.register_bytes(size);
         let reg = match value.dtype {
@@ -459,7 +459,7 @@ impl Selector {
                 (4, Isa::Avx512) => Code::EVEX_Vmovd_rm32_xmm,
                 (8, Isa::Avx2) => Code::VEX_Vmovq_xmmm64_xmm,
                 (8, Isa::Avx512) => Code::EVEX_Vmovq_xmmm64_xmm,
-                _ => self.sure(isa::STORE, bytes),
+                _ => self.sure(whole, bytes),
             };
             self.asm.emit(code, &[to, Arg::Use(reg)]);
             return Ok(());

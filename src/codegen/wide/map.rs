@@ -13,11 +13,12 @@
 use iced_x86::Code;
 use loopweave_ir::{Dtype, Func, Op};
 
-use super::asm::{Arg, Inst, Memory, Reg};
+use super::asm::{Arg, BlockId, Inst, Memory, Reg};
 use super::body::Body;
 use super::isa::{self, Isa};
 use super::lanes::{Gap, Selected, Selector, Tail};
 use crate::codegen::abi::Abi;
+use crate::nest::Writes;
 
 /// An operand of a map.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,16 @@ pub(super) struct Map<'f> {
     pub(super) stores: Vec<Stream>,
     pub(super) abi: Abi,
     pub(super) axes: usize,
+    pub(super) writes: Writes,
+    /// Bytes from a row of a tile to the same row of the next one, where it runs in tiles.
+    pub(super) tile: Option<usize>,
+}
+
+impl Map<'_> {
+    /// Whether a result is streamed: the first may be, as it is the one that lies aligned.
+    fn streams(&self, result: usize) -> bool {
+        result == 0 && self.writes == Writes::Streamed
+    }
 }
 
 /// Bytes of the widest value.
@@ -58,6 +69,9 @@ fn unroll(ops: usize) -> usize {
 const PEEL_OPS: usize = 12;
 /// Vectors in a row from which on it pays to align them.
 const PEEL_VECTORS: usize = 32;
+/// How far ahead lines are fetched for writing: measured alike from 512 to 4096 bytes.
+const AHEAD_BYTES: usize = 1024;
+const LINE_BYTES: usize = 64;
 
 /// Selects the instructions of a map.
 pub(super) fn select(map: &Map<'_>, isa: Isa) -> Selected<Selector> {
@@ -117,6 +131,10 @@ pub(super) fn select(map: &Map<'_>, isa: Isa) -> Selected<Selector> {
         s.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(leaving[0]), Arg::Word(0)]);
         s.asm.branch(Code::Jg_rel32_64, row, &leaving);
     }
+    if map.writes == Writes::Streamed {
+        // Streamed stores are not ordered among others: what follows must find them done.
+        s.asm.emit(Code::Sfence, &[]);
+    }
     s.asm.jump(exit, &[]);
     s.asm.order_blocks();
     Ok(s)
@@ -128,18 +146,19 @@ impl Selector {
         let copies = self.vectors;
         let step = (copies * self.lanes) as i32;
         let last = self.moved(n, -step);
-        let start = match body.ops() <= PEEL_OPS {
-            true => self.peel(map, body, loads, stores, n)?,
-            false => self.word(0),
-        };
         let i = self.asm.general();
         let rest = self.asm.block(&[i]);
+        let start = match body.ops() <= PEEL_OPS || map.writes == Writes::Streamed {
+            true => self.peel(map, body, loads, stores, n, rest)?,
+            false => self.word(0),
+        };
         self.asm.emit(Code::Cmp_r64_rm64, &[Arg::Use(start), Arg::Use(last)]);
         self.asm.branch(Code::Jg_rel32_64, rest, &[start]);
         let at = self.asm.general();
         let main = self.asm.block(&[at]);
         self.asm.jump(main, &[start]);
         self.asm.switch_to(main);
+        self.fetch_ahead(map, loads, stores, at);
         for copy in 0..copies {
             self.vector(map, body, loads, stores, (at, copy * self.lanes), None)?;
         }
@@ -163,17 +182,30 @@ impl Selector {
 
     /// The elements up to where the first output is aligned to a vector, in rows long enough: an access that crosses a cache line
     /// costs two, and large arrays all lie alike within a line. Gives the index of the next element.
-    fn peel(&mut self, map: &Map<'_>, body: &Body<'_>, loads: &[Reg], stores: &[Reg], n: Reg) -> Selected<Reg> {
+    ///
+    /// Short rows are not aligned, except where results are streamed, which takes aligned stores: then rows of less than a
+    /// vector go to `rest`.
+    fn peel(
+        &mut self,
+        map: &Map<'_>,
+        body: &Body<'_>,
+        loads: &[Reg],
+        stores: &[Reg],
+        n: Reg,
+        rest: BlockId,
+    ) -> Selected<Reg> {
         let size = map.stores[0].dtype.size();
         let vector = self.lanes * size;
         let zero = self.word(0);
         let start = self.asm.general();
         let aligned = self.asm.block(&[start]);
-        self.asm.emit(
-            Code::Cmp_rm64_imm32,
-            &[Arg::Use(n), Arg::Word((PEEL_VECTORS * self.lanes) as i32)],
-        );
-        self.asm.branch(Code::Jl_rel32_64, aligned, &[zero]);
+        let (least, short_row) = match map.writes {
+            Writes::Streamed => (self.lanes, rest),
+            Writes::Plain | Writes::Ahead => (PEEL_VECTORS * self.lanes, aligned),
+        };
+        self.asm
+            .emit(Code::Cmp_rm64_imm32, &[Arg::Use(n), Arg::Word(least as i32)]);
+        self.asm.branch(Code::Jl_rel32_64, short_row, &[zero]);
         let short = self.difference(zero, stores[0]);
         let bytes = self.asm.general();
         let update = |from, to| Arg::Update { from, to };
@@ -213,10 +245,39 @@ impl Selector {
             s.load(dtype, place(loads[p], dtype), tail)
         };
         let results = self.eval(body, load, None)?;
-        for (value, (stream, &pointer)) in results.iter().zip(map.stores.iter().zip(stores)) {
-            self.store(value, place(pointer, stream.dtype), tail)?;
+        for (result, value) in results.iter().enumerate() {
+            let whole = if map.streams(result) { isa::STREAM } else { isa::STORE };
+            let to = place(stores[result], map.stores[result].dtype);
+            self.store(value, to, tail, whole)?;
         }
         Ok(())
+    }
+
+    /// Asks for the lines that later iterations of the main loop write through the caches; in tiles, also for those that the next
+    /// tile reads, which no processor foresees in pieces of rows.
+    fn fetch_ahead(&mut self, map: &Map<'_>, loads: &[Reg], stores: &[Reg], at: Reg) {
+        let distance = map.tile.unwrap_or(AHEAD_BYTES);
+        let mut fetch = |code: Code, stream: &Stream, base: Reg| {
+            let size = stream.dtype.size();
+            let lines = (self.vectors * self.lanes * size).div_ceil(LINE_BYTES);
+            for line in 0..lines {
+                let from = Memory {
+                    base,
+                    index: Some((at, size as u8)),
+                    offset: (distance + line * LINE_BYTES) as i32,
+                };
+                self.asm.emit(code, &[Arg::Memory(from)]);
+            }
+        };
+        let varying = map.loads.iter().zip(loads).filter(|(load, _)| !load.is_uniform);
+        for (load, &pointer) in varying.filter(|_| map.tile.is_some()) {
+            fetch(Code::Prefetcht1_m8, load, pointer);
+        }
+        let written = map.stores.iter().zip(stores).enumerate();
+        let is_ahead = map.tile.is_some() || map.writes != Writes::Plain;
+        for (_, (store, &pointer)) in written.filter(|(result, _)| is_ahead && !map.streams(*result)) {
+            fetch(Code::Prefetchw_m8, store, pointer);
+        }
     }
 
     /// The first lanes of a vector: a number of them of at most 255.

@@ -6,7 +6,8 @@
 //!
 //! [`map`](mod@map) and [`fold`](mod@fold) select instructions for loops, with [`body`] for functions, [`op`] and [`cast`] for ops, and
 //! [`lanes`] for values and memory; [`isa`] is the table of instructions. The result is an [`asm`] of virtual registers, which
-//! [`alloc`] gives real ones and [`encode`](mod@encode) turns into bytes. [`tile`] is the micro-kernel of a matrix product.
+//! [`alloc`] gives real ones and [`encode`](mod@encode) turns into bytes. [`tile`] is the micro-kernel of a matrix product,
+//! and [`turn`] makes rows of columns.
 
 mod alloc;
 mod asm;
@@ -23,6 +24,7 @@ mod fold;
 mod map;
 
 mod tile;
+mod turn;
 
 #[cfg(test)]
 mod tests;
@@ -34,8 +36,8 @@ use loopweave_ir::expand::lower_storage_casts;
 use loopweave_ir::{Builder, Dtype, ExprId, Func, Op};
 
 use crate::codegen::CodegenError;
-use crate::codegen::abi::Abi;
-use crate::nest::{MatMul, Nest, OperandId, Order, Reduce, Stride, Vector};
+use crate::codegen::abi::{Abi, TURNED_ROW_BYTES};
+use crate::nest::{MatMul, Nest, OperandId, Order, Reduce, Stride, Vector, Writes};
 use crate::target::Target;
 
 use self::fold::Fold;
@@ -63,6 +65,14 @@ pub(super) fn micro_kernel(product: &MatMul, rows: usize) -> Result<MachineCode,
         instructions: bytes.len(),
         bytes,
     })
+}
+
+/// The function that turns tiles of elements of this size, 4 or 8 bytes; the target has wide vectors.
+///
+/// # Errors
+/// An instruction that cannot be encoded, which is a mistake in a table.
+pub(super) fn turn(size: usize) -> Result<MachineCode, CodegenError> {
+    encode::encode(&turn::select(size), Isa::Avx2.bytes())
 }
 
 /// A leaf whose instructions are selected.
@@ -124,6 +134,8 @@ pub(super) fn map(
         stores,
         abi: Abi::inner(nest, axes),
         axes,
+        writes: nest.writes,
+        tile: nest.turned_side().map(|_| TURNED_ROW_BYTES),
     };
     Ok(map::select(&map, isa).ok().map(Leaf))
 }
@@ -201,6 +213,8 @@ pub(super) fn strip(nest: &Nest, reduce: &Reduce, rows: usize, target: &Target) 
         loads,
         stores,
         axes: 1,
+        writes: Writes::Plain,
+        tile: None,
     };
     Ok(map::select(&map, isa).ok().map(Leaf))
 }
@@ -239,6 +253,8 @@ pub(super) fn epilogue(nest: &Nest, product: &MatMul, target: &Target) -> Result
         loads,
         stores,
         axes: 2,
+        writes: Writes::Plain,
+        tile: None,
     };
     Ok(map::select(&map, isa).ok().map(Leaf))
 }

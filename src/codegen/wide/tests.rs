@@ -10,6 +10,7 @@ use super::encode::encode;
 use super::isa::Isa;
 use super::map::{Map, Stream, select};
 use crate::codegen::abi::Abi;
+use crate::nest::Writes;
 
 /// Divisions of integers and remainders have no vector instructions, and AVX2 has no masks for the ends of arrays of 8 and 16
 /// bits; everything else is taken.
@@ -88,6 +89,8 @@ fn selected(func: &Func, isa: Isa) -> Option<super::MachineCode> {
         stores: vec![stream((arity, func.result_dtypes()[0]))],
         abi: Abi::sized(1, arity + 1),
         axes: 1,
+        writes: Writes::Plain,
+        tile: None,
     };
     let selector = select(&map, isa).ok()?;
     Some(encode(&selector.asm, isa.bytes()).unwrap())
