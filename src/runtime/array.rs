@@ -9,6 +9,7 @@ use loopweave_ir::{Dtype, Element, Scalar};
 use ndarray::{Array, Array0, ArrayD, Dimension, IxDyn};
 use smallvec::SmallVec;
 
+use super::launch::prefer_large_pages;
 use super::view::{Arg, ArgMut, View, ViewMut};
 use crate::shape::{Dims, Layout};
 
@@ -215,9 +216,13 @@ impl<'a> Wanted<'a> {
             dimension.slice_mut().copy_from_slice(extents);
             dimension
         };
-        let zero = T::from_bits(0);
+        let zeros = |extents: &[usize]| {
+            let mut array = Array::from_elem(dimension(extents), T::from_bits(0));
+            array.as_slice_mut().into_iter().for_each(prefer_large_pages);
+            array
+        };
         if self.layout.is_contiguous() {
-            return Array::from_elem(dimension(&self.layout.shape), zero);
+            return zeros(&self.layout.shape);
         }
         let mut order: Dims<usize> = (0..self.layout.rank()).collect();
         order.sort_by_key(|&axis| Reverse(self.layout.strides[axis]));
@@ -226,7 +231,7 @@ impl<'a> Wanted<'a> {
         for (place, &axis) in order.iter().enumerate() {
             places[axis] = place;
         }
-        Array::from_elem(dimension(&extents), zero).permuted_axes(dimension(&places))
+        zeros(&extents).permuted_axes(dimension(&places))
     }
 }
 

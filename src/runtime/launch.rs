@@ -143,6 +143,28 @@ impl Arena {
     }
 }
 
+/// Bytes of results from which on large pages pay: a page of the usual size costs the system about as long as writing it.
+const LARGE_RESULT: usize = 4 << 20;
+
+/// Asks the system to put large pages under memory that nothing was written to yet, where it knows them: then it makes ready
+/// 2 MiB at a time, and a walk across the array finds its pages sooner. Contents stay as they are.
+pub(crate) fn prefer_large_pages<T>(memory: &mut [T]) {
+    let bytes = size_of_val(memory);
+    if bytes < LARGE_RESULT {
+        return;
+    }
+    #[cfg(target_os = "linux")]
+    {
+        const PAGE: usize = 4096;
+        let start = memory.as_mut_ptr().cast::<u8>();
+        let inside = start.align_offset(PAGE).min(bytes);
+        let length = (bytes - inside) / PAGE * PAGE;
+        // SAFETY: the pages lie inside of the slice, and the advice changes neither contents nor validity. A system that
+        // refuses it goes on as before.
+        unsafe { libc::madvise(start.add(inside).cast(), length, libc::MADV_HUGEPAGE) };
+    }
+}
+
 impl Launch {
     /// Binds a kernel to a schedule whose nest it was compiled from, for views of these byte ranges.
     ///

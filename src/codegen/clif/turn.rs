@@ -70,32 +70,27 @@ impl Emitter<'_> {
         let first = self.phase(&pointers);
         let start = self.word(0);
         self.outer_loops(&outer, &pointers, &mut |e, pointers| {
-            e.pieces((last - 1, rows), (band, start), pointers, &mut |e, rows, pointers| {
-                e.pieces(
-                    (last, columns),
-                    (width, first),
-                    pointers,
-                    &mut |e, columns, pointers| {
-                        e.set_extent(&block, 1, columns);
-                        e.pieces((last - 1, rows), (height, start), pointers, &mut |e, rows, pointers| {
-                            e.set_extent(&block, 0, rows);
-                            let mut pointers = Carried::from_slice(pointers);
-                            for t in &turned {
-                                for (word, value) in [
-                                    (TurnWord::From, pointers[t.operand]),
-                                    (TurnWord::Rows, rows),
-                                    (TurnWord::Columns, columns),
-                                ] {
-                                    e.store_word(value, t.args, word as usize);
-                                }
-                                e.call_at(t.turn, t.args);
-                                pointers[t.operand] = t.buffer;
+            e.pieces((last - 1, rows), (band, start), pointers, |e, rows, pointers| {
+                e.pieces((last, columns), (width, first), pointers, |e, columns, pointers| {
+                    e.set_extent(&block, 1, columns);
+                    e.pieces((last - 1, rows), (height, start), pointers, |e, rows, pointers| {
+                        e.set_extent(&block, 0, rows);
+                        let mut pointers = Carried::from_slice(pointers);
+                        for t in &turned {
+                            for (word, value) in [
+                                (TurnWord::From, pointers[t.operand]),
+                                (TurnWord::Rows, rows),
+                                (TurnWord::Columns, columns),
+                            ] {
+                                e.store_word(value, t.args, word as usize);
                             }
-                            e.call_inner(inner, &block, &pointers);
-                            Ok(())
-                        })
-                    },
-                )
+                            e.call_at(t.turn, t.args);
+                            pointers[t.operand] = t.buffer;
+                        }
+                        e.call_inner(inner, &block, &pointers);
+                        Ok(())
+                    })
+                })
             })
         })
     }
@@ -116,7 +111,7 @@ impl Emitter<'_> {
         (axis, extent): (usize, Value),
         (side, before): (Value, Value),
         pointers: &[Value],
-        body: &mut dyn FnMut(&mut Self, Value, &[Value]) -> Result<(), CodegenError>,
+        body: impl FnOnce(&mut Self, Value, &[Value]) -> Result<(), CodegenError>,
     ) -> Result<(), CodegenError> {
         let start = self.word(0);
         self.loop_while(start, extent, pointers, |e, at, pointers| {
