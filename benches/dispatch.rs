@@ -37,6 +37,8 @@ fn main() {
         group.bench_function(format!("{n}/run_into"), |bench| {
             bench.iter(|| program.run_into(black_box(&views), &mut outputs));
         });
+        let mut bound = kernel.bind((&a, &b), &mut out).expect("arrays of one shape");
+        group.bench_function(format!("{n}/bound"), |bench| bench.iter(|| black_box(&mut bound).run()));
         group.bench_function(format!("{n}/plain loop"), |bench| {
             let slices = (a.as_slice().zip(b.as_slice())).zip(out.as_slice_mut());
             let ((a, b), out) = slices.expect("contiguous arrays");

@@ -58,10 +58,14 @@ use crate::graph::settle;
 pub use crate::graph::trace::{Array, ProgramBuilder};
 use crate::pipeline::{self, KernelCache, Options};
 use crate::report::Report;
+use crate::runtime::args::{Args, ArgsMut};
 use crate::runtime::array::Output;
 use crate::runtime::cache::{Cache, Found};
+pub use crate::runtime::launch::Bound;
+pub use crate::runtime::lend::Cells;
+use crate::runtime::lend::{Lend, LendMut};
 use crate::runtime::parallel::Threads;
-use crate::runtime::view::{ArgMut, Args, ArgsMut, View, ViewMut};
+use crate::runtime::view::{ArgMut, View, ViewMut};
 use crate::shape::Layout;
 use crate::target::{Target, TargetError};
 
@@ -355,6 +359,44 @@ impl Kernel {
         self.run_into(&mut views, &mut [out])
     }
 
+    /// Binds the kernel to arguments and outputs, for a call that is repeated: everything is checked once, here, and
+    /// [`Bound::run`] costs little more than its machine code, allocates nothing and cannot fail.
+    ///
+    /// The arguments stay borrowed as long as the bound call is used. [`Bound::output`] shows results between runs;
+    /// [`Cells`] are for arrays that change between them.
+    ///
+    /// ```
+    /// use loopweave::prelude::*;
+    /// use ndarray::{Array1, Ix1, array};
+    /// let axpy = jit::zip3(|a, x, y| a * x + y)?;
+    /// let (mut x, y) = (array![1.0, 2.0], array![0.5, 0.5]);
+    /// let (x, mut out) = (x.cell_view(), Array1::<f64>::zeros(2));
+    /// let mut step = axpy.bind((2.0, jit::Cells::from(&x), &y), &mut out)?;
+    /// step.run();
+    /// assert_eq!(step.output::<f64, Ix1>(0)?, array![2.5, 4.5]);
+    /// x[0].set(10.0);
+    /// step.run();
+    /// assert_eq!(out, array![20.5, 4.5]);
+    /// # Ok::<(), loopweave::Error>(())
+    /// ```
+    ///
+    /// What is bound cannot be changed behind its back:
+    ///
+    /// ```compile_fail,E0506
+    /// # use loopweave::prelude::*;
+    /// let double = jit::map(|x| 2 * x).unwrap();
+    /// let (mut x, mut out) = ([1.0f32; 4], [0.0f32; 4]);
+    /// let mut step = double.bind(&x, &mut out).unwrap();
+    /// x[0] = 3.0;
+    /// step.run();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Kernel::call_into`].
+    pub fn bind<'a>(&self, args: impl Lend<'a>, out: impl LendMut<'a>) -> Result<Bound<'a>, Error> {
+        self.bind_views(args.lend(), out.lend_mut())
+    }
+
     /// Compiles for contiguous arguments of these dtypes, all of one rank, ahead of the first call.
     ///
     /// # Errors
@@ -402,6 +444,13 @@ impl Kernel {
         self.convert_scalars(&specialised.program, views);
         let done = specialised.program.run_into(views, out);
         done.map_err(|error| self.unsettled(error, views))
+    }
+
+    fn bind_views<'a>(&self, mut views: Vec<View<'a>>, out: Vec<ViewMut<'a>>) -> Result<Bound<'a>, Error> {
+        let specialised = self.specialised(&views)?;
+        self.convert_scalars(&specialised.program, &mut views);
+        let bound = specialised.program.bind_call(views.clone(), out);
+        bound.map_err(|error| self.unsettled(error, &views))
     }
 
     /// What the program as it was written says of shapes that its settled form refuses: it speaks of no names made up here.

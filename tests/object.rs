@@ -1,4 +1,5 @@
-//! Object files: a linked kernel gives the bits that the same kernel gives in memory, and every target takes every op.
+//! Object files: a linked kernel gives the bits that the same kernel gives in memory, on this machine and on an emulated one,
+//! and every target takes every op.
 
 mod harness;
 
@@ -8,12 +9,14 @@ use harness::{Layout, Via, axis, bind, operand, run};
 use loopweave::codegen::abi::{Abi, scratch_bytes};
 use loopweave::codegen::jit::JitCode;
 use loopweave::codegen::object::emit_object;
+use loopweave::jit::IntoFunc;
 use loopweave::nest::interp::Buffer;
 use loopweave::nest::matmul::{Factor, MatMul, Tile};
 use loopweave::nest::{AxisRole, Binding, Leaf, Nest, OperandId, Order, Reduce, Role, Vector, Writes};
 use loopweave::target::{NAMES, Target};
+use loopweave_ir::expand::expand;
 use loopweave_ir::testing::operand_dtypes;
-use loopweave_ir::{Builder, Dtype, Func, Op, Scalar, Stage};
+use loopweave_ir::{Builder, Dtype, Func, Op, Scalar, Stage, specialise};
 
 const N: usize = 5003;
 /// The extents of the product of the first elements with themselves.
@@ -49,6 +52,15 @@ fn remainder() -> Nest {
     let three = b.float(Dtype::F32, 3.0);
     let r = b.node(Op::Rem, &[x, three]);
     map(b.finish(&[r]), 4)
+}
+
+/// Functions that expand into most of the basic ops.
+fn functions() -> Nest {
+    let func = "sin(x) * exp(x / 100) + (if x > 0 { ln(x) } else { floor(x) - erf(x) })"
+        .into_func()
+        .unwrap();
+    let typed = specialise(&func, &[Dtype::F32.into()]).unwrap();
+    map(expand(&typed).unwrap(), 4)
 }
 
 fn sum(order: Order) -> Nest {
@@ -140,14 +152,14 @@ fn element(i: usize) -> f32 {
     (i as i32 * 37 % 1009 - 500) as f32 / 7.0
 }
 
-fn main_in_c(remainder: &Nest, sum: &Nest, product: &Nest) -> String {
-    let (r, s, p) = (Abi::of(remainder), Abi::of(sum), Abi::of(product));
+fn main_in_c(map: &Nest, sum: &Nest, product: &Nest) -> String {
+    let (r, s, p) = (Abi::of(map), Abi::of(sum), Abi::of(product));
     format!(
         r#"
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-void remainder3(uint64_t *args);
+void map(uint64_t *args);
 void sum(uint64_t *args);
 void product(uint64_t *args);
 static float x[{N}], y[{N}], total;
@@ -157,7 +169,7 @@ int main(void) {{
     for (int i = 0; i < {N}; i++) x[i] = (float)(i * 37 % 1009 - 500) / 7.0f;
     uint64_t a[{rn}] = {{0}}, b[{sn}] = {{0}};
     a[{re}] = {N}; a[{rp0}] = (uint64_t)x; a[{rp1}] = (uint64_t)y; a[{rs0}] = 4; a[{rs1}] = 4;
-    remainder3(a);
+    map(a);
     b[0] = (uint64_t)scratch; b[{se}] = {N}; b[{sp0}] = (uint64_t)x; b[{sp1}] = (uint64_t)&total; b[{ss0}] = 4;
     sum(b);
     uint64_t c[{pn}] = {{0}};
@@ -226,50 +238,94 @@ fn by_jit(nest: &Nest, target: &Target, outputs: usize) -> Vec<String> {
     words(&run(nest, &code, &binding, &buffers, true, Via::Main)[1])
 }
 
+/// How a program for a target is linked and run.
+struct Machine {
+    target: Target,
+    cc: &'static str,
+    /// What runs it, where this machine does not.
+    emulator: Option<&'static str>,
+}
+
+impl Machine {
+    /// Whether its tools are here; in CI they must be.
+    fn is_here(&self) -> bool {
+        let missing = |tool: &&str| Command::new(tool).arg("--version").output().is_err();
+        let missing: Vec<&str> = [self.cc].into_iter().chain(self.emulator).filter(missing).collect();
+        assert!(
+            missing.is_empty() || std::env::var_os("CI").is_none(),
+            "needed: {missing:?}"
+        );
+        if !missing.is_empty() {
+            eprintln!("skipped: there is no {missing:?}");
+        }
+        missing.is_empty()
+    }
+
+    /// What a program of C and these kernels prints.
+    fn run(&self, map: &Nest, sum: &Nest, product: &Nest) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let object = emit_object(&[("map", map), ("sum", sum), ("product", product)], &self.target).unwrap();
+        std::fs::write(path("kernels.o"), object).unwrap();
+        std::fs::write(path("main.c"), main_in_c(map, sum, product)).unwrap();
+        let mut link = Command::new(self.cc);
+        link.args([path("main.c"), path("kernels.o")])
+            .arg("-o")
+            .arg(path("main"));
+        // An emulator finds no libraries of its machine.
+        link.args(self.emulator.map(|_| "-static")).arg("-lm");
+        let link = link.output().unwrap();
+        assert!(link.status.success(), "{}", String::from_utf8_lossy(&link.stderr));
+        let output = match self.emulator {
+            Some(emulator) => Command::new(emulator).arg(path("main")).output().unwrap(),
+            None => Command::new(path("main")).output().unwrap(),
+        };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Compares linked kernels with the same ones in the memory of this machine.
+    fn check(&self) {
+        if !self.is_here() {
+            return;
+        }
+        let (sum, product) = (sum(Order::Lanes { lanes: 64, block: 4096 }), product());
+        let chain = |i: usize, j: usize| {
+            let terms = (0..K).map(|k| (element(i * K + k), element(k * COLUMNS + j)));
+            terms.fold(0.0f32, |acc, (x, y)| x.mul_add(y, acc))
+        };
+        let products = (0..M * COLUMNS).map(|at| chain(at / COLUMNS, at % COLUMNS));
+        let products = words(&products.flat_map(f32::to_le_bytes).collect::<Vec<u8>>());
+        let here = Target::native().unwrap();
+        for map in [remainder(), functions()] {
+            let mut expected = by_jit(&map, &here, N);
+            expected.extend(by_jit(&sum, &here, 1));
+            expected.extend(products.iter().cloned());
+            assert_eq!(self.run(&map, &sum, &product), expected, "{}", map.name);
+        }
+    }
+}
+
 #[test]
 fn a_linked_kernel_gives_the_bits_of_the_jit() {
-    if Command::new("cc").arg("--version").output().is_err() {
-        assert!(std::env::var_os("CI").is_none(), "`cc` is needed to link");
-        eprintln!("skipped: there is no `cc` to link with");
-        return;
+    Machine {
+        target: Target::native().unwrap(),
+        cc: "cc",
+        emulator: None,
     }
-    let target = Target::native().unwrap();
-    let (remainder, sum) = (remainder(), sum(Order::Lanes { lanes: 64, block: 4096 }));
-    let product = product();
-    let dir = tempfile::tempdir().unwrap();
-    let path = |name: &str| dir.path().join(name);
-    let object = emit_object(
-        &[("remainder3", &remainder), ("sum", &sum), ("product", &product)],
-        &target,
-    )
-    .unwrap();
-    std::fs::write(path("kernels.o"), object).unwrap();
-    std::fs::write(path("main.c"), main_in_c(&remainder, &sum, &product)).unwrap();
-    let link = Command::new("cc")
-        .args([path("main.c"), path("kernels.o")])
-        .arg("-o")
-        .arg(path("main"))
-        .arg("-lm")
-        .output()
-        .unwrap();
-    assert!(link.status.success(), "{}", String::from_utf8_lossy(&link.stderr));
-    let output = Command::new(path("main")).output().unwrap();
-    assert!(output.status.success());
-    let mut expected = by_jit(&remainder, &target, N);
-    expected.extend(by_jit(&sum, &target, 1));
-    let chain = |i: usize, j: usize| {
-        (0..K).fold(0.0f32, |acc, k| {
-            element(i * K + k).mul_add(element(k * COLUMNS + j), acc)
-        })
-    };
-    let products = (0..M * COLUMNS).map(|at| chain(at / COLUMNS, at % COLUMNS));
-    expected.extend(words(&products.flat_map(f32::to_le_bytes).collect::<Vec<u8>>()));
-    let found: Vec<String> = String::from_utf8(output.stdout)
-        .unwrap()
-        .lines()
-        .map(str::to_owned)
-        .collect();
-    assert_eq!(found, expected);
+    .check();
+}
+
+/// On an emulated aarch64. Its tools are the packages `gcc-aarch64-linux-gnu` and `qemu-user` of Debian.
+#[test]
+fn another_machine_gives_the_same_bits() {
+    Machine {
+        target: Target::parse("aarch64").unwrap(),
+        cc: "aarch64-linux-gnu-gcc",
+        emulator: Some("qemu-aarch64"),
+    }
+    .check();
 }
 
 #[test]

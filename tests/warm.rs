@@ -8,7 +8,8 @@ use std::thread;
 
 use loopweave::jit::Kernel;
 use loopweave::prelude::*;
-use loopweave::runtime::view::{Arg, Args};
+use loopweave::runtime::args::Args;
+use loopweave::runtime::view::Arg;
 use ndarray::{
     ArcArray1, Array1, Array2, ArrayD, ArrayView2, Axis, CowArray, Dimension, IxDyn, ShapeBuilder, array, s,
 };
@@ -89,6 +90,8 @@ fn warm_calls_allocate_nothing() {
         "by position"
     );
     assert!(program.report().memory.unwrap().intermediate_bytes > 0);
+    let mut bound = program.bind((&x, &row), &mut out).unwrap();
+    assert_eq!(allocations(|| bound.run()), 0, "bound");
     // Operands that disagree about the fast axis, scalars, and slices.
     let axpy = jit::zip3(|a, x, y| a * x + y).unwrap();
     let mut out = Array2::<f64>::zeros((40, 30));

@@ -3,11 +3,12 @@
 //! In: a number of elements. Out: a [`Case`]: its arrays, our kernel, and the loop. The loops are compiled as a user's crate
 //! is by default: for the x86-64 baseline, thus with 128-bit SSE2 vectors, while our kernels use what the processor has.
 //!
-//! Invariant: both sides of a case compute the same function of the same arrays into outputs that exist already.
+//! Invariant: both sides of a case compute the same function of the same arrays into outputs that exist already; but beside
+//! `six_ops` stands a copy, the least that can be done with its streams of memory.
 
 #![allow(unreachable_pub, reason = "each bench uses its own part of the rows")]
 
-use loopweave::jit::{self, Kernel};
+use loopweave::jit::{self, Bound, Kernel};
 use ndarray::{Array2, ArrayView2};
 
 /// One kernel at one size.
@@ -19,9 +20,12 @@ pub(crate) struct Case {
     run: Box<dyn FnMut(Side<'_>)>,
 }
 
-/// Which of the two sides of a case runs.
+/// Which of the sides of a case runs.
 enum Side<'a> {
+    /// A whole call.
     Ours(&'a Kernel),
+    /// So many runs of a bound call.
+    Bound(&'a Kernel, u32),
     Plain,
 }
 
@@ -29,6 +33,11 @@ impl Case {
     /// Our kernel, on one or two threads.
     pub(crate) fn ours(&mut self, threads: usize) {
         (self.run)(Side::Ours(&self.ours[threads - 1]));
+    }
+
+    /// Our kernel on one thread, its call bound once and run so many times.
+    pub(crate) fn bound(&mut self, runs: u32) {
+        (self.run)(Side::Bound(&self.ours[0], runs));
     }
 
     /// The plain loop.
@@ -48,10 +57,11 @@ pub(crate) struct Row {
 }
 
 /// Every row.
-pub(crate) const ROWS: [Row; 12] = [
+pub(crate) const ROWS: [Row; 13] = [
     vector("add", add),
     vector("axpy", axpy),
     vector("chain", chain),
+    vector("six_ops", six_ops),
     vector("poly8", poly8),
     vector("exp", exp),
     vector("sum", sum),
@@ -116,6 +126,11 @@ fn chain(n: usize) -> Case {
             *out = (if h > 0.0 { h } else { 0.0 }) * d - e;
         }
     })
+}
+
+fn six_ops(n: usize) -> Case {
+    let text = "let h = abs(x) * 3 + 1; minimum(h * h - x, 2)";
+    map(text, vectors::<1>(n), |[x], out| out.copy_from_slice(x))
 }
 
 fn poly8(n: usize) -> Case {
@@ -209,6 +224,7 @@ fn map<const N: usize>(text: &str, inputs: [Vec<f32>; N], plain: fn([&[f32]; N],
     let kernel = jit::func(text).expect("the text of a row");
     case(&kernel, 4 * (N + 1) * n, move |side| match side {
         Side::Ours(kernel) => kernel.call_into(inputs.each_ref(), &mut out).expect(FITS),
+        Side::Bound(kernel, runs) => repeat(kernel.bind(inputs.each_ref(), &mut out).expect(FITS), runs),
         Side::Plain => plain(inputs.each_ref().map(Vec::as_slice), &mut out),
     })
 }
@@ -219,6 +235,7 @@ fn reduce<const N: usize>(kernel: &Kernel, inputs: [Vec<f32>; N], plain: fn([&[f
     let mut out = ndarray::arr0(0.0f32);
     case(kernel, bytes, move |side| match side {
         Side::Ours(kernel) => kernel.call_into(inputs.each_ref(), &mut out).expect(FITS),
+        Side::Bound(kernel, runs) => repeat(kernel.bind(inputs.each_ref(), &mut out).expect(FITS), runs),
         Side::Plain => out[()] = plain(inputs.each_ref().map(Vec::as_slice)),
     })
 }
@@ -230,6 +247,7 @@ fn matrix_sum(kernel: &Kernel, n: usize, plain: fn(ArrayView2<'_, f32>, &mut [f3
     let mut out = vec![0.0; side];
     case(kernel, 4 * (n + side), move |run| match run {
         Side::Ours(kernel) => kernel.call_into(&x, &mut out).expect(FITS),
+        Side::Bound(kernel, runs) => repeat(kernel.bind(&x, &mut out).expect(FITS), runs),
         Side::Plain => plain(x.view(), &mut out),
     })
 }
@@ -241,8 +259,13 @@ fn matrix_add(n: usize, y: Array2<f32>, plain: fn(ArrayView2<'_, f32>, ArrayView
     let kernel = jit::zip(|x, y| x + y).expect("a function of two arguments");
     case(&kernel, 4 * (2 * n + y.len()), move |side| match side {
         Side::Ours(kernel) => kernel.call_into((&x, &y), &mut out).expect(FITS),
+        Side::Bound(kernel, runs) => repeat(kernel.bind((&x, &y), &mut out).expect(FITS), runs),
         Side::Plain => plain(x.view(), y.view(), &mut out),
     })
+}
+
+fn repeat(mut bound: Bound<'_>, runs: u32) {
+    (0..runs).for_each(|_| bound.run());
 }
 
 const FITS: &str = "arguments that the row's kernel takes";

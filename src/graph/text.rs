@@ -276,7 +276,15 @@ impl<'a> Lowering<'a> {
                 let factors = [left, right].map(|factor| (self.expr(factor), factor.span));
                 let mut ids = Vec::with_capacity(2);
                 for (value, span) in factors {
-                    ids.push(self.array(value?, span)?);
+                    let value = value?;
+                    if let Value::Part { args, .. } = &value
+                        && args.is_empty()
+                    {
+                        let message =
+                            "a scalar has no axes; a matrix product needs at least one (`*` scales by a scalar)";
+                        return Err(self.report(span, message));
+                    }
+                    ids.push(self.array(value, span)?);
                 }
                 self.built(span, |b| b.matmul(ids[0], ids[1])).map(Value::Node)
             }

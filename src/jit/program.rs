@@ -16,8 +16,8 @@ use ndarray::{Array as OwnedArray, Dimension};
 use rayon::ThreadPool;
 use smallvec::SmallVec;
 
-use super::Kernel;
 use super::source::Source;
+use super::{Bound, Kernel};
 use crate::error::{CallError, Error, Side};
 use crate::graph::Graph;
 use crate::graph::trace::{ProgramBuilder, trace};
@@ -160,17 +160,36 @@ impl Program {
         inputs: [(&str, &dyn Arg); N],
         outputs: [(&str, &mut dyn ArgMut); M],
     ) -> Result<(), Error> {
-        let mut inputs = self.inputs(&inputs)?;
-        let mut named = outputs;
-        let names = named.each_ref().map(|(name, _)| *name);
-        let mut given = named.each_mut().map(|(_, array)| Some(array));
-        let order = self.order(Side::Output, &names)?;
-        let mut views: SmallVec<[ViewMut<'_>; NAMED]> = SmallVec::new();
-        for position in order {
-            // Each position is in the order once.
-            views.extend(given[position].take().map(|array| array.view_mut()));
-        }
-        self.kernel.run_into(&mut inputs, &mut views)
+        self.kernel
+            .run_into(&mut self.inputs(&inputs)?, &mut self.outputs(outputs)?)
+    }
+
+    /// Binds the program to inputs and outputs by their names, for a call that is repeated, as [`Kernel::bind`] does by
+    /// position.
+    ///
+    /// ```
+    /// use loopweave::prelude::*;
+    /// use ndarray::{Ix1, array};
+    /// let scaled = jit::program(|g| {
+    ///     let (x, w) = (g.input("x", F64, 1), g.input("w", F64, 1));
+    ///     g.output("y", x / w.sum(..));
+    /// })?;
+    /// let (x, w, mut y) = (array![2.0, 4.0], array![1.5, 0.5], array![0.0, 0.0]);
+    /// let mut call = scaled.bind_by_name([("w", &w), ("x", &x)], [("y", &mut y)])?;
+    /// call.run();
+    /// assert_eq!(call.output::<f64, Ix1>(0)?, array![1.0, 2.0]);
+    /// # Ok::<(), loopweave::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Program::run_into`].
+    pub fn bind_by_name<'a, const N: usize, const M: usize>(
+        &self,
+        inputs: [(&str, &'a dyn Arg); N],
+        outputs: [(&str, &'a mut dyn ArgMut); M],
+    ) -> Result<Bound<'a>, Error> {
+        let inputs = self.inputs(&inputs)?.into_vec();
+        self.kernel.bind_views(inputs, self.outputs(outputs)?.into_vec())
     }
 
     /// The names of the inputs, in the order of a call by position.
@@ -260,10 +279,23 @@ impl Program {
     }
 
     /// The views of inputs in the order of the program.
-    fn inputs<'a>(&self, inputs: &'a [(&str, &'a dyn Arg)]) -> Result<SmallVec<[View<'a>; NAMED]>, CallError> {
+    fn inputs<'a>(&self, inputs: &[(&str, &'a dyn Arg)]) -> Result<SmallVec<[View<'a>; NAMED]>, CallError> {
         let names: SmallVec<[&str; NAMED]> = inputs.iter().map(|(name, _)| *name).collect();
         let order = self.order(Side::Input, &names)?;
         Ok(order.into_iter().map(|position| inputs[position].1.view()).collect())
+    }
+
+    /// The views of outputs in the order of the program.
+    fn outputs<'a, const M: usize>(
+        &self,
+        outputs: [(&str, &'a mut dyn ArgMut); M],
+    ) -> Result<SmallVec<[ViewMut<'a>; NAMED]>, CallError> {
+        let names = outputs.each_ref().map(|(name, _)| *name);
+        let order = self.order(Side::Output, &names)?;
+        // Each position is in the order once.
+        let mut given = outputs.map(|(_, array)| Some(array));
+        let views = order.into_iter().filter_map(|position| given[position].take());
+        Ok(views.map(ArgMut::view_mut).collect())
     }
 
     /// For each of the program's names the position among the given ones, which are the same in another order.

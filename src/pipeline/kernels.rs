@@ -1,17 +1,20 @@
 //! Compiled kernels, found by what their code depends on.
 //!
-//! In: a nest and a target. Out: its [`Kernel`], compiled once for all the programs that share a cache.
+//! In: the nests of a program and a target. Out: their [`Kernel`]s, compiled once for all the programs that share a cache.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::{Arc, Mutex};
 
 use loopweave_ir::{Dtype, Func};
 
 use super::lock;
+use crate::codegen::CodegenError;
 use crate::codegen::jit::JitCode;
 use crate::error::Error;
 use crate::nest::{AxisRole, Leaf, Nest, Role, Stride, Vector, Writes};
 use crate::runtime::launch::Kernel;
+use crate::runtime::parallel::{Threads, for_each};
 use crate::target::Target;
 
 /// Compiled kernels by what their code depends on, shared by the programs of one function.
@@ -21,7 +24,7 @@ pub struct KernelCache {
 }
 
 /// Everything of a nest that its code depends on.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct NestKey {
     operands: Vec<(Dtype, Role, Stride)>,
     axes: Vec<AxisRole>,
@@ -30,28 +33,44 @@ struct NestKey {
     writes: Writes,
 }
 
-impl KernelCache {
-    /// The kernel of a nest, compiled if there is none yet.
-    pub(super) fn get(&self, nest: &Nest, target: &Target) -> Result<Arc<Kernel>, Error> {
+impl NestKey {
+    fn of(nest: &Nest) -> NestKey {
         // Kernels that differ in names alone are one.
         let mut leaf = nest.leaf.clone();
         leaf.functions_mut().into_iter().for_each(Func::forget_names);
-        let key = NestKey {
+        NestKey {
             operands: nest.operands.iter().map(|o| (o.dtype, o.role, o.stride)).collect(),
             axes: nest.axes.iter().map(|a| a.role).collect(),
             leaf,
             vector: nest.vector,
             writes: nest.writes,
-        };
-        if let Some(kernel) = lock(&self.kernels).get(&key) {
-            return Ok(Arc::clone(kernel));
         }
-        // Two threads may compile one nest at once; the first to finish keeps its kernel.
-        let kernel = Arc::new(Kernel {
-            nest: nest.clone(),
-            code: JitCode::compile(nest, target)?,
-        });
-        Ok(Arc::clone(lock(&self.kernels).entry(key).or_insert(kernel)))
+    }
+}
+
+impl KernelCache {
+    /// The kernels of some nests. Those that are not there yet are compiled, several at once where the threads allow it.
+    pub(super) fn get_all<'n>(
+        &self,
+        nests: impl Iterator<Item = &'n Nest>,
+        target: &Target,
+        threads: &Threads,
+    ) -> Result<Vec<Arc<Kernel>>, Error> {
+        let nests: Vec<(NestKey, &Nest)> = nests.map(|nest| (NestKey::of(nest), nest)).collect();
+        let missing: HashMap<&NestKey, &Nest> = {
+            let known = lock(&self.kernels);
+            let missing = nests.iter().filter(|(key, _)| !known.contains_key(key));
+            missing.map(|(key, nest)| (key, *nest)).collect()
+        };
+        let (keys, wanted): (Vec<&NestKey>, Vec<Nest>) =
+            missing.into_iter().map(|(key, nest)| (key, nest.clone())).unzip();
+        let made = compile_all(wanted, target, threads)?;
+        let mut kernels = lock(&self.kernels);
+        for (key, kernel) in keys.into_iter().zip(made) {
+            // Two callers may compile one nest at once; the first to finish keeps its kernel.
+            kernels.entry(key.clone()).or_insert(kernel);
+        }
+        Ok(nests.iter().map(|(key, _)| Arc::clone(&kernels[key])).collect())
     }
 
     /// The number of kernels compiled so far.
@@ -63,4 +82,28 @@ impl KernelCache {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// Compiles nests, each on a thread that is free.
+fn compile_all(nests: Vec<Nest>, target: &Target, threads: &Threads) -> Result<Vec<Arc<Kernel>>, CodegenError> {
+    let compile = |nest: Nest, target: &Target| {
+        let code = JitCode::compile(&nest, target)?;
+        Ok(Arc::new(Kernel { nest, code }))
+    };
+    if nests.len() < 2 || threads.number() < 2 {
+        return nests.into_iter().map(|nest| compile(nest, target)).collect();
+    }
+    let parts = nests.len();
+    let todo: Vec<Mutex<Option<Nest>>> = nests.into_iter().map(|nest| Mutex::new(Some(nest))).collect();
+    let done: Arc<Mutex<Vec<(usize, Result<Arc<Kernel>, CodegenError>)>>> = Arc::default();
+    let (results, target) = (Arc::clone(&done), target.clone());
+    for_each(threads, parts, move |i| {
+        if let Some(nest) = lock(&todo[i]).take() {
+            let kernel = compile(nest, &target);
+            lock(&results).push((i, kernel));
+        }
+    });
+    let mut kernels = mem::take(&mut *lock(&done));
+    kernels.sort_by_key(|(i, _)| *i);
+    kernels.into_iter().map(|(_, kernel)| kernel).collect()
 }

@@ -24,6 +24,7 @@ mod json;
 mod text;
 mod words;
 
+#[cfg(feature = "cli")]
 pub(crate) mod plan;
 
 mod dot;

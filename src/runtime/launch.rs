@@ -15,8 +15,11 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::Arc;
 
+use loopweave_ir::Element;
+use ndarray::{ArrayView, ArrayViewD, Axis, Dimension, IxDyn, ShapeBuilder};
 use smallvec::SmallVec;
 
+use super::array::OutputError;
 use super::parallel::{Split, Threads, for_each};
 use super::view::{View, ViewMut};
 use crate::codegen::abi::{Abi, scratch_bytes};
@@ -121,6 +124,29 @@ impl<'a> Region<'a> {
     pub fn addresses(&self) -> Range<usize> {
         let address = self.pointer.addr();
         address.wrapping_add_signed(self.bytes.start)..address.wrapping_add_signed(self.bytes.end)
+    }
+}
+
+/// Where an operand's array is.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// The array of an input.
+    Input(usize),
+    /// The array of an output.
+    Output(usize),
+    /// Bytes of the arena.
+    Arena(Range<usize>),
+}
+
+impl Place {
+    /// The memory there, of a call with this memory of its inputs and then its outputs.
+    #[inline]
+    pub fn region<'a>(&self, regions: &[Region<'a>], inputs: usize, arena: Option<&'a Arena>) -> Region<'a> {
+        match self {
+            Place::Input(i) => regions[*i].clone(),
+            Place::Output(o) => regions[inputs + o].clone(),
+            Place::Arena(bytes) => Region::within(arena, bytes),
+        }
     }
 }
 
@@ -236,27 +262,35 @@ impl Launch {
     /// # Panics
     /// If a region does not cover the view that the launch was verified for, or an output's is not writable: a fault of the
     /// calling module, which binds again for every layout.
-    pub fn run<'a>(self: &Arc<Self>, mut regions: impl Iterator<Item = Region<'a>>, threads: &Threads) {
+    pub fn run<'a>(self: &Arc<Self>, regions: impl Iterator<Item = Region<'a>>, threads: &Threads) {
         with_copy(&self.template, |words| {
-            for operand in &self.operands {
-                let region = regions.next().expect("one region per operand");
-                assert!(
-                    region.bytes.start <= operand.reach.start && region.bytes.end >= operand.reach.end,
-                    "a region covers the view it stands for"
-                );
-                assert!(region.writable || !operand.written, "an output is writable");
-                // An offset beyond an empty view is never followed, so it need not stay inside an allocation.
-                let pointer = region.pointer.wrapping_offset(operand.offset);
-                words[self.abi.pointer(operand.index)] = pointer.expose_provenance() as u64;
-            }
-            if !self.empty {
-                self.run_words(words, threads);
-            }
+            self.point(words, regions);
+            self.run_words(words, threads);
         });
     }
 
-    /// Runs the kernel on a block whose pointers `run` checked.
+    /// Writes the operands' pointers into a block; panics as [`Launch::run`] says.
+    #[inline]
+    fn point<'a>(&self, words: &mut [u64], mut regions: impl Iterator<Item = Region<'a>>) {
+        for operand in &self.operands {
+            let region = regions.next().expect("one region per operand");
+            assert!(
+                region.bytes.start <= operand.reach.start && region.bytes.end >= operand.reach.end,
+                "a region covers the view it stands for"
+            );
+            assert!(region.writable || !operand.written, "an output is writable");
+            // An offset beyond an empty view is never followed, so it need not stay inside an allocation.
+            let pointer = region.pointer.wrapping_offset(operand.offset);
+            words[self.abi.pointer(operand.index)] = pointer.expose_provenance() as u64;
+        }
+    }
+
+    /// Runs the kernel on a block whose pointers `point` checked.
+    #[inline]
     fn run_words(self: &Arc<Self>, words: &mut [u64], threads: &Threads) {
+        if self.empty {
+            return;
+        }
         match self.split {
             Split::Serial { .. } => self.part(words),
             Split::Axis { axis, grain } => self.run_grid(words, [(axis, grain)], threads),
@@ -293,8 +327,8 @@ impl Launch {
             None => with_scratch(self.scratch, |scratch| {
                 words[Abi::SCRATCH] = scratch.expose_provenance() as u64;
                 // SAFETY: the block has the form that `Abi` gives this nest. Its pointers and strides reach inside the
-                // regions that `run` checked: `new` verified the whole, and a part is the whole with some axis narrowed.
-                // The regions' borrows last as long as `run`, and no part outlives `for_each`.
+                // regions that `point` checked: `new` verified the whole, and a part is the whole with some axis narrowed.
+                // The regions' borrows last as long as `run`, or are kept by a `Bound`, and no part outlives `for_each`.
                 // Scratch has the size that the interface asks for the largest part, and the code lives as long as `kernel`.
                 unsafe { self.kernel.code.main()(words.as_mut_ptr()) }
             }),
@@ -370,6 +404,101 @@ impl Launch {
             *pointer = pointer.wrapping_add(stride.wrapping_mul(start as u64));
         }
     }
+}
+
+/// A call whose arguments are checked and whose argument blocks are written: it keeps their borrows, so that running it
+/// again costs little more than the machine code. Made by [`jit::Kernel::bind`](crate::jit::Kernel::bind).
+#[derive(Debug)]
+pub struct Bound<'a> {
+    steps: Vec<(Arc<Launch>, Box<[u64]>)>,
+    threads: Threads,
+    // What the blocks point to. Scalars are in their views, which a vector does not move.
+    outputs: Vec<ViewMut<'a>>,
+    _inputs: Vec<View<'a>>,
+    _arena: Arena,
+}
+
+impl<'a> Bound<'a> {
+    /// Binds launches, each with the places of its operands, to a call's arrays and an arena of this many bytes. The arrays
+    /// overlap in no way that the program does not allow.
+    ///
+    /// # Panics
+    /// As [`Launch::run`].
+    pub(crate) fn new<'s>(
+        steps: impl Iterator<Item = (&'s Arc<Launch>, &'s [Place])>,
+        inputs: Vec<View<'a>>,
+        mut outputs: Vec<ViewMut<'a>>,
+        arena_bytes: usize,
+        threads: Threads,
+    ) -> Bound<'a> {
+        let mut arena = Arena::default();
+        arena.reserve(arena_bytes);
+        let read = inputs.iter().map(Region::read);
+        let regions: Vec<Region<'_>> = read.chain(outputs.iter_mut().map(Region::write)).collect();
+        let block = |(launch, places): (&Arc<Launch>, &[Place])| {
+            let mut words = launch.template.clone();
+            let operands = places
+                .iter()
+                .map(|place| place.region(&regions, inputs.len(), Some(&arena)));
+            launch.point(&mut words, operands);
+            (Arc::clone(launch), words)
+        };
+        let steps = steps.map(block).collect();
+        drop(regions);
+        Bound {
+            steps,
+            threads,
+            outputs,
+            _inputs: inputs,
+            _arena: arena,
+        }
+    }
+
+    /// Computes the outputs from what the inputs hold now.
+    #[inline]
+    pub fn run(&mut self) {
+        for (launch, words) in &self.steps {
+            with_copy(words, |words| launch.run_words(words, &self.threads));
+        }
+    }
+
+    /// An output, by its position, to look at between runs.
+    ///
+    /// # Errors
+    /// A position that no output has; another dtype or number of axes than the output's.
+    pub fn output<T: Element, D: Dimension>(&self, position: usize) -> Result<ArrayView<'_, T, D>, OutputError> {
+        let count = OutputError::Count {
+            found: self.outputs.len(),
+            expected: position.saturating_add(1),
+        };
+        let output = self.outputs.get(position).ok_or(count)?;
+        if output.dtype() != T::DTYPE {
+            return Err(OutputError::Dtype {
+                found: output.dtype(),
+                expected: T::DTYPE,
+            });
+        }
+        let rank = |_| OutputError::Rank {
+            shape: output.shape().to_vec(),
+            expected: D::NDIM.unwrap_or(0),
+        };
+        output_view(output).into_dimensionality().map_err(rank)
+    }
+}
+
+/// The array of an output whose dtype is that of `T`.
+fn output_view<'a, T: Element>(output: &'a ViewMut<'_>) -> ArrayViewD<'a, T> {
+    let (shape, strides) = (output.shape(), output.strides());
+    // ndarray starts from the lowest address, and turns axes round after that.
+    let low = byte_range(shape, strides, size_of::<T>()).start;
+    let distances: Vec<usize> = strides.iter().map(|stride| stride.unsigned_abs()).collect();
+    let pointer = output.pointer().wrapping_offset(low).cast::<T>();
+    // SAFETY: the output came from an array of `T` with these extents and strides, borrowed for longer than `'a`, and is
+    // written by `Bound::run` alone, which needs the `Bound` that is borrowed here.
+    let mut view = unsafe { ArrayView::from_shape_ptr(IxDyn(shape).strides(IxDyn(&distances)), pointer) };
+    let reversed = strides.iter().enumerate().filter(|(_, stride)| **stride < 0);
+    reversed.for_each(|(axis, _)| view.invert_axis(Axis(axis)));
+    view
 }
 
 /// Calls `f` with a copy of an argument block: code may overwrite its own, and a part narrows it. The copy is on the stack for

@@ -5,14 +5,17 @@
 //! few moves, since every call makes one per argument; only the launcher follows its pointer.
 //!
 //! Invariant: a view's elements stay inside memory that is borrowed for the view's lifetime, shared for [`View`], exclusively
-//! for [`ViewMut`]. It holds because both are made from `ndarray` views and slices alone, which promise it.
+//! for [`ViewMut`], or shared among cells, which this thread alone can reach. It holds because both are made from `ndarray`
+//! views and slices alone, which promise it.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::slice;
 
 use loopweave_ir::{Dtype, Element, Literal, Scalar, Type, Weak};
-use ndarray::{ArrayBase, ArrayRef, Data, DataMut, Dimension};
+use ndarray::{ArrayBase, ArrayRef, Data, DataMut, Dimension, MathCell};
 
+use super::lend::Lent;
 use crate::shape::{Dims, Layout};
 
 /// A borrowed array to read.
@@ -146,6 +149,26 @@ impl<'a> ViewMut<'a> {
             ty: Type::Strong(self.dtype),
             axes: self.axes,
         }
+    }
+
+    /// Memory that its owner does not touch while a kernel runs, and that no other thread knows of.
+    pub(super) fn of_cells<T: Element>(cells: &'a [Cell<T>]) -> ViewMut<'a> {
+        ViewMut {
+            pointer: cells.as_ptr().cast_mut().cast(),
+            dtype: T::DTYPE,
+            axes: Axes::Dense(cells.len()),
+            borrow: PhantomData,
+        }
+    }
+
+    /// As [`ViewMut::of_cells`], for any number of axes.
+    pub(super) fn of_array_of_cells<T, S, D>(cells: &'a ArrayBase<S, D>) -> ViewMut<'a>
+    where
+        T: Element,
+        S: Data<Elem = MathCell<T>>,
+        D: Dimension,
+    {
+        memory_mut(cells.as_ptr().cast_mut().cast::<T>(), cells.shape(), cells.strides())
     }
 
     /// The element type.
@@ -296,7 +319,17 @@ macro_rules! scalars {
     ($($t:ty => $weak:ident as $held:ty;)*) => {$(
         impl Arg for $t {
             fn view(&self) -> View<'_> {
-                weak_scalar(Weak::$weak, <$held as Element>::to_bits(*self as $held))
+                Lent::lent(*self)
+            }
+        }
+
+        impl<'a> Lent<'a> for $t {
+            fn lent(self) -> View<'a> {
+                View {
+                    source: Source::Scalar(<$held as Element>::to_bits(self as $held)),
+                    ty: Type::Weak(Weak::$weak),
+                    axes: Axes::NONE,
+                }
             }
         }
     )*};
@@ -312,19 +345,17 @@ scalars! {
 /// A strongly typed 0-d argument, where a bare Rust scalar's weak type is not wanted.
 impl Arg for Scalar {
     fn view(&self) -> View<'_> {
+        Lent::lent(*self)
+    }
+}
+
+impl<'a> Lent<'a> for Scalar {
+    fn lent(self) -> View<'a> {
         View {
             source: Source::Scalar(self.bits()),
             ty: Type::Strong(self.dtype()),
             axes: Axes::NONE,
         }
-    }
-}
-
-fn weak_scalar<'a>(weak: Weak, bits: u64) -> View<'a> {
-    View {
-        source: Source::Scalar(bits),
-        ty: Type::Weak(weak),
-        axes: Axes::NONE,
     }
 }
 
@@ -346,132 +377,3 @@ fn memory_mut<'a, T: Element>(pointer: *mut T, shape: &'a [usize], strides: &'a 
         borrow: PhantomData,
     }
 }
-
-/// One or several arguments: a single [`Arg`] by reference or value, or a tuple or an array of them.
-pub trait Args {
-    /// As many views as there are arguments.
-    type Views<'a>: AsMut<[View<'a>]>
-    where
-        Self: 'a;
-
-    /// The arguments as views, in order.
-    fn views(&self) -> Self::Views<'_>;
-}
-
-macro_rules! single {
-    ($($t:ty),*) => {$(
-        impl Args for $t {
-            type Views<'a> = [View<'a>; 1] where Self: 'a;
-
-            fn views(&self) -> [View<'_>; 1] {
-                [self.view()]
-            }
-        }
-    )*};
-}
-
-single!(bool, i8, i16, i32, i64, u8, u16, u32, f32, f64, Scalar, View<'_>);
-
-impl<A: Arg + ?Sized> Args for &A {
-    type Views<'a>
-        = [View<'a>; 1]
-    where
-        Self: 'a;
-
-    fn views(&self) -> [View<'_>; 1] {
-        [(**self).view()]
-    }
-}
-
-impl<T: Element, S: Data<Elem = T>, D: Dimension> Args for ArrayBase<S, D> {
-    type Views<'a>
-        = [View<'a>; 1]
-    where
-        Self: 'a;
-
-    fn views(&self) -> [View<'_>; 1] {
-        [Arg::view(self)]
-    }
-}
-
-macro_rules! tuples {
-    ($count:literal: $($name:ident)*) => {
-        impl<$($name: Arg),*> Args for ($($name,)*) {
-            type Views<'a> = [View<'a>; $count] where Self: 'a;
-
-            #[expect(non_snake_case, reason = "the type parameters name the members")]
-            fn views(&self) -> [View<'_>; $count] {
-                let ($($name,)*) = self;
-                [$($name.view()),*]
-            }
-        }
-    };
-}
-
-tuples!(1: A);
-tuples!(2: A B);
-tuples!(3: A B C);
-tuples!(4: A B C D);
-tuples!(5: A B C D E);
-tuples!(6: A B C D E F);
-tuples!(7: A B C D E F G);
-tuples!(8: A B C D E F G H);
-
-impl<A: Arg, const N: usize> Args for [A; N] {
-    type Views<'a>
-        = [View<'a>; N]
-    where
-        Self: 'a;
-
-    fn views(&self) -> [View<'_>; N] {
-        self.each_ref().map(Arg::view)
-    }
-}
-
-impl Args for () {
-    type Views<'a> = [View<'a>; 0];
-
-    fn views(&self) -> [View<'_>; 0] {
-        []
-    }
-}
-
-/// One or several outputs: a single [`ArgMut`] by mutable reference, or a tuple of them.
-pub trait ArgsMut {
-    /// As many views as there are outputs.
-    type Views<'a>: AsMut<[ViewMut<'a>]>
-    where
-        Self: 'a;
-
-    /// The outputs as views, in order.
-    fn views_mut(&mut self) -> Self::Views<'_>;
-}
-
-impl<A: ArgMut + ?Sized> ArgsMut for &mut A {
-    type Views<'a>
-        = [ViewMut<'a>; 1]
-    where
-        Self: 'a;
-
-    fn views_mut(&mut self) -> [ViewMut<'_>; 1] {
-        [(**self).view_mut()]
-    }
-}
-
-macro_rules! output_tuples {
-    ($count:literal: $($name:ident)*) => {
-        impl<$($name: ArgMut),*> ArgsMut for ($($name,)*) {
-            type Views<'a> = [ViewMut<'a>; $count] where Self: 'a;
-
-            #[expect(non_snake_case, reason = "the type parameters name the members")]
-            fn views_mut(&mut self) -> [ViewMut<'_>; $count] {
-                let ($($name,)*) = self;
-                [$($name.view_mut()),*]
-            }
-        }
-    };
-}
-
-output_tuples!(2: A B);
-output_tuples!(3: A B C);
-output_tuples!(4: A B C D);

@@ -2,9 +2,12 @@
 //!
 //! In: an [`Assembly`]. Out: `regalloc2`'s choice, beside the instructions in the order in which it numbered them.
 
+use std::cell::RefCell;
+use std::mem;
+
 use regalloc2::{
-    Block as Id, Function, Inst as Number, InstRange, MachineEnv, Operand, Output, PReg, PRegSet, RegClass,
-    RegallocOptions, VReg, run,
+    Block as Id, Ctx, Function, Inst as Number, InstRange, MachineEnv, Operand, Output, PReg, PRegSet, RegClass,
+    RegallocOptions, VReg, run_with_ctx,
 };
 use smallvec::SmallVec;
 
@@ -96,7 +99,10 @@ impl<'a> Program<'a> {
     /// More values that must be in registers at once than there are.
     pub(super) fn allocate(&self) -> Result<Output, CodegenError> {
         let env = environment(self.vector_bytes);
-        let output = run(self, &env, &RegallocOptions::default());
+        let output = CONTEXT.with_borrow_mut(|context| {
+            let done = run_with_ctx(self, &env, &RegallocOptions::default(), context);
+            done.map(drop).map(|()| mem::take(&mut context.output))
+        });
         let output = output.map_err(|e| CodegenError::Encode(format!("registers: {e}")))?;
         #[cfg(test)]
         {
@@ -106,6 +112,11 @@ impl<'a> Program<'a> {
         }
         Ok(output)
     }
+}
+
+thread_local! {
+    /// The allocator's tables, which it clears before it uses them: making them takes a good part of a small function's time.
+    static CONTEXT: RefCell<Ctx> = RefCell::default();
 }
 
 /// The operands of an instruction for the allocator, in the order in which the encoder asks for them again: those of the
