@@ -60,6 +60,8 @@ fn every_element_is_one_chain() {
         (30, 2048, 200),
         (70, 1024, 300),
         (1100, 1030, 40),
+        // Few rows of a wide right factor, which is read in place, ahead.
+        (20, 300, 1030),
     ] {
         let (x, y) = (noisy(m, k, 1), noisy(k, n, 2));
         let found: Array2<f32> = kernel.call((&x, &y)).unwrap();
@@ -82,11 +84,12 @@ fn thread_counts_agree() {
 #[test]
 fn products_are_cut_along_both_axes() {
     let kernel = |threads: usize| jit::kernel(F32).unwrap().threads(threads).unwrap();
-    // Rows, the contracted axis, columns, threads; and the parts of the rows and of the columns.
+    // Rows, the contracted axis, columns, threads; and the parts of the rows and of the columns. Halves of the products that
+    // are cut along both axes are whole tiles of every shape.
     for (m, k, n, threads, parts) in [
         (2000, 60, 100, 4, [4, 1]),
         (100, 60, 2000, 4, [1, 4]),
-        (640, 1100, 640, 4, [2, 2]),
+        (756, 1100, 768, 4, [2, 2]),
         (960, 60, 640, 6, [3, 2]),
         (500, 300, 500, 1, [1, 1]),
     ] {

@@ -76,7 +76,14 @@ pub struct Tile {
     pub panel: u32,
     /// Rows of `left` that are packed at once.
     pub band: u32,
+    /// Lines that a first-level cache holds of those whose addresses differ by a multiple of [`SET_BYTES`].
+    pub ways: u32,
 }
+
+/// Rows up to which a right factor that lies in rows is read where it is: packing it costs more than it saves.
+pub const ROWS_UNPACKED: usize = 48;
+/// Bytes of address bits that choose a set of a first-level cache: as far apart, lines compete for the same set.
+pub const SET_BYTES: usize = 4096;
 
 /// Bytes of a row of `left` per block of the contracted axis.
 const DEPTH_BYTES: usize = 4 << 10;
@@ -92,6 +99,7 @@ impl Tile {
         depth: 1,
         panel: 1,
         band: 1,
+        ways: 1,
     };
 
     /// Columns of the register tile.
@@ -99,40 +107,65 @@ impl Tile {
         self.vectors * self.lanes
     }
 
-    /// The tile for accumulators of this dtype and this many columns: accumulators, one vector of `right` per column
-    /// vector and one or two of `left` fill the register file, and a packed block three quarters of the second-level cache.
+    /// Whether rows of `left` that compete for the same sets still leave room for those of `right`: then they are read in place.
+    pub const fn holds_competing_rows(self) -> bool {
+        self.rows + self.vectors <= self.ways
+    }
+
+    /// The tile for accumulators of this dtype and a product of these rows, contracted elements and columns: accumulators, one vector of `right` per column
+    /// vector and one or two of `left` fill the register file, and a packed block half or more of the second-level cache.
     ///
     /// A row panel of `left` need not stay in the first level: of blocks of one size, longer ones with fewer columns are
     /// faster, as a tile of accumulators is loaded and stored less often. In GFLOP/s at one thread in f32 on Zen 4 (1 MiB
     /// of second-level cache, peak 118), depth × panel 512 × 384 / 1024 × 192: 1024³ 100.5 / 105.8, 2048³ 101.7 / 103.8,
     /// 4096 × 512 × 512 104.0 / 106.0; 340 × 512 and 256 × 528 are slower than either, 2048 × 96 is the same.
-    pub(super) fn of(dtype: Dtype, columns: usize, target: &Target) -> Tile {
+    ///
+    /// With twelve ways, as Golden Cove has, few rows of many vectors read even competing rows of `left` in place, which
+    /// costs less than packing them: 14 × 32 packed / 9 × 48 in place on Sapphire Rapids (2 MiB of second-level cache,
+    /// peak 180), in f32 512³ 136 / 155, 1000³ 151 / 167, 1024³ 138 / 163, 4096 × 512 × 512 140 / 161, and 6 × 64 in place
+    /// 64 × 4096 × 64 127 / 152. Where all is in cache 14 × 32 is as fast as any: 128³ 174, 256³ 177.
+    pub(super) fn of(dtype: Dtype, [rows, k, columns]: [usize; 3], target: &Target) -> Tile {
         let size = dtype.size();
         let bytes = match target.fma_bytes() {
             wide if wide > 0 && dtype.is_float() => wide,
             _ => target.vector_bytes(),
         };
         let lanes = (bytes / size).max(1);
+        let ways = target.caches().l1d / SET_BYTES;
+        // Of few, wide shapes the first-level cache holds even rows that compete.
+        let holds = bytes == 64 && ways >= 12;
+        let room = target.caches().l2 / 4 * if holds { 2 } else { 3 };
+        // Blocks of a short contracted axis have more columns; a power of two, so that products of similar extents share code.
+        let most = DEPTH_BYTES / size;
+        let depth = k.next_power_of_two().clamp(most / 8, most);
+        let packs = rows > ROWS_UNPACKED && k.min(depth).saturating_mul(columns * size) >= room;
         // Rows, vectors, and the time of a column, where a tile is full, in hundredths of that of the best shape.
         let shapes: &[(u32, u32, usize)] = match (target.vector_registers(bytes), bytes == target.vector_bytes()) {
             // Where a step copies what is used twice, one vector is best.
             (..=16, true) if target.fma_bytes() == 0 => &[(12, 1, 100)],
             (..=16, _) => &[(6, 2, 100), (12, 1, 130)],
+            _ if holds && packs => &[(9, 3, 100)],
+            _ if holds && columns <= 64 => &[(6, 4, 100), (9, 3, 102), (14, 2, 103), (14, 1, 130)],
             _ if bytes == 64 => &[(14, 2, 100), (9, 3, 102), (14, 1, 130)],
             _ => &[(8, 3, 100), (12, 2, 100), (16, 1, 130)],
         };
         let time = |&(_, vectors, time): &(u32, u32, usize)| columns.next_multiple_of(vectors as usize * lanes) * time;
         let (rows, vectors, _) = shapes.iter().copied().min_by_key(time).unwrap_or((1, 1, 100));
-        let columns = vectors as usize * lanes;
-        let depth = DEPTH_BYTES / size;
-        let block = target.caches().l2 / 4 * 3 / DEPTH_BYTES;
+        let width = vectors as usize * lanes;
+        // Blocks of the same size, so that the last one is not a narrow rest.
+        let most = (room / (depth * size) / width).max(1) * width;
+        let panel = match columns.div_ceil(most) {
+            0 | 1 => most,
+            blocks => columns.div_ceil(blocks).next_multiple_of(width),
+        };
         Tile {
             rows,
             vectors,
             lanes: lanes as u32,
             depth: depth as u32,
-            panel: ((block / columns).max(1) * columns) as u32,
-            band: (BAND_BYTES / DEPTH_BYTES) as u32,
+            panel: panel as u32,
+            band: (BAND_BYTES / (depth * size)) as u32,
+            ways: ways as u32,
         }
     }
 }

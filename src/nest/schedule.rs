@@ -420,7 +420,8 @@ fn finish(
     }
     let mut vector = vector_shape(&leaf, &operands, target);
     if let Leaf::MatMul(product) = &mut leaf {
-        product.tile = Tile::of(product.accumulator(), extents[vector_axis], target);
+        let product_extents = [2, 1, 0].map(|before| extents[vector_axis - before]);
+        product.tile = Tile::of(product.accumulator(), product_extents, target);
         vector = Vector {
             lanes: vector.lanes.min(product.tile.columns()),
             unroll: 1,

@@ -19,14 +19,11 @@ use super::memory::Access;
 use super::reduce::Wide;
 use crate::codegen::CodegenError;
 use crate::codegen::abi::{Abi, TileWord};
-use crate::nest::{MatMul, OperandId, Stride};
+use crate::nest::{MatMul, OperandId, Stride, matmul};
 
-/// Rows up to which a right factor that lies in rows is read where it is: packing it costs more than it saves.
-const ROWS_UNPACKED: i64 = 48;
 /// Columns up to which a left factor whose rows are not runs of memory is read where it is.
 const COLUMNS_UNPACKED: i64 = 64;
-/// Bytes of address bits that choose a set of a first-level cache: as far apart, lines compete for the same set.
-const SET_BYTES: i64 = 4096;
+const SET_BYTES: i64 = matmul::SET_BYTES as i64;
 /// Bytes of a cache line.
 const LINE: i64 = 64;
 /// What the loops of one product share.
@@ -228,7 +225,7 @@ impl Emitter<'_> {
             return self.b.ins().iconst(types::I8, 0);
         };
         let at_most = IntCC::SignedLessThanOrEqual;
-        let few = self.b.ins().icmp_imm_s(at_most, p.rows, ROWS_UNPACKED);
+        let few = self.b.ins().icmp_imm_s(at_most, p.rows, matmul::ROWS_UNPACKED as i64);
         let step = self.stride(operand.index(), p.k);
         let zero = self.word(0);
         let depth = self.at_most(p.product.tile.depth as i64, p.depth, zero);
@@ -244,7 +241,7 @@ impl Emitter<'_> {
     }
 
     /// Whether rows of `left` are read where they are: where the elements of a row are neighbours and rows do not compete
-    /// for the same sets of the first-level cache, or elements lie apart and there are few columns to pack them for.
+    /// for the same sets of the first-level cache, or the cache holds so many, or elements lie apart and there are few columns to pack them for.
     ///
     /// Packed always / read in place, at one thread in f32: 128³ 101 / 104, 256³ 110 / 113, 512³ 98 / 102, 1000³ 100 / 103;
     /// but 1023³ 100 / 94, 1024³ 103 / 79 and 2048³ 101 / 76 GFLOP/s of a peak of 117.
@@ -254,6 +251,9 @@ impl Emitter<'_> {
             .ins()
             .icmp_imm_s(IntCC::SignedLessThanOrEqual, p.columns, COLUMNS_UNPACKED);
         let neighbours = self.b.ins().icmp_imm_s(IntCC::Equal, step, p.size);
+        if p.product.tile.holds_competing_rows() {
+            return self.b.ins().bor(neighbours, few);
+        }
         // Rows share lines, or are a line or more from the next multiple of `SET_BYTES`, up or down.
         let at_most = IntCC::UnsignedLessThanOrEqual;
         let near = self.b.ins().icmp_imm_u(at_most, row, LINE);

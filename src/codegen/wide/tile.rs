@@ -31,10 +31,17 @@ const ROWS: [Register; 7] = [
     Register::R12,
     Register::R13,
 ];
+/// Bytes from the row of `right` at work to the one that is prefetched.
+const AHEAD: Register = Register::R14;
 /// Those of them that belong to the caller.
-const SAVED: [Register; 4] = [Register::RBX, Register::RBP, Register::R12, Register::R13];
+const SAVED: [Register; 5] = [Register::RBX, Register::RBP, Register::R12, Register::R13, AHEAD];
 /// Elements of the contracted axis from which on prefetching pays.
 const PREFETCH_DEPTH: i32 = 256;
+/// Rows of `right` further apart than this are prefetched: the processor does not see from one which is next. In GFLOP/s at
+/// one thread in f32 on Sapphire Rapids, 16 × 1024 × 1024 without / with: 55 / 82. Of packed rows it costs 3 %.
+const FAR_BYTES: i32 = 2048;
+/// How many rows ahead.
+const ROWS_AHEAD: i32 = 12;
 /// Steps per iteration of the loop.
 const UNROLL: i32 = 2;
 /// The most rows that have an address.
@@ -135,6 +142,13 @@ impl Set {
     }
 }
 
+/// Where rows of `right` are: near each other, or so far apart that they are prefetched.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Right {
+    Near,
+    Far,
+}
+
 /// Code under construction. Branches go to labels: the address that the first instruction after one is given.
 struct Kernel {
     set: Set,
@@ -163,19 +177,19 @@ impl Kernel {
         }
         self.row_distances(TileWord::LeftRow)?;
 
-        let (steps, rest, end) = (self.label(), self.label(), self.label());
-        self.push(Instruction::with2(Code::Sub_rm64_imm8, DEPTH, UNROLL)?);
-        self.push(Instruction::with_branch(Code::Jl_rel32_64, rest)?);
-        self.place(steps);
-        for _ in 0..UNROLL {
-            self.step()?;
-        }
-        self.push(Instruction::with2(Code::Sub_rm64_imm8, DEPTH, UNROLL)?);
-        self.push(Instruction::with_branch(Code::Jge_rel32_64, steps)?);
-        self.place(rest);
-        self.push(Instruction::with2(Code::Add_rm64_imm8, DEPTH, UNROLL)?);
-        self.push(Instruction::with_branch(Code::Jle_rel32_64, end)?);
-        self.step()?;
+        let (far, end) = (self.label(), self.label());
+        self.push(Instruction::with2(Code::Cmp_rm64_imm32, RIGHT_STEP, FAR_BYTES)?);
+        self.push(Instruction::with_branch(Code::Jg_rel32_64, far)?);
+        self.steps(Right::Near, end)?;
+        self.push(Instruction::with_branch(Code::Jmp_rel32_64, end)?);
+        self.place(far);
+        self.push(Instruction::with3(
+            Code::Imul_r64_rm64_imm32,
+            AHEAD,
+            RIGHT_STEP,
+            ROWS_AHEAD,
+        )?);
+        self.steps(Right::Far, end)?;
         self.place(end);
 
         self.word(LEFT, TileWord::To)?;
@@ -243,12 +257,33 @@ impl Kernel {
         Ok(())
     }
 
+    /// The loop over the contracted axis, which leaves to a label or falls through.
+    fn steps(&mut self, right: Right, end: u64) -> Result<(), IcedError> {
+        let (steps, rest) = (self.label(), self.label());
+        self.push(Instruction::with2(Code::Sub_rm64_imm8, DEPTH, UNROLL)?);
+        self.push(Instruction::with_branch(Code::Jl_rel32_64, rest)?);
+        self.place(steps);
+        for _ in 0..UNROLL {
+            self.step(right)?;
+        }
+        self.push(Instruction::with2(Code::Sub_rm64_imm8, DEPTH, UNROLL)?);
+        self.push(Instruction::with_branch(Code::Jge_rel32_64, steps)?);
+        self.place(rest);
+        self.push(Instruction::with2(Code::Add_rm64_imm8, DEPTH, UNROLL)?);
+        self.push(Instruction::with_branch(Code::Jle_rel32_64, end)?);
+        self.step(Right::Near)
+    }
+
     /// One element of the contracted axis.
-    fn step(&mut self) -> Result<(), IcedError> {
+    fn step(&mut self, right: Right) -> Result<(), IcedError> {
         let sums = self.rows * self.vectors;
         let registers = if self.width == 64 { 32 } else { 16 };
         let spare = registers - sums - self.vectors;
         for vector in 0..self.vectors {
+            if right == Right::Far {
+                let ahead = memory(RIGHT, AHEAD, 1, vector * self.width);
+                self.push(Instruction::with1(Code::Prefetcht0_m8, ahead)?);
+            }
             let from = memory(RIGHT, Register::None, 1, vector * self.width);
             let column = self.set.register(sums + vector);
             self.push(Instruction::with2(self.set.load, column, from)?);
@@ -297,10 +332,11 @@ impl Kernel {
         Ok(())
     }
 
-    /// The caller's registers that the rows need.
+    /// The caller's registers that the code needs.
     fn saved(&self) -> Vec<Register> {
         let used = &ROWS[..(self.rows / 2).max(1)];
-        SAVED.into_iter().filter(|register| used.contains(register)).collect()
+        let is_used = |register: &Register| *register == AHEAD || used.contains(register);
+        SAVED.into_iter().filter(is_used).collect()
     }
 
     fn label(&mut self) -> u64 {
