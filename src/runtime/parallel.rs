@@ -26,7 +26,7 @@ use std::sync::{Arc, LazyLock};
 use loopweave_ir::Op;
 use rayon::ThreadPool;
 
-use super::team::{Loop, Team};
+use super::team::{End, Loop, Team};
 use crate::nest::schedule::Scheduled;
 use crate::nest::{AxisId, AxisRole, Leaf, MatMul, Order, Role};
 
@@ -337,9 +337,9 @@ pub fn for_each(threads: &Threads, parts: usize, part: impl Fn(usize) + Send + S
         _ => {
             for _ in 0..others {
                 let work = Arc::clone(&work);
-                rayon::spawn(move || work.run());
+                rayon::spawn(move || work.run(End::Last));
             }
-            work.run();
+            work.run(End::First);
             work.finish();
         }
     }

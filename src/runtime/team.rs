@@ -75,7 +75,7 @@ impl Team {
             missing
         };
         (0..missing).for_each(|_| call(Arc::clone(self)));
-        work.run();
+        work.run(End::First);
         self.withdraw(&mut self.board(), work);
         work.finish();
     }
@@ -88,7 +88,7 @@ impl Team {
         let mut gave_way = worked;
         loop {
             if let Some(work) = self.next(if nested { Duration::ZERO } else { WATCH }) {
-                work.run();
+                work.run(End::Last);
                 let mut board = self.board();
                 self.withdraw(&mut board, &work);
                 board.free += 1;
@@ -181,12 +181,21 @@ impl Team {
     }
 }
 
+/// Where a thread begins to claim parts. The caller and its helpers work towards each other, so that of arrays that are used
+/// again each core finds in its cache what it had there before.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    First,
+    Last,
+}
+
 /// A loop whose parts are independent, shared by the threads that run them.
 pub(super) struct Loop {
     part: Box<dyn Fn(usize) + Send + Sync>,
     parts: usize,
-    /// The first part that nobody claimed.
-    next: AtomicUsize,
+    /// How many parts were claimed, in all and from each end.
+    claimed: AtomicUsize,
+    claimed_from: [AtomicUsize; 2],
     ended: AtomicUsize,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     caller: Thread,
@@ -200,7 +209,8 @@ impl Loop {
         Arc::new(Loop {
             part: Box::new(part),
             parts,
-            next: AtomicUsize::new(0),
+            claimed: AtomicUsize::new(0),
+            claimed_from: [const { AtomicUsize::new(0) }; 2],
             ended: AtomicUsize::new(0),
             panic: Mutex::new(None),
             caller: thread::current(),
@@ -208,13 +218,15 @@ impl Loop {
         })
     }
 
-    /// Runs parts until none is left to claim.
-    pub(super) fn run(&self) {
-        loop {
-            let i = self.next.fetch_add(1, Ordering::Relaxed);
-            if i >= self.parts {
-                return;
-            }
+    /// Runs parts until none is left to claim, from this end of the loop on.
+    pub(super) fn run(&self, end: End) {
+        while self.claimed.fetch_add(1, Ordering::Relaxed) < self.parts {
+            // There are no more claims from both ends together than parts, so the ends do not cross.
+            let nth = self.claimed_from[end as usize].fetch_add(1, Ordering::Relaxed);
+            let i = match end {
+                End::First => nth,
+                End::Last => self.parts - 1 - nth,
+            };
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (self.part)(i))) {
                 *self.panic() = Some(panic);
             }
@@ -255,7 +267,7 @@ impl fmt::Debug for Loop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Loop")
             .field("parts", &self.parts)
-            .field("next", &self.next)
+            .field("claimed", &self.claimed)
             .field("ended", &self.ended)
             .finish_non_exhaustive()
     }

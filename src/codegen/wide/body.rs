@@ -5,15 +5,19 @@
 //! What is the same for all lanes of a row (operands of stride 0, and all that is computed from those and constants alone) is
 //! computed once, in vectors, before the loop. Parameters are loaded where they are first needed.
 
+use loopweave_ir::func::Node;
 use loopweave_ir::{ExprId, Func, Op};
 use smallvec::SmallVec;
 
 use super::isa::Isa;
 use super::lanes::{Gap, Lanes, Selected, Selector};
+use super::pattern::{self, Pattern};
 
 /// A function with what its evaluations share.
 pub(super) struct Body<'f> {
     pub(super) func: &'f Func,
+    /// What one instruction makes of other nodes than the node's operands.
+    patterns: Vec<Option<(Pattern, [ExprId; 2])>>,
     /// How often each node's value is needed.
     uses: Vec<u32>,
     /// Whether each node is the same for all lanes; constants are not counted, they are known anyway.
@@ -24,7 +28,8 @@ pub(super) struct Body<'f> {
 
 impl<'f> Body<'f> {
     /// A function whose parameters are the same for all lanes where `uniform` says so.
-    pub(super) fn new(func: &'f Func, uniform: impl Fn(usize) -> bool) -> Body<'f> {
+    pub(super) fn new(func: &'f Func, isa: Isa, uniform: impl Fn(usize) -> bool) -> Body<'f> {
+        let patterns = pattern::find(func, isa);
         let mut uses = vec![0; func.nodes().len()];
         let mut is_uniform = vec![false; func.nodes().len()];
         for (id, node) in func.iter() {
@@ -34,15 +39,17 @@ impl<'f> Body<'f> {
                 _ => node.args.iter().all(|a| is_uniform[a.index()] || is_const(func, *a)),
             };
         }
-        for (id, node) in func.iter() {
-            if !is_uniform[id.index()] {
-                node.args.iter().for_each(|a| uses[a.index()] += 1);
+        func.results().iter().for_each(|r| uses[r.index()] += 1);
+        for (id, node) in func.iter().rev() {
+            if uses[id.index()] > 0 && !is_uniform[id.index()] {
+                let args = operands(&patterns, id, node);
+                args.iter().for_each(|a| uses[a.index()] += 1);
             }
         }
-        func.results().iter().for_each(|r| uses[r.index()] += 1);
         let uniform = vec![None; uses.len()];
         Body {
             func,
+            patterns,
             uses,
             is_uniform,
             uniform,
@@ -54,10 +61,18 @@ impl<'f> Body<'f> {
         self.varying().count()
     }
 
-    fn varying(&self) -> impl Iterator<Item = (ExprId, &loopweave_ir::func::Node)> {
-        self.func
-            .iter()
-            .filter(|(id, node)| !self.is_uniform[id.index()] && !matches!(node.op, Op::Param(_) | Op::Const(_)))
+    /// Those ops, with their nodes.
+    fn varying(&self) -> impl Iterator<Item = (ExprId, &Node)> {
+        let is_computed = |node: &Node| !matches!(node.op, Op::Param(_) | Op::Const(_));
+        self.func.iter().filter(move |(id, node)| {
+            let at = id.index();
+            !self.is_uniform[at] && self.uses[at] > 0 && is_computed(node)
+        })
+    }
+
+    /// What a node's value is computed from.
+    fn operands<'a>(&'a self, id: ExprId, node: &'a Node) -> &'a [ExprId] {
+        operands(&self.patterns, id, node)
     }
 
     /// The most registers that values of one evaluation hold at once, those that are the same for all lanes included.
@@ -71,7 +86,7 @@ impl<'f> Body<'f> {
         let mut remaining = self.uses.clone();
         let mut loaded = vec![false; remaining.len()];
         for (id, node) in self.varying() {
-            for arg in node.args.iter() {
+            for arg in self.operands(id, node) {
                 let is_load = matches!(self.func.node(*arg).op, Op::Param(_)) && !self.is_uniform[arg.index()];
                 if is_load && !loaded[arg.index()] {
                     loaded[arg.index()] = true;
@@ -80,7 +95,7 @@ impl<'f> Body<'f> {
             }
             live += counts(id) as usize;
             most = most.max(live);
-            for arg in node.args.iter() {
+            for arg in self.operands(id, node) {
                 let at = arg.index();
                 remaining[at] = remaining[at].saturating_sub(1);
                 let held = !self.is_uniform[at] && !is_const(self.func, *arg) && counts(*arg);
@@ -88,6 +103,14 @@ impl<'f> Body<'f> {
             }
         }
         most + resident.count()
+    }
+}
+
+/// What a node's value is computed from: by a pattern, or by its op.
+fn operands<'a>(patterns: &'a [Option<(Pattern, [ExprId; 2])>], id: ExprId, node: &'a Node) -> &'a [ExprId] {
+    match &patterns[id.index()] {
+        Some((_, operands)) => operands,
+        None => &node.args,
     }
 }
 
@@ -108,7 +131,7 @@ impl Selector {
             }
             let value = match node.op {
                 Op::Param(p) => param(self, p as usize)?,
-                op => self.apply(body.func, op, &node.args, &body.uniform, &[false; 3])?,
+                _ => self.apply(body, id, &body.uniform, &[false; 3])?,
             };
             body.uniform[id.index()] = Some(value);
         }
@@ -131,17 +154,17 @@ impl Selector {
                 values[id.index()] = Some(index.ok_or(Gap { op: node.op })?);
                 continue;
             }
-            for arg in node.args.iter() {
+            for arg in body.operands(id, node) {
                 if let (Op::Param(p), None) = (func.node(*arg).op, &values[arg.index()]) {
                     values[arg.index()] = Some(param(self, p as usize)?);
                 }
             }
             let mut dying = [false; 3];
-            for (i, arg) in node.args.iter().enumerate() {
+            for (i, arg) in body.operands(id, node).iter().enumerate() {
                 remaining[arg.index()] -= 1;
                 dying[i] = remaining[arg.index()] == 0 && body.uniform[arg.index()].is_none();
             }
-            let value = self.apply(func, node.op, &node.args, &values, &dying)?;
+            let value = self.apply(body, id, &values, &dying)?;
             values[id.index()] = Some(value);
         }
         let mut results = Vec::with_capacity(func.results().len());
@@ -160,15 +183,10 @@ impl Selector {
         Ok(results)
     }
 
-    /// An op on values that are known.
-    fn apply(
-        &mut self,
-        func: &Func,
-        op: Op,
-        args: &[ExprId],
-        values: &[Option<Lanes>],
-        dying: &[bool],
-    ) -> Selected<Lanes> {
+    /// A node's value from values that are known.
+    fn apply(&mut self, body: &Body<'_>, id: ExprId, values: &[Option<Lanes>], dying: &[bool]) -> Selected<Lanes> {
+        let (func, node) = (body.func, body.func.node(id));
+        let args = body.operands(id, node);
         let mut lanes: SmallVec<[Lanes; 3]> = SmallVec::new();
         for &arg in args {
             lanes.push(match (func.node(arg).op, values[arg.index()]) {
@@ -177,7 +195,10 @@ impl Selector {
                 (op, None) => return Err(Gap { op }),
             });
         }
-        let dtype = func.dtype(args[(op == Op::Select) as usize]);
-        self.op(op, dtype, &lanes, dying)
+        if let Some((pattern, _)) = body.patterns[id.index()] {
+            return self.pattern(node.op, pattern, &lanes);
+        }
+        let dtype = func.dtype(args[(node.op == Op::Select) as usize]);
+        self.op(node.op, dtype, &lanes, dying)
     }
 }

@@ -14,8 +14,10 @@
 use iced_x86::Code;
 use loopweave_ir::{Dtype, Func, Op};
 
+use super::align::Aligned;
 use super::asm::{Arg, Inst, Memory, Reg};
 use super::body::Body;
+use super::extrema;
 use super::isa::{self, Isa, by_size};
 use super::lanes::{Gap, Lanes, Selected, Selector, Tail};
 use super::map::{Stream, widest};
@@ -28,26 +30,30 @@ pub(super) struct Fold<'f> {
     pub(super) combine: &'f Func,
     /// Lanes of the order.
     pub(super) virtual_lanes: usize,
+    /// Elements per block.
+    pub(super) block: usize,
+    /// The loads that come from memory rather than from what was just computed.
+    pub(super) from_memory: Vec<usize>,
     pub(super) abi: Abi,
 }
 
 /// What the ways share.
-struct Folding<'a> {
-    fold: &'a Fold<'a>,
-    map: Body<'a>,
-    combine: Body<'a>,
-    pointers: Vec<Reg>,
+pub(super) struct Folding<'a> {
+    pub(super) fold: &'a Fold<'a>,
+    pub(super) map: Body<'a>,
+    pub(super) combine: Body<'a>,
+    pub(super) pointers: Vec<Reg>,
     /// The position of the first element, where that is needed.
     origin: Option<Reg>,
 }
 
 /// One vector of each accumulator.
-type Set = Vec<Lanes>;
+pub(super) type Set = Vec<Lanes>;
 
 /// Selects the instructions of a fold.
 pub(super) fn select(fold: &Fold<'_>, isa: Isa) -> Selected<Selector> {
-    let map = Body::new(fold.map, |p| fold.loads[p].is_uniform);
-    let combine = Body::new(fold.combine, |_| false);
+    let map = Body::new(fold.map, isa, |p| fold.loads[p].is_uniform);
+    let combine = Body::new(fold.combine, isa, |_| false);
     let accumulators = fold.map.results().len();
     let widest = widest(&[fold.map, fold.combine]);
     let lanes = isa.bytes() / widest;
@@ -136,13 +142,19 @@ fn registers(values: &[Lanes]) -> Vec<Reg> {
     values.iter().filter_map(Lanes::register).collect()
 }
 
+/// Words and masks, then the registers of sets.
+pub(super) fn carried(words: &[Reg], sets: &[Set]) -> Vec<Reg> {
+    let values = sets.iter().flat_map(|set| registers(set));
+    words.iter().copied().chain(values).collect()
+}
+
 impl Selector {
-    fn compare_word(&mut self, word: Reg, value: i32) {
+    pub(super) fn compare_word(&mut self, word: Reg, value: i32) {
         self.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(word), Arg::Word(value)]);
     }
 
     /// New registers for a value of each accumulator.
-    fn set_params(&mut self, f: &Folding<'_>) -> Set {
+    pub(super) fn set_params(&mut self, f: &Folding<'_>) -> Set {
         let dtypes = f.fold.map.result_dtypes();
         dtypes
             .into_iter()
@@ -161,54 +173,73 @@ impl Selector {
     fn whole_block(&mut self, f: &Folding<'_>, m: Reg, sets: usize, together: usize) -> Selected<Set> {
         let (all, lanes) = (f.fold.virtual_lanes, self.lanes);
         let (start, last) = (self.word(all as i32), self.moved(m, -(all as i32)));
+        self.prefetch_next(f, m);
         let mut folded: Vec<Set> = Vec::new();
         let mut end = start;
+        let mut turned = None;
+        let extrema = extrema::of(f.fold.combine, self.isa, together);
         for pass in 0..sets / together {
             let zero = self.word(0);
             let mine = pass * together..(pass + 1) * together;
             let mut first = Vec::new();
             for set in mine.clone() {
-                first.extend(self.elements(f, zero, set * lanes, None)?);
+                let elements = self.elements(f, zero, set * lanes, None)?;
+                first.push(self.materialised(&elements));
             }
+            let mut from = start;
+            if let Some(load) = self.aligns(f).filter(|_| sets == together) {
+                let Aligned { by, at, sets } = self.align(f, load, (m, start), first)?;
+                (from, first, turned) = (at, sets, Some(by));
+            }
+            let numbers = match &extrema {
+                Some(_) => self.numbers(&first, None)?,
+                None => Vec::new(),
+            };
             // While there is an element for each lane.
             let at = self.asm.general();
             let mut params: Vec<Set> = mine.clone().map(|_| self.set_params(f)).collect();
+            let mut masks: Vec<Reg> = numbers.iter().map(|_| self.asm.mask()).collect();
             let after: Vec<Set> = mine.clone().map(|_| self.set_params(f)).collect();
+            let after_masks: Vec<Reg> = numbers.iter().map(|_| self.asm.mask()).collect();
             let after_at = self.asm.general();
-            let with = |at: Reg, sets: &[Set]| -> Vec<Reg> {
-                let values = sets.iter().flat_map(|set| registers(set));
-                std::iter::once(at).chain(values).collect()
-            };
-            let entering: Vec<Reg> = std::iter::once(start).chain(self.in_registers(&first)).collect();
-            let next = self.asm.block(&with(after_at, &after));
-            self.asm.emit(Code::Cmp_r64_rm64, &[Arg::Use(start), Arg::Use(last)]);
+            let entering = carried(&[&[from], &numbers[..]].concat(), &first);
+            let next = self
+                .asm
+                .block(&carried(&[&[after_at], &after_masks[..]].concat(), &after));
+            self.asm.emit(Code::Cmp_r64_rm64, &[Arg::Use(from), Arg::Use(last)]);
             self.asm.branch(Code::Jg_rel32_64, next, &entering);
-            let body = self.asm.block(&with(at, &params));
+            let body = self.asm.block(&carried(&[&[at], &masks[..]].concat(), &params));
             self.asm.jump(body, &entering);
             self.asm.switch_to(body);
+            let mut elements = Vec::with_capacity(together);
             for (set, old) in mine.clone().zip(&mut params) {
-                let elements = self.elements(f, at, set * lanes, None)?;
-                *old = self.combine(f, old, &elements)?;
+                let mine = self.elements(f, at, set * lanes, None)?;
+                *old = match &extrema {
+                    Some(ops) => self.extrema(ops, old, &mine)?,
+                    None => self.combine(f, old, &mine)?,
+                };
+                elements.push(mine);
+            }
+            if extrema.is_some() {
+                masks = self.numbers(&elements, Some(&masks))?;
             }
             let on = self.moved(at, all as i32);
-            let leaving = with(on, &params);
+            let leaving = carried(&[&[on], &masks[..]].concat(), &params);
             self.asm.emit(Code::Cmp_r64_rm64, &[Arg::Use(on), Arg::Use(last)]);
             self.asm.branch(Code::Jle_rel32_64, body, &leaving);
             self.asm.jump(next, &leaving);
             self.asm.switch_to(next);
             end = after_at;
-            folded.extend(after);
+            folded.extend(self.with_nans(after, &after_masks)?);
         }
 
         // The elements that are left: one for some of the lanes.
         let left = self.difference(m, end);
         let params: Vec<Set> = folded.iter().map(|_| self.set_params(f)).collect();
-        let tree = self
-            .asm
-            .block(&params.iter().flat_map(|set| registers(set)).collect::<Vec<_>>());
+        let tree = self.asm.block(&carried(&[], &params));
         let mut valid = None;
         for set in 0..sets {
-            let values: Vec<Reg> = folded.iter().flat_map(|set| registers(set)).collect();
+            let values = carried(&[], &folded);
             self.compare_word(left, (set * lanes) as i32);
             self.asm.branch(Code::Jle_rel32_64, tree, &values);
             let valid = *valid.get_or_insert_with(|| self.first_below(left));
@@ -218,10 +249,33 @@ impl Selector {
             let combined = self.combine(f, &folded[set], &elements)?;
             folded[set] = self.choose(mask, &combined, &folded[set])?;
         }
-        let values: Vec<Reg> = folded.iter().flat_map(|set| registers(set)).collect();
+        let values = carried(&[], &folded);
         self.asm.jump(tree, &values);
         self.asm.switch_to(tree);
-        self.tree(f, params, None)
+        let in_order = match turned {
+            Some(by) => self.in_order(f, params, by),
+            None => params,
+        };
+        self.tree(f, in_order, None)
+    }
+
+    /// Asks for the beginnings of the pages that the next block lies in: the processor fetches ahead by itself, but not from
+    /// one page to the next. That takes a sum of 16M f32 values from 2.9 ms to 2.5, where pages have 4 KiB.
+    fn prefetch_next(&mut self, f: &Folding<'_>, m: Reg) {
+        const PAGE: usize = 4096;
+        for &load in &f.fold.from_memory {
+            let size = f.fold.loads[load].dtype.size();
+            for page in 0..(f.fold.block * size).div_ceil(PAGE) {
+                for line in 0..2 {
+                    let place = Memory {
+                        base: f.pointers[load],
+                        index: Some((m, size as u8)),
+                        offset: (page * PAGE + 64 * line) as i32,
+                    };
+                    self.asm.emit(Code::Prefetcht0_m8, &[Arg::Memory(place)]);
+                }
+            }
+        }
     }
 
     /// A block of at most one element for each lane, in so many vectors.
@@ -272,7 +326,7 @@ impl Selector {
     }
 
     /// The mapped elements of a vector, `ahead` of an index.
-    fn elements(&mut self, f: &Folding<'_>, at: Reg, ahead: usize, tail: Option<&Tail>) -> Selected<Set> {
+    pub(super) fn elements(&mut self, f: &Folding<'_>, at: Reg, ahead: usize, tail: Option<&Tail>) -> Selected<Set> {
         let index = match f.origin {
             Some(origin) => Some(self.positions(origin, at, ahead)?),
             None => None,
@@ -290,23 +344,19 @@ impl Selector {
     }
 
     /// The combination of two sets, in registers.
-    fn combine(&mut self, f: &Folding<'_>, a: &[Lanes], b: &[Lanes]) -> Selected<Set> {
+    pub(super) fn combine(&mut self, f: &Folding<'_>, a: &[Lanes], b: &[Lanes]) -> Selected<Set> {
         let value = |_: &mut Selector, p: usize| Ok(if p < a.len() { a[p] } else { b[p - a.len()] });
         let values = self.eval(&f.combine, value, None)?;
         Ok(self.materialised(&values))
     }
 
     /// The values in registers, also those that are constants.
-    fn materialised(&mut self, values: &[Lanes]) -> Set {
+    pub(super) fn materialised(&mut self, values: &[Lanes]) -> Set {
         values.iter().map(|v| Lanes::new(v.dtype, self.reg(v))).collect()
     }
 
-    fn in_registers(&mut self, values: &[Lanes]) -> Vec<Reg> {
-        values.iter().map(|v| self.reg(v)).collect()
-    }
-
     /// The one set's values where a mask is set, else the other's.
-    fn choose(&mut self, mask: Reg, then: &[Lanes], otherwise: &[Lanes]) -> Selected<Set> {
+    pub(super) fn choose(&mut self, mask: Reg, then: &[Lanes], otherwise: &[Lanes]) -> Selected<Set> {
         let condition = Lanes::new(Dtype::Bool, mask);
         then.iter()
             .zip(otherwise)
@@ -332,7 +382,7 @@ impl Selector {
     }
 
     /// The low bytes of a word in all lanes.
-    fn splat_word(&mut self, word: Reg, size: usize) -> Reg {
+    pub(super) fn splat_word(&mut self, word: Reg, size: usize) -> Reg {
         let bytes = self.register_bytes(size);
         let first = self.asm.vector(16);
         let code = match self.isa {
@@ -347,7 +397,7 @@ impl Selector {
 
     // Which lanes count: below a number of at most 64 lanes, a bit each with AVX-512, and the number in all lanes with AVX2.
 
-    fn first_below(&mut self, count: Reg) -> Reg {
+    pub(super) fn first_below(&mut self, count: Reg) -> Reg {
         match self.isa {
             Isa::Avx512 => self.lanes_below(count),
             Isa::Avx2 => self.splat_word(count, self.mask_size()),
@@ -376,7 +426,7 @@ impl Selector {
     }
 
     /// A mask for loads.
-    fn tail_of(&mut self, f: &Folding<'_>, mask: Reg) -> Selected<Tail> {
+    pub(super) fn tail_of(&mut self, f: &Folding<'_>, mask: Reg) -> Selected<Tail> {
         let mut tail = Tail {
             lanes: mask,
             lanes32: mask,

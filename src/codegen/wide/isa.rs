@@ -113,6 +113,8 @@ rows! {
     MAX_PD = both(VEX_Vmaxpd_xmm_xmm_xmmm128, EVEX_Vmaxpd_xmm_k1z_xmm_xmmm128b64);
     RANGE_PS = avx512(EVEX_Vrangeps_xmm_k1z_xmm_xmmm128b32_imm8);
     RANGE_PD = avx512(EVEX_Vrangepd_xmm_k1z_xmm_xmmm128b64_imm8);
+    SCALE_PS = avx512(EVEX_Vscalefps_xmm_k1z_xmm_xmmm128b32);
+    SCALE_PD = avx512(EVEX_Vscalefpd_xmm_k1z_xmm_xmmm128b64);
     SQRT_PS = both(VEX_Vsqrtps_xmm_xmmm128, EVEX_Vsqrtps_xmm_k1z_xmmm128b32);
     SQRT_PD = both(VEX_Vsqrtpd_xmm_xmmm128, EVEX_Vsqrtpd_xmm_k1z_xmmm128b64);
     ROUND_PS = both(VEX_Vroundps_xmm_xmmm128_imm8, EVEX_Vrndscaleps_xmm_k1z_xmmm128b32_imm8);
@@ -227,6 +229,8 @@ rows! {
     UNPACK16 = both(VEX_Vpunpcklwd_xmm_xmm_xmmm128, EVEX_Vpunpcklwd_xmm_k1z_xmm_xmmm128);
     UNPACK32 = both(VEX_Vpunpckldq_xmm_xmm_xmmm128, EVEX_Vpunpckldq_xmm_k1z_xmm_xmmm128b32);
     UNPACK64 = both(VEX_Vpunpcklqdq_xmm_xmm_xmmm128, EVEX_Vpunpcklqdq_xmm_k1z_xmm_xmmm128b64);
+    PERMUTE_PAIR32 = avx512(EVEX_Vpermt2d_xmm_k1z_xmm_xmmm128b32);
+    PERMUTE_PAIR64 = avx512(EVEX_Vpermt2q_xmm_k1z_xmm_xmmm128b64);
     PERMUTE32 = both(VEX_Vpshufd_xmm_xmmm128_imm8, EVEX_Vpshufd_xmm_k1z_xmmm128b32_imm8);
 
     F32_TO_F64 = both(VEX_Vcvtps2pd_xmm_xmmm64, EVEX_Vcvtps2pd_xmm_k1z_xmmm64b32);

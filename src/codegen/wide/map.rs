@@ -75,7 +75,7 @@ const LINE_BYTES: usize = 64;
 
 /// Selects the instructions of a map.
 pub(super) fn select(map: &Map<'_>, isa: Isa) -> Selected<Selector> {
-    let mut body = Body::new(map.func, |p| map.loads[p].is_uniform);
+    let mut body = Body::new(map.func, isa, |p| map.loads[p].is_uniform);
     let room = isa.registers().saturating_sub(body.live(isa) + 2);
     let mut s = Selector::new(isa, widest(&[map.func]), room);
     let args = s.asm.argument.0;
@@ -195,7 +195,6 @@ impl Selector {
         rest: BlockId,
     ) -> Selected<Reg> {
         let size = map.stores[0].dtype.size();
-        let vector = self.lanes * size;
         let zero = self.word(0);
         let start = self.asm.general();
         let aligned = self.asm.block(&[start]);
@@ -206,16 +205,7 @@ impl Selector {
         self.asm
             .emit(Code::Cmp_rm64_imm32, &[Arg::Use(n), Arg::Word(least as i32)]);
         self.asm.branch(Code::Jl_rel32_64, short_row, &[zero]);
-        let short = self.difference(zero, stores[0]);
-        let bytes = self.asm.general();
-        let update = |from, to| Arg::Update { from, to };
-        self.asm.emit(
-            Code::And_rm64_imm32,
-            &[update(short, bytes), Arg::Word(vector as i32 - 1)],
-        );
-        let count = self.asm.general();
-        let shift = Arg::Byte(size.trailing_zeros() as u8);
-        self.asm.emit(Code::Shr_rm64_imm8, &[update(bytes, count), shift]);
+        let count = self.lanes_to_alignment(stores[0], size);
         self.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(count), Arg::Word(0)]);
         self.asm.branch(Code::Je_rel32_64, aligned, &[zero]);
         let tail = self.tail(count, map.loads.iter().chain(&map.stores))?;

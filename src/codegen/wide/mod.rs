@@ -4,10 +4,10 @@
 //! [`clif`](super::clif)'s code does, bit for bit, or nothing where a leaf needs what the vectors lack; they hold no
 //! relocations, so any module takes them.
 //!
-//! [`map`](mod@map) and [`fold`](mod@fold) select instructions for loops, with [`body`] for functions, [`op`] and [`cast`] for ops, and
-//! [`lanes`] for values and memory; [`isa`] is the table of instructions. The result is an [`asm`] of virtual registers, which
-//! [`alloc`] gives real ones and [`encode`](mod@encode) turns into bytes. [`tile`] is the micro-kernel of a matrix product,
-//! and [`turn`] makes rows of columns.
+//! [`map`](mod@map) and [`fold`](mod@fold) (with [`align`] and [`extrema`]) select instructions for loops, with [`body`] for
+//! functions, [`op`], [`cast`] and [`pattern`] for ops, and [`lanes`] for values and memory; [`isa`] is the table of
+//! instructions. The result is an [`asm`] of virtual registers, which [`alloc`] gives real ones and [`encode`](mod@encode) turns
+//! into bytes. [`tile`] is the micro-kernel of a matrix product, and [`turn`] makes rows of columns.
 
 mod alloc;
 mod asm;
@@ -19,7 +19,10 @@ mod body;
 mod cast;
 mod lanes;
 mod op;
+mod pattern;
 
+mod align;
+mod extrema;
 mod fold;
 mod map;
 
@@ -37,7 +40,7 @@ use loopweave_ir::{Builder, Dtype, ExprId, Func, Op};
 
 use crate::codegen::CodegenError;
 use crate::codegen::abi::{Abi, TURNED_ROW_BYTES};
-use crate::nest::{MatMul, Nest, OperandId, Order, Reduce, Stride, Vector, Writes};
+use crate::nest::{MatMul, Nest, OperandId, Order, Reduce, Role, Stride, Vector, Writes};
 use crate::target::Target;
 
 use self::fold::Fold;
@@ -145,18 +148,21 @@ pub(super) fn map(
 /// # Errors
 /// As [`map`].
 pub(super) fn fold(nest: &Nest, reduce: &Reduce, target: &Target) -> Result<Option<Leaf>, CodegenError> {
-    let (Some(isa), Order::Lanes { lanes, .. }) = (isa_of(target), reduce.order) else {
+    let (Some(isa), Order::Lanes { lanes, block }) = (isa_of(target), reduce.order) else {
         return Ok(None);
     };
     let map = with_storage_floats(&reduce.map)?;
     let Some(loads) = streams(nest, &reduce.loads, map.param_dtypes()) else {
         return Ok(None);
     };
+    let is_memory = |p: &usize| nest.operand(reduce.loads[*p]).role == Role::Input && !loads[*p].is_uniform;
     let fold = Fold {
         map: &map,
+        from_memory: (0..loads.len()).filter(is_memory).collect(),
         loads,
         combine: &reduce.combine,
         virtual_lanes: lanes as usize,
+        block: block as usize,
         abi: Abi::inner(nest, 1),
     };
     Ok(fold::select(&fold, isa).ok().map(Leaf))

@@ -8,6 +8,7 @@ use loopweave_ir::{Dtype, Kind, Op, Scalar};
 use super::asm::{Arg, Inst, Reg};
 use super::isa::{self, Isa, Row, by_size};
 use super::lanes::{Gap, Lanes, Logic, Selected, Selector};
+use super::pattern::Pattern;
 
 /// Rows for elements of 1, 2, 4 and 8 bytes.
 const ADD: [Row; 4] = [isa::ADD8, isa::ADD16, isa::ADD32, isa::ADD64];
@@ -42,6 +43,20 @@ impl Selector {
             true => self.float_op(op, dtype, args, dying)?,
             false => self.int_op(op, dtype, args)?,
         };
+        Ok(Lanes::new(dtype, reg))
+    }
+
+    /// The one instruction for what several ops make, the last of them `op`.
+    pub(super) fn pattern(&mut self, op: Op, pattern: Pattern, args: &[Lanes]) -> Selected<Lanes> {
+        let dtype = args[0].dtype;
+        let of = |single: Row, double: Row| if dtype == Dtype::F32 { single } else { double };
+        let row = match pattern {
+            Pattern::Lesser => of(isa::MIN_PS, isa::MIN_PD),
+            Pattern::Greater => of(isa::MAX_PS, isa::MAX_PD),
+            Pattern::Scale => of(isa::SCALE_PS, isa::SCALE_PD),
+        };
+        let (x, y) = (self.reg(&args[0]), self.rm(&args[1]));
+        let reg = self.binary(op, row, dtype.size(), x, y)?;
         Ok(Lanes::new(dtype, reg))
     }
 
@@ -159,10 +174,8 @@ impl Selector {
         let unordered = self.float_compare(op, Compare::Unordered, dtype, args)?;
         match self.isa {
             Isa::Avx512 => {
-                // This one orders zeros; a NaN it leaves out, so the sum, which is one, takes its place.
-                let select = 4 | (op == Op::Maximum) as u8;
-                let code = self.code(of(isa::RANGE_PS, isa::RANGE_PD), bytes, op)?;
-                let from = self.set(code, bytes, &[Arg::Use(x)], y.into(), Some(select));
+                // A NaN is left out, so the sum, which is one, takes its place.
+                let from = self.number_extremum(op, dtype, x, y)?;
                 let to = self.asm.vector(bytes);
                 let code = self.code(of(isa::ADD_PS, isa::ADD_PD), bytes, op)?;
                 let add = Inst::new(code, &[Arg::Update { from, to }, Arg::Use(x), Arg::Use(y)]);
@@ -178,6 +191,19 @@ impl Selector {
                 self.blend(unordered, nan, number, size)
             }
         }
+    }
+
+    /// `minimum` or `maximum` of numbers, the other operand for a NaN, with AVX-512: zeros are in their order.
+    pub(super) fn number_extremum(&mut self, op: Op, dtype: Dtype, x: Reg, y: Reg) -> Selected<Reg> {
+        let row = if dtype == Dtype::F32 {
+            isa::RANGE_PS
+        } else {
+            isa::RANGE_PD
+        };
+        let bytes = self.register_bytes(dtype.size());
+        let code = self.code(row, bytes, op)?;
+        let select = 4 | (op == Op::Maximum) as u8;
+        Ok(self.set(code, bytes, &[Arg::Use(x)], y.into(), Some(select)))
     }
 
     fn float_compare(&mut self, op: Op, compare: Compare, dtype: Dtype, args: &[Lanes]) -> Selected<Reg> {
