@@ -94,8 +94,8 @@ fn compile_all(nests: Vec<Nest>, target: &Target, threads: &Threads) -> Result<V
         return nests.into_iter().map(|nest| compile(nest, target)).collect();
     }
     let parts = nests.len();
-    let todo: Vec<Mutex<Option<Nest>>> = nests.into_iter().map(|nest| Mutex::new(Some(nest))).collect();
-    let done: Arc<Mutex<Vec<(usize, Result<Arc<Kernel>, CodegenError>)>>> = Arc::default();
+    let todo: Vec<_> = nests.into_iter().map(|nest| Mutex::new(Some(nest))).collect();
+    let done = Arc::new(Mutex::new(Vec::new()));
     let (results, target) = (Arc::clone(&done), target.clone());
     for_each(threads, parts, move |i| {
         if let Some(nest) = lock(&todo[i]).take() {
