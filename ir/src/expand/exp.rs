@@ -112,15 +112,18 @@ impl<'a> Reduced<'a> {
     }
 }
 
-/// eˣ, by a polynomial of degree 6 (f32) or 11 (f64) in Horner's form.
+/// eˣ = 2ᵏ (1 + (r + r² q)), by a polynomial of degree 6 (f32) or 11 (f64).
 ///
-/// 21 ops, 0.90 ulp (f32); 26 ops, 0.85 ulp (f64). The clamp lets x beyond the range overflow to ∞ or underflow to 0 in the last multiplication, and lets NaN pass.
+/// The form is monotone: r steps by whole ulps of its own, and r² q, of at most a fifth of it, is rounded so much finer that
+/// r + r² q never falls where r rises; every later operation is monotone by itself. Horner's form, an op shorter, goes back by
+/// an ulp now and then. The coefficients are fitted closer where eʳ is below 1 and its ulps are smaller.
+/// 22 ops, 0.98 ulp (f32); 27 ops, 0.97 ulp (f64). The clamp lets x beyond the range overflow to ∞ or underflow to 0 in the
+/// last multiplication, and lets NaN pass.
 pub(super) fn exp(x: Value<'_>) -> Value<'_> {
     let format = Format::of(x.dtype());
     let (low, high) = format.pick((-104.0, 89.0), (-746.0, 710.0));
     let reduced = reduce(clamp(x, low, high));
-    let r = reduced.r;
-    let y = reduced.quotient().fma(r, 1.0).fma(r, 1.0);
+    let y = reduced.expm1() + 1.0;
     let (s1, s2) = reduced.scales();
     y * s1 * s2
 }
