@@ -278,7 +278,10 @@ def main():
     q = near_zero(lambda r: (expm1(r) - r) / r**2, lambda r: mpf(1) / 2 + r / 6)
     for dtype, bits, n in (("F32", 24, 5), ("F64", 53, 10)):
         fit = Fit(q, lambda r: r * r / exp(r) * below_one(r), -half_ln2, half_ln2, range(n))
-        emit(f"EXP_{dtype}", "(eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2.", *fit.rounded(bits))
+        emit(f"EXP_{dtype}", "(eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2, for eʳ.", *fit.rounded(bits))
+        # One more term: the error counts against eʳ − 1, and doubled against what is left of 2eʳ − 1.
+        fit = Fit(q, lambda r: r * r / expm1(r), -half_ln2, half_ln2, range(n + 1))
+        emit(f"EXPM1_{dtype}", "(eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2, for eʳ − 1.", *fit.rounded(bits))
 
     q = near_zero(lambda f: (log1p(f) - f) / f**2, lambda f: -mpf(1) / 2 + f / 3)
     for dtype, bits, n in (("F32", 24, 9), ("F64", 53, 20)):

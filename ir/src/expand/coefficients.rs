@@ -3,7 +3,7 @@
 //! Each array stands lowest power first, every value exact in the format it is used in. The error beside it is that of
 //! the rounded coefficients in exact arithmetic, relative to the function.
 
-/// (eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2. Largest weighted error 2^-28.88.
+/// (eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2, for eʳ. Largest weighted error 2^-28.88.
 pub(super) const EXP_F32: [f64; 5] = [
     f64::from_bits(0x3fdfffff40000000), // 0.4999998211860657
     f64::from_bits(0x3fc5554940000000), // 0.1666652262210846
@@ -12,7 +12,17 @@ pub(super) const EXP_F32: [f64; 5] = [
     f64::from_bits(0x3f565aeaa0000000), // 0.0013644496211782098
 ];
 
-/// (eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2. Largest weighted error 2^-58.28.
+/// (eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2, for eʳ − 1. Largest weighted error 2^-30.97.
+pub(super) const EXPM1_F32: [f64; 6] = [
+    f64::from_bits(0x3fe0000000000000), // 0.5
+    f64::from_bits(0x3fc5555540000000), // 0.1666666567325592
+    f64::from_bits(0x3fa5554f00000000), // 0.04166647791862488
+    f64::from_bits(0x3f81113020000000), // 0.00833356473594904
+    f64::from_bits(0x3f56d436a0000000), // 0.0013933690497651696
+    f64::from_bits(0x3f29e15360000000), // 0.00019745009194593877
+];
+
+/// (eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2, for eʳ. Largest weighted error 2^-58.28.
 pub(super) const EXP_F64: [f64; 10] = [
     f64::from_bits(0x3fe0000000000005), // 0.5000000000000006
     f64::from_bits(0x3fc5555555555475), // 0.16666666666666044
@@ -24,6 +34,21 @@ pub(super) const EXP_F64: [f64; 10] = [
     f64::from_bits(0x3ec71e0d25aa1164), // 2.7558074127705926e-06
     f64::from_bits(0x3e928a600044622e), // 2.7627538680541184e-07
     f64::from_bits(0x3e5aad2993170af7), // 2.484434808380848e-08
+];
+
+/// (eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2, for eʳ − 1. Largest weighted error 2^-61.52.
+pub(super) const EXPM1_F64: [f64; 11] = [
+    f64::from_bits(0x3fe0000000000000), // 0.5
+    f64::from_bits(0x3fc5555555555559), // 0.16666666666666677
+    f64::from_bits(0x3fa555555555554d), // 0.04166666666666661
+    f64::from_bits(0x3f8111111110f658), // 0.008333333333321466
+    f64::from_bits(0x3f56c16c16c1ab08), // 0.001388888888892383
+    f64::from_bits(0x3f2a01a01b001327), // 0.00019841269886469137
+    f64::from_bits(0x3efa01a018e07eb4), // 2.4801587237387442e-05
+    f64::from_bits(0x3ec71ddf8177a180), // 2.7557243915574364e-06
+    f64::from_bits(0x3e927e51352beb3b), // 2.7557353125789604e-07
+    f64::from_bits(0x3e5af5f1ac09a866), // 2.510912611373849e-08
+    f64::from_bits(0x3e21f19ffa77be06), // 2.0889387613280913e-09
 ];
 
 /// (ln(1 + f) − f) / f² for |f| ≤ 1/3. Largest weighted error 2^-27.62.

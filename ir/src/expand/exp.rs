@@ -4,7 +4,7 @@
 //! Functions*, 1980, chapter 6), where k is found by adding 1.5 · 2^mantissa, whose low bits then hold k: no conversion to
 //! an integer, which 128-bit x86 code lacks for 64 bits.
 
-use super::coefficients::{EXP_F32, EXP_F64, TANH_F32, TANH_F64};
+use super::coefficients::{EXP_F32, EXP_F64, EXPM1_F32, EXPM1_F64, TANH_F32, TANH_F64};
 use super::format::Format;
 use super::value::Value;
 use super::words::{Words, fast_two_sum};
@@ -97,7 +97,8 @@ impl<'a> Reduced<'a> {
 
     /// eʳ − 1 in two words.
     pub(super) fn expm1_words(&self) -> Words<'a> {
-        fast_two_sum(self.r, (self.r * self.r).fma(self.quotient(), self.r_lo))
+        let quotient = self.r.poly(self.format.pick(&EXPM1_F32, &EXPM1_F64));
+        fast_two_sum(self.r, (self.r * self.r).fma(quotient, self.r_lo))
     }
 
     /// e^(r + lo) in two words, where lo is below an ulp of the unreduced argument.

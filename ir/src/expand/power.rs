@@ -34,13 +34,13 @@ pub(super) fn exp10(x: Value<'_>) -> Value<'_> {
     )
 }
 
-/// 2ᵏ (1 + (linear r + r² q)), monotone as [`super::exp::exp`] is.
+/// 2ᵏ (1 + (linear (r + r_lo) + r² q)), monotone as [`super::exp::exp`] is.
 fn finish<'a>(reduced: &Reduced<'a>, linear: (f64, f64), quotient: &[f64]) -> Value<'a> {
     let r = reduced.r;
     let square = r * r;
     let tail = match linear.1 {
         0.0 => square * r.poly(quotient),
-        low => square.fma(r.poly(quotient), r * low),
+        low => square.fma(r.poly(quotient), r.fma(low, reduced.r_lo * linear.0)),
     };
     let y = r.fma(linear.0, tail) + 1.0;
     let (s1, s2) = reduced.scales();
