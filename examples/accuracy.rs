@@ -2,13 +2,9 @@
 //!
 //! `cargo run --release --example accuracy -- [FUNCTION|all] [STRIDE] [POINTS] [TIER]`: for a function of one `f32` one block
 //! of 1024 neighbours in STRIDE (4096 by default; 1 means each of the 2³²), for `f64` and two operands POINTS random inputs
-//! (a million by default). No inputs, and no rows, for 0. TIER is `precise` or `fast`; without it, both. Further arguments
-//! are
-//!
-//! - `misses=FILE`: some of the inputs whose precise `f64` results are not correctly rounded, in hexadecimal bits, of which
-//!   `ir/tools/fractions.py` tells how many ulps they are off;
-//! - `reference=FOLDER`: instead of measuring, writes the inputs and the exact results to files, with which
-//!   `ir/tools/peers.py` measures other libraries.
+//! (a million by default). No inputs, and no rows, for 0. TIER is `precise` or `fast`; without it, both. `misses=FILE` lists
+//! some of the inputs whose precise `f64` results are not correctly rounded, in hexadecimal bits, of which
+//! `ir/tools/fractions.py` tells how many ulps they are off.
 //!
 //! The functions are compiled for this machine, which makes each of the 2³² results of a function a matter of seconds; their
 //! bits are those of the interpreter. Of an `f64` function the table shows the distance to the correctly rounded value, in
@@ -19,7 +15,6 @@ mod oracle;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
 
 use loopweave::ir::expand::{Accuracy, max_ulp_at};
 use loopweave::ir::simplify::Fast;
@@ -39,7 +34,6 @@ struct Options {
     points: u64,
     tiers: Vec<Accuracy>,
     misses: Option<BufWriter<File>>,
-    reference: Option<PathBuf>,
 }
 
 fn main() {
@@ -62,10 +56,7 @@ fn main() {
                     _ if options.points > 0 => Inputs::new(case.op, dtype, options.points),
                     _ => continue,
                 };
-                match &options.reference {
-                    Some(folder) => write_reference(case, dtype, inputs, folder).expect("the files can be written"),
-                    None => println!("{}", measure(case, dtype, accuracy, inputs, options.misses.as_mut())),
-                }
+                println!("{}", measure(case, dtype, accuracy, inputs, options.misses.as_mut()));
             }
         }
     }
@@ -78,14 +69,11 @@ fn options() -> Options {
         points: 1_000_000,
         tiers: vec![Accuracy::Precise, Accuracy::Fast],
         misses: None,
-        reference: None,
     };
     let mut numbers = 0;
     for arg in std::env::args().skip(1) {
         if let Some(path) = arg.strip_prefix("misses=") {
             options.misses = Some(BufWriter::new(File::create(path).expect("the file can be made")));
-        } else if let Some(path) = arg.strip_prefix("reference=") {
-            (options.reference, options.tiers) = (Some(path.into()), vec![Accuracy::Precise]);
         } else if let Ok(number) = arg.parse() {
             *[&mut options.stride, &mut options.points][usize::min(numbers, 1)] = number;
             numbers += 1;
@@ -198,24 +186,6 @@ fn backward_steps(slope: Slope, last: &mut Option<(u64, u64)>, xs: &[u64], resul
         }
     }
     steps
-}
-
-/// The inputs, then the exact results as `f64`, in the machine's byte order.
-fn write_reference(case: &Case, dtype: Dtype, mut inputs: Inputs, folder: &Path) -> std::io::Result<()> {
-    let file = |what: &str| File::create(folder.join(format!("{}.{dtype}.{what}", case.op.name())));
-    let mut columns = [BufWriter::new(file("x")?), BufWriter::new(file("y")?)];
-    let mut exact = BufWriter::new(file("exact")?);
-    let mut chunk: Chunk = [[0; LANES]; 2];
-    while let count @ 1.. = inputs.fill(&mut chunk) {
-        for lane in 0..count {
-            let args = [chunk[0][lane], chunk[1][lane]].map(|bits| Scalar::from_bits(dtype, bits).as_f64());
-            exact.write_all(&(case.exact)(args[0], args[1]).to_ne_bytes())?;
-            for (column, arg) in columns.iter_mut().zip(args).take(case.op.arity()) {
-                column.write_all(&arg.to_ne_bytes())?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// A compiled function of one or two operands.
