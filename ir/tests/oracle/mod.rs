@@ -142,10 +142,11 @@ pub(crate) fn expanded_to(op: Op, dtype: Dtype, accuracy: Accuracy) -> Func {
     expand_to(&b.finish(&[result]), accuracy).expect("the op has an expansion")
 }
 
-/// Nodes that cost an instruction.
+/// Nodes that cost every element an instruction.
 pub(crate) fn operations(func: &Func) -> usize {
     let free = |op: Op| matches!(op, Op::Param(_) | Op::Const(_) | Op::Bitcast(_));
-    func.nodes().iter().filter(|n| !free(n.op)).count()
+    let nodes = func.nodes().iter().zip(func.always_needed());
+    nodes.filter(|(n, needed)| *needed && !free(n.op)).count()
 }
 
 /// The error in units of the exact value's last place; infinite where one is NaN, infinite or of another sign alone.
