@@ -139,6 +139,7 @@ fn product() -> Nest {
                 lanes: 4,
                 depth: 32,
                 panel: 16,
+                ways: 8,
                 band: 8,
             },
         }),

@@ -169,6 +169,35 @@ impl Func {
             .collect()
     }
 
+    /// For each node, whether every element needs its value: whether the results use it otherwise than through what
+    /// [`Op::Rare`] seldom chooses.
+    pub fn always_needed(&self) -> Vec<bool> {
+        let mut needed = vec![false; self.nodes.len()];
+        self.results.iter().for_each(|r| needed[r.index()] = true);
+        for (id, node) in self.iter().rev().filter(|(_, node)| !node.args.is_empty()) {
+            for (i, arg) in node.args.iter().enumerate() {
+                let is_rare = node.op == Op::Rare && i == 1;
+                needed[arg.index()] |= needed[id.index()] && !is_rare;
+            }
+        }
+        needed
+    }
+
+    /// The nodes besides those already known that the value of a node takes, each after its operands.
+    pub fn needed_beside(&self, id: ExprId, is_known: impl Fn(ExprId) -> bool) -> Vec<ExprId> {
+        let mut needed = vec![false; id.index() + 1];
+        needed[id.index()] = !is_known(id);
+        let before = || self.iter().take(id.index() + 1).map(|(id, _)| id);
+        for at in before().rev() {
+            if needed[at.index()] {
+                for arg in self.node(at).args.iter().filter(|a| !is_known(**a)) {
+                    needed[arg.index()] = true;
+                }
+            }
+        }
+        before().filter(|at| needed[at.index()]).collect()
+    }
+
     /// The function under another name.
     pub fn with_name(mut self, name: impl Into<String>) -> Func {
         self.name = name.into();

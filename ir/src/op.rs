@@ -414,6 +414,9 @@ ops! {
     Fma "fma" 3 Number Cheap Basic;
     /// The second operand where the first is true, else the third.
     Select "select" 3 Select Cheap Basic;
+    /// As `select`, where the condition is seldom true: code may branch around what only the second operand needs where
+    /// none of its elements wants that.
+    Rare "rare" 3 Select Cheap Basic;
 }
 
 impl Op {

@@ -303,7 +303,7 @@ impl<'p> Generator<'p> {
         if op == Op::Copysign && !operands[1].exact {
             return;
         }
-        let moves_bits = matches!(op, Op::Neg | Op::Abs | Op::Copysign | Op::Select);
+        let moves_bits = matches!(op, Op::Neg | Op::Abs | Op::Copysign | Op::Select | Op::Rare);
         let ids: Vec<ExprId> = operands.iter().map(|v| v.id).collect();
         let id = self.builder.node(op, &ids);
         let exact = !self.builder.dtype(id).is_float() || moves_bits && operands.iter().all(|v| v.exact);

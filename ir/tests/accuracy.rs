@@ -1,5 +1,5 @@
 //! Every expanded transcendental function stays within its stated bound of the correctly rounded function, on a sample of
-//! all its inputs and on the hardest ones. `ir/examples/accuracy.rs` measures the same on millions.
+//! all its inputs and on the hardest ones. `examples/accuracy.rs` of the root crate measures the same on billions.
 
 mod oracle;
 
@@ -87,7 +87,7 @@ fn sweeps_are_within_the_bound_and_in_order() {
         let inputs = collect(inputs);
         check(case, Dtype::F32, inputs.iter().copied());
         // The scaled sums of these three go back by an ulp at a few of a billion neighbours.
-        if case.slope == Slope::None || matches!(case.op, Op::Exp | Op::Exp2 | Op::Exp10) {
+        if case.slope == Slope::None {
             continue;
         }
         let func = expanded(case.op, Dtype::F32);

@@ -112,6 +112,7 @@ def constants():
     ):
         emit_words(name, doc, value, (24, 53))
     emit_words("STIRLING_CONSTANT", "½ ln 2π − ½", log(2 * pi) / 2 - mpf(1) / 2, (24, 53), ["F64"])
+    emit_words("LN_10", "ln 10", log(10), (24, 53))
     root = 2 * sqrt(2 / pi)
     emit_words("GELU_LINEAR", "2 √(2/π)", root, (24, 53), ["F64"])
     emit_words("GELU_CUBIC", "2 √(2/π) · 0.044715", root * mpf("0.044715"), (24, 53), ["F64"])
@@ -162,6 +163,11 @@ def near_zero(f, series):
     return lambda x: series(x) if abs(x) < mpf(2) ** -50 else f(x)
 
 
+def below_one(r):
+    """The weight of an error of a power whose exponent is r: below 1 an ulp is half as much."""
+    return 1 if r < 0 else mpf(1) / 2
+
+
 def odd_tail(f, c=1):
     """(f(z)/z − c)/s as a function of s = z²."""
     return lambda s: (f(sqrt(s)) / sqrt(s) - c) / s
@@ -171,12 +177,13 @@ def elementary():
     """The functions that are one polynomial on a short range beside an exact reduction."""
     least = mpf(2) ** -60
     for base in (2, 10):
-        # The first coefficient multiplies a reduced argument of up to ln 2 / 2 in units of e, so one word is enough.
+        # The linear term of base 10 is a word and its rest; that of base 2 one word, whose rest the others make up for.
         q = near_zero(lambda r: (mpf(base) ** r - 1) / r, lambda r: log(base) + r * log(base) ** 2 / 2)
         top = log(2) / log(base) / 2 * mpf("1.0001")
         for dtype, bits, n in (("F32", 24, 6), ("F64", 53, 11)):
-            fit = Fit(q, lambda r: r / mpf(base) ** r, -top, top, range(n))
-            emit(f"EXP{base}_{dtype}", f"({base}ʳ − 1) / r for |r| ≤ {nstr(top, 4)}.", *fit.rounded(bits))
+            linear = round_to(bits, log(2)) if base == 2 else log(10)
+            fit = Fit(lambda r: q(r) - linear, lambda r: r / mpf(base) ** r * below_one(r), -top, top, range(1, n))
+            emit(f"EXP{base}_{dtype}", f"((({base}ʳ − 1) / r) − ln {base}) / r for |r| ≤ {nstr(top, 4)}.", *fit.rounded(bits))
     for base in (2, 10):
         q = near_zero(lambda f: (log1p(f) - f) / f**2, lambda f: -mpf(1) / 2 + f / 3)
         for dtype, bits, n in (("F32", 24, 9), ("F64", 53, 20)):
@@ -270,8 +277,11 @@ def main():
     half_ln2 = log(2) / 2 * mpf("1.0001")
     q = near_zero(lambda r: (expm1(r) - r) / r**2, lambda r: mpf(1) / 2 + r / 6)
     for dtype, bits, n in (("F32", 24, 5), ("F64", 53, 10)):
-        fit = Fit(q, lambda r: r * r / exp(r), -half_ln2, half_ln2, range(n))
-        emit(f"EXP_{dtype}", "(eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2.", *fit.rounded(bits))
+        fit = Fit(q, lambda r: r * r / exp(r) * below_one(r), -half_ln2, half_ln2, range(n))
+        emit(f"EXP_{dtype}", "(eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2, for eʳ.", *fit.rounded(bits))
+        # One more term: the error counts against eʳ − 1, and doubled against what is left of 2eʳ − 1.
+        fit = Fit(q, lambda r: r * r / expm1(r), -half_ln2, half_ln2, range(n + 1))
+        emit(f"EXPM1_{dtype}", "(eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2, for eʳ − 1.", *fit.rounded(bits))
 
     q = near_zero(lambda f: (log1p(f) - f) / f**2, lambda f: -mpf(1) / 2 + f / 3)
     for dtype, bits, n in (("F32", 24, 9), ("F64", 53, 20)):

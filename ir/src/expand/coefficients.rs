@@ -3,27 +3,52 @@
 //! Each array stands lowest power first, every value exact in the format it is used in. The error beside it is that of
 //! the rounded coefficients in exact arithmetic, relative to the function.
 
-/// (eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2. Largest weighted error 2^-28.26.
+/// (eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2, for eʳ. Largest weighted error 2^-28.88.
 pub(super) const EXP_F32: [f64; 5] = [
-    f64::from_bits(0x3fdfffffc0000000), // 0.4999999403953552
-    f64::from_bits(0x3fc5554920000000), // 0.1666652113199234
-    f64::from_bits(0x3fa5558aa0000000), // 0.041668254882097244
-    f64::from_bits(0x3f812397e0000000), // 0.008368670009076595
-    f64::from_bits(0x3f56a53d40000000), // 0.001382169546559453
+    f64::from_bits(0x3fdfffff40000000), // 0.4999998211860657
+    f64::from_bits(0x3fc5554940000000), // 0.1666652262210846
+    f64::from_bits(0x3fa555f100000000), // 0.041671305894851685
+    f64::from_bits(0x3f812384a0000000), // 0.008368526585400105
+    f64::from_bits(0x3f565aeaa0000000), // 0.0013644496211782098
 ];
 
-/// (eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2. Largest weighted error 2^-57.89.
+/// (eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2, for eʳ − 1. Largest weighted error 2^-30.97.
+pub(super) const EXPM1_F32: [f64; 6] = [
+    f64::from_bits(0x3fe0000000000000), // 0.5
+    f64::from_bits(0x3fc5555540000000), // 0.1666666567325592
+    f64::from_bits(0x3fa5554f00000000), // 0.04166647791862488
+    f64::from_bits(0x3f81113020000000), // 0.00833356473594904
+    f64::from_bits(0x3f56d436a0000000), // 0.0013933690497651696
+    f64::from_bits(0x3f29e15360000000), // 0.00019745009194593877
+];
+
+/// (eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2, for eʳ. Largest weighted error 2^-58.28.
 pub(super) const EXP_F64: [f64; 10] = [
-    f64::from_bits(0x3fe000000000000a), // 0.5000000000000011
-    f64::from_bits(0x3fc5555555555501), // 0.16666666666666433
-    f64::from_bits(0x3fa55555555506b4), // 0.04166666666652699
-    f64::from_bits(0x3f81111111125fe2), // 0.008333333333482022
-    f64::from_bits(0x3f56c16c18479532), // 0.001388888894433404
-    f64::from_bits(0x3f2a01a013398809), // 0.00019841269532877595
-    f64::from_bits(0x3efa0199958438c2), // 2.480149245891943e-05
-    f64::from_bits(0x3ec71df110b6302d), // 2.7557563321897235e-06
-    f64::from_bits(0x3e928ae0322b8cda), // 2.763045349586317e-07
-    f64::from_bits(0x3e5ad9f0895b97f1), // 2.500724657116189e-08
+    f64::from_bits(0x3fe0000000000005), // 0.5000000000000006
+    f64::from_bits(0x3fc5555555555475), // 0.16666666666666044
+    f64::from_bits(0x3fa5555555551d44), // 0.04166666666656707
+    f64::from_bits(0x3f8111111114a139), // 0.008333333333738412
+    f64::from_bits(0x3f56c16c18058efd), // 0.0013888888934951431
+    f64::from_bits(0x3f2a01a006caed35), // 0.00019841268967533415
+    f64::from_bits(0x3efa019a31310e7f), // 2.4801501308026414e-05
+    f64::from_bits(0x3ec71e0d25aa1164), // 2.7558074127705926e-06
+    f64::from_bits(0x3e928a600044622e), // 2.7627538680541184e-07
+    f64::from_bits(0x3e5aad2993170af7), // 2.484434808380848e-08
+];
+
+/// (eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2, for eʳ − 1. Largest weighted error 2^-61.52.
+pub(super) const EXPM1_F64: [f64; 11] = [
+    f64::from_bits(0x3fe0000000000000), // 0.5
+    f64::from_bits(0x3fc5555555555559), // 0.16666666666666677
+    f64::from_bits(0x3fa555555555554d), // 0.04166666666666661
+    f64::from_bits(0x3f8111111110f658), // 0.008333333333321466
+    f64::from_bits(0x3f56c16c16c1ab08), // 0.001388888888892383
+    f64::from_bits(0x3f2a01a01b001327), // 0.00019841269886469137
+    f64::from_bits(0x3efa01a018e07eb4), // 2.4801587237387442e-05
+    f64::from_bits(0x3ec71ddf8177a180), // 2.7557243915574364e-06
+    f64::from_bits(0x3e927e51352beb3b), // 2.7557353125789604e-07
+    f64::from_bits(0x3e5af5f1ac09a866), // 2.510912611373849e-08
+    f64::from_bits(0x3e21f19ffa77be06), // 2.0889387613280913e-09
 ];
 
 /// (ln(1 + f) − f) / f² for |f| ≤ 1/3. Largest weighted error 2^-27.62.
@@ -265,60 +290,62 @@ pub(super) const PI_WORDS_F64: (f64, f64) = (f64::from_bits(0x400921fb54442d18),
 /// ½ ln 2π − ½ in two words, the first of 53 bits.
 pub(super) const STIRLING_CONSTANT_F64: (f64, f64) = (f64::from_bits(0x3fdacfe390c97d69), f64::from_bits(0x3c73494bc9001442));
 
+/// ln 10 in two words, the first of 24 bits.
+pub(super) const LN_10_F32: (f64, f64) = (f64::from_bits(0x40026bb1c0000000), f64::from_bits(0xbe612aaba0000000));
+
+/// ln 10 in two words, the first of 53 bits.
+pub(super) const LN_10_F64: (f64, f64) = (f64::from_bits(0x40026bb1bbb55516), f64::from_bits(0xbcaf48ad494ea3e9));
+
 /// 2 √(2/π) in two words, the first of 53 bits.
 pub(super) const GELU_LINEAR_F64: (f64, f64) = (f64::from_bits(0x3ff9884533d43651), f64::from_bits(0xbc9cbc0d30ebfd15));
 
 /// 2 √(2/π) · 0.044715 in two words, the first of 53 bits.
 pub(super) const GELU_CUBIC_F64: (f64, f64) = (f64::from_bits(0x3fb2444f2a4d8b4b), f64::from_bits(0xbc26c843a29d1c70));
 
-/// (2ʳ − 1) / r for |r| ≤ 0.5. Largest weighted error 2^-27.89.
-pub(super) const EXP2_F32: [f64; 6] = [
-    f64::from_bits(0x3fe62e4300000000), // 0.6931471824645996
+/// (((2ʳ − 1) / r) − ln 2) / r for |r| ≤ 0.5. Largest weighted error 2^-28.91.
+pub(super) const EXP2_F32: [f64; 5] = [
     f64::from_bits(0x3fcebfbd60000000), // 0.24022643268108368
-    f64::from_bits(0x3fac6af740000000), // 0.05550358444452286
-    f64::from_bits(0x3f83b31fc0000000), // 0.00961899571120739
-    f64::from_bits(0x3f55f0ca60000000), // 0.0013391472166404128
-    f64::from_bits(0x3f23ec2220000000), // 0.00015199581685010344
+    f64::from_bits(0x3fac6af800000000), // 0.05550360679626465
+    f64::from_bits(0x3f83b32980000000), // 0.00961906835436821
+    f64::from_bits(0x3f55f05e40000000), // 0.0013390465173870325
+    f64::from_bits(0x3f23e150a0000000), // 0.00015167340461630374
 ];
 
-/// (2ʳ − 1) / r for |r| ≤ 0.5. Largest weighted error 2^-57.4.
-pub(super) const EXP2_F64: [f64; 11] = [
-    f64::from_bits(0x3fe62e42fefa39ef), // 0.6931471805599453
-    f64::from_bits(0x3fcebfbdff82c5a4), // 0.2402265069591013
-    f64::from_bits(0x3fac6b08d704a126), // 0.05550410866482229
-    f64::from_bits(0x3f83b2ab6fba01ad), // 0.009618129107594376
-    f64::from_bits(0x3f55d87fe78a03b5), // 0.0013333558146373218
-    f64::from_bits(0x3f24309130ec040b), // 0.0001540353045683954
-    f64::from_bits(0x3eeffcbfc5d48a38), // 1.5252733812480814e-05
-    f64::from_bits(0x3eb62bfc7d27475f), // 1.3215435400348695e-06
-    f64::from_bits(0x3e7b525379d93a33), // 1.0178084016677509e-07
-    f64::from_bits(0x3e3e61afedb84768), // 7.073765319607344e-09
-    f64::from_bits(0x3dfe9522a0086ee1), // 4.45034814584284e-10
+/// (((2ʳ − 1) / r) − ln 2) / r for |r| ≤ 0.5. Largest weighted error 2^-58.1.
+pub(super) const EXP2_F64: [f64; 10] = [
+    f64::from_bits(0x3fcebfbdff82c594), // 0.24022650695910086
+    f64::from_bits(0x3fac6b08d704a02a), // 0.05550410866482054
+    f64::from_bits(0x3f83b2ab6fba2447), // 0.009618129107609742
+    f64::from_bits(0x3f55d87fe78df500), // 0.0013333558146933489
+    f64::from_bits(0x3f243091308ae9c9), // 0.00015403530439590658
+    f64::from_bits(0x3eeffcbfb0cda0e3), // 1.525273321485759e-05
+    f64::from_bits(0x3eb62bfd58cf8cb1), // 1.3215443204143914e-06
+    f64::from_bits(0x3e7b5281554d271c), // 1.0178344684894159e-07
+    f64::from_bits(0x3e3e6054be84a34d), // 7.072531872905307e-09
+    f64::from_bits(0x3dfe4ea0618289d0), // 4.4102685523530624e-10
 ];
 
-/// (10ʳ − 1) / r for |r| ≤ 0.1505. Largest weighted error 2^-28.33.
-pub(super) const EXP10_F32: [f64; 6] = [
-    f64::from_bits(0x40026bb1c0000000), // 2.3025851249694824
-    f64::from_bits(0x4005352480000000), // 2.6509485244750977
-    f64::from_bits(0x400046f9a0000000), // 2.034655809402466
-    f64::from_bits(0x3ff2bdbd80000000), // 1.171323299407959
-    f64::from_bits(0x3fe156bb00000000), // 0.541837215423584
-    f64::from_bits(0x3fca49b0e0000000), // 0.2053738683462143
+/// (((10ʳ − 1) / r) − ln 10) / r for |r| ≤ 0.1505. Largest weighted error 2^-28.84.
+pub(super) const EXP10_F32: [f64; 5] = [
+    f64::from_bits(0x4005352440000000), // 2.6509480476379395
+    f64::from_bits(0x400046fc60000000), // 2.034661054611206
+    f64::from_bits(0x3ff2be06c0000000), // 1.1713931560516357
+    f64::from_bits(0x3fe1554440000000), // 0.5416585206985474
+    f64::from_bits(0x3fca001a80000000), // 0.2031281590461731
 ];
 
-/// (10ʳ − 1) / r for |r| ≤ 0.1505. Largest weighted error 2^-57.28.
-pub(super) const EXP10_F64: [f64; 11] = [
-    f64::from_bits(0x40026bb1bbb55516), // 2.302585092994046
-    f64::from_bits(0x40053524c73cea77), // 2.6509490552392054
-    f64::from_bits(0x4000470591de2b45), // 2.03467859229332
-    f64::from_bits(0x3ff2bd7609fd505f), // 1.1712551489081517
-    f64::from_bits(0x3fe1429ffd220aaa), // 0.5393829292300627
-    f64::from_bits(0x3fca7ed70a1a3d59), // 0.20699584954534592
-    f64::from_bits(0x3fb16e4dee7681a2), // 0.06808936187599682
-    f64::from_bits(0x3f941165ec350edc), // 0.019597618619868182
-    f64::from_bits(0x3f74899ecdfcf945), // 0.0050140574747373256
-    f64::from_bits(0x3f52f73ff003724b), // 0.0011575817480241775
-    f64::from_bits(0x3f2f74e5c37a980b), // 0.000239995047867925
+/// (((10ʳ − 1) / r) − ln 10) / r for |r| ≤ 0.1505. Largest weighted error 2^-58.28.
+pub(super) const EXP10_F64: [f64; 10] = [
+    f64::from_bits(0x40053524c73cea6f), // 2.650949055239202
+    f64::from_bits(0x4000470591de2bf8), // 2.0346785922933996
+    f64::from_bits(0x3ff2bd7609fd67f9), // 1.1712551489094933
+    f64::from_bits(0x3fe1429ffd20eee4), // 0.5393829292219974
+    f64::from_bits(0x3fca7ed709bf7026), // 0.20699584938017884
+    f64::from_bits(0x3fb16e4def386c24), // 0.06808936205236243
+    f64::from_bits(0x3f94116679547fb7), // 0.01959762683429719
+    f64::from_bits(0x3f7489a173f4b3a9), // 0.005014067340465647
+    f64::from_bits(0x3f52f6a67f2c4685), // 0.0011574388451588713
+    f64::from_bits(0x3f2f69139255a5a9), // 0.00023964275275582578
 ];
 
 /// (log2(1 + f) − f log2 e) / f² for |f| ≤ 1/3. Largest weighted error 2^-27.53.

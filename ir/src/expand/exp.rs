@@ -4,7 +4,7 @@
 //! Functions*, 1980, chapter 6), where k is found by adding 1.5 · 2^mantissa, whose low bits then hold k: no conversion to
 //! an integer, which 128-bit x86 code lacks for 64 bits.
 
-use super::coefficients::{EXP_F32, EXP_F64, TANH_F32, TANH_F64};
+use super::coefficients::{EXP_F32, EXP_F64, EXPM1_F32, EXPM1_F64, TANH_F32, TANH_F64};
 use super::format::Format;
 use super::value::Value;
 use super::words::{Words, fast_two_sum};
@@ -97,7 +97,8 @@ impl<'a> Reduced<'a> {
 
     /// eʳ − 1 in two words.
     pub(super) fn expm1_words(&self) -> Words<'a> {
-        fast_two_sum(self.r, (self.r * self.r).fma(self.quotient(), self.r_lo))
+        let quotient = self.r.poly(self.format.pick(&EXPM1_F32, &EXPM1_F64));
+        fast_two_sum(self.r, (self.r * self.r).fma(quotient, self.r_lo))
     }
 
     /// e^(r + lo) in two words, where lo is below an ulp of the unreduced argument.
@@ -112,15 +113,18 @@ impl<'a> Reduced<'a> {
     }
 }
 
-/// eˣ, by a polynomial of degree 6 (f32) or 11 (f64) in Horner's form.
+/// eˣ = 2ᵏ (1 + (r + r² q)), by a polynomial of degree 6 (f32) or 11 (f64).
 ///
-/// 21 ops, 0.90 ulp (f32); 26 ops, 0.85 ulp (f64). The clamp lets x beyond the range overflow to ∞ or underflow to 0 in the last multiplication, and lets NaN pass.
+/// The form is monotone: r steps by whole ulps of its own, and r² q, of at most a fifth of it, is rounded so much finer that
+/// r + r² q never falls where r rises; every later operation is monotone by itself. Horner's form, an op shorter, goes back by
+/// an ulp now and then. The coefficients are fitted closer where eʳ is below 1 and its ulps are smaller.
+/// 22 ops, 0.98 ulp (f32); 27 ops, 0.97 ulp (f64). The clamp lets x beyond the range overflow to ∞ or underflow to 0 in the
+/// last multiplication, and lets NaN pass.
 pub(super) fn exp(x: Value<'_>) -> Value<'_> {
     let format = Format::of(x.dtype());
     let (low, high) = format.pick((-104.0, 89.0), (-746.0, 710.0));
     let reduced = reduce(clamp(x, low, high));
-    let r = reduced.r;
-    let y = reduced.quotient().fma(r, 1.0).fma(r, 1.0);
+    let y = reduced.expm1() + 1.0;
     let (s1, s2) = reduced.scales();
     y * s1 * s2
 }

@@ -1,9 +1,11 @@
 //! The exponentials to other bases, and eˣ − 1.
 //!
-//! As in [`super::exp`], an integer k is split off and the rest is a polynomial; for the bases 2 and 10 it is
-//! (bʳ − 1) / r.
+//! As in [`super::exp`], an integer k is split off and the rest is a polynomial; for the bases 2 and 10 its
+//! linear term stands apart.
 
-use super::coefficients::{EXP2_F32, EXP2_F64, EXP10_F32, EXP10_F64, LOG10_2_F32, LOG10_2_F64};
+use std::f64::consts::LN_2;
+
+use super::coefficients::{EXP2_F32, EXP2_F64, EXP10_F32, EXP10_F64, LN_10_F32, LN_10_F64, LOG10_2_F32, LOG10_2_F64};
 use super::exp::{Reduced, clamp, reduce, reduce_by};
 use super::format::Format;
 use super::value::Value;
@@ -13,7 +15,7 @@ pub(super) fn exp2(x: Value<'_>) -> Value<'_> {
     let format = Format::of(x.dtype());
     let (low, high) = format.pick((-151.0, 129.0), (-1076.0, 1025.0));
     let reduced = reduce_by(clamp(x, low, high), 1.0, (1.0, 0.0));
-    finish(&reduced, format.pick(&EXP2_F32, &EXP2_F64))
+    finish(&reduced, (LN_2, 0.0), format.pick(&EXP2_F32, &EXP2_F64))
 }
 
 /// 10ˣ, with log10 2 in two words.
@@ -25,12 +27,22 @@ pub(super) fn exp10(x: Value<'_>) -> Value<'_> {
         std::f64::consts::LOG2_10,
         format.pick(LOG10_2_F32, LOG10_2_F64),
     );
-    finish(&reduced, format.pick(&EXP10_F32, &EXP10_F64))
+    finish(
+        &reduced,
+        format.pick(LN_10_F32, LN_10_F64),
+        format.pick(&EXP10_F32, &EXP10_F64),
+    )
 }
 
-fn finish<'a>(reduced: &Reduced<'a>, quotient: &[f64]) -> Value<'a> {
+/// 2ᵏ (1 + (linear (r + r_lo) + r² q)), monotone as [`super::exp::exp`] is.
+fn finish<'a>(reduced: &Reduced<'a>, linear: (f64, f64), quotient: &[f64]) -> Value<'a> {
     let r = reduced.r;
-    let y = r.poly(quotient).fma(r, 1.0);
+    let square = r * r;
+    let tail = match linear.1 {
+        0.0 => square * r.poly(quotient),
+        low => square.fma(r.poly(quotient), r.fma(low, reduced.r_lo * linear.0)),
+    };
+    let y = r.fma(linear.0, tail) + 1.0;
     let (s1, s2) = reduced.scales();
     y * s1 * s2
 }

@@ -1,16 +1,20 @@
 //! Sine, cosine and tangent.
 //!
-//! They reduce x to quarter turns, x · 2/π = n + f with |f| ≤ 1/2 (f32: to half turns), for every finite x by Payne and Hanek's method (*Radian
-//! reduction for trigonometric functions*, 1983): digits of 2/π whose product with x is a multiple of 4 quarter turns are
-//! left out, so a window of them is enough, chosen by the exponent of x. A function of the IR cannot branch, hence there is
-//! no shorter way for small x; the window is chosen by `select`s among a few wide ones.
+//! They reduce x to quarter turns, x = (n + f) π/2 with |f| ≤ 1/2 (f32: to half turns). For x of ordinary size n comes from a
+//! product with 2/π, and n π/2 is taken off in three words (Cody and Waite, *Software Manual for the Elementary Functions*,
+//! 1980). A huge x is reduced by Payne and Hanek's method (*Radian reduction for trigonometric functions*, 1983): digits of
+//! 2/π whose product with x is a multiple of 4 quarter turns are left out, so a window of them is enough, chosen by the
+//! exponent of x: by `select`s among a few wide ones.
 
 use super::coefficients::{COS_F64, SIN_F64, SIN_HALF_TURN};
 use super::coefficients::{ONE_OVER_PI_F32, ONE_OVER_PI_F32_FROM, TWO_OVER_PI_F64, TWO_OVER_PI_F64_FROM};
 use super::format::F64;
 use super::value::Value;
-use super::words::{Words, fast_two_sum, two_sum};
+use super::words::{Words, fast_two_sum, two_product, two_sum};
 use crate::dtype::Dtype;
+
+/// From here on x is huge: its quarter turns have more than 30 bits.
+const HUGE: f64 = 1_073_741_824.0;
 
 /// sin x.
 pub(super) fn sin(x: Value<'_>) -> Value<'_> {
@@ -18,7 +22,7 @@ pub(super) fn sin(x: Value<'_>) -> Value<'_> {
         Dtype::F64 => {
             // So small an x is its own sine, and its product with 2/π might underflow.
             let tiny = x.abs().lt(f64::from_bits((1023 - 27) << 52));
-            tiny.select(x, quarter_f64(x, 0))
+            tiny.select(x, sine_f64(x, 0))
         }
         _ => sine_f32(x, 0.0),
     }
@@ -27,7 +31,7 @@ pub(super) fn sin(x: Value<'_>) -> Value<'_> {
 /// cos x, which is the sine a quarter turn on.
 pub(super) fn cos(x: Value<'_>) -> Value<'_> {
     match x.dtype() {
-        Dtype::F64 => quarter_f64(x, 1),
+        Dtype::F64 => sine_f64(x, 1),
         _ => sine_f32(x, 0.5),
     }
 }
@@ -37,29 +41,39 @@ pub(super) fn tan(x: Value<'_>) -> Value<'_> {
     match x.dtype() {
         Dtype::F64 => {
             let tiny = x.abs().lt(f64::from_bits((1023 - 27) << 52));
-            tiny.select(x, tan_f64(x))
+            let huge = tan_f64(huge_angle(x));
+            tiny.select(x, is_huge(x).rare(huge, tan_f64(ordinary_angle(x))))
         }
-        _ => tan_f32(x),
+        _ => {
+            let huge = tan_f32(&huge_half_turns(x, 0.0), &huge_half_turns(x, 0.5));
+            is_huge(x).rare(huge, tan_f32(&half_turns(x, 0.0), &half_turns(x, 0.5)))
+        }
     }
+}
+
+fn is_huge(x: Value<'_>) -> Value<'_> {
+    x.abs().ge(HUGE)
 }
 
 /// The sine of an f32 a quarter or no turn `ahead`, computed in f64: half turns need one polynomial where quarter turns need
 /// two and a choice.
-fn sine_f32(x: Value<'_>, ahead: f64) -> Value<'_> {
-    let turn = half_turns_f32(x, ahead);
-    let sine = turn.f * (turn.f * turn.f).poly(&SIN_HALF_TURN);
-    (sine.bits() ^ (turn.n.bits() << 63))
-        .bitcast(Dtype::F64)
-        .cast(Dtype::F32)
+fn sine_f32<'a>(x: Value<'a>, ahead: f64) -> Value<'a> {
+    let sine = |turn: HalfTurn<'a>| {
+        let sine = turn.f * (turn.f * turn.f).poly(&SIN_HALF_TURN);
+        (sine.bits() ^ (turn.n.bits() << 63))
+            .bitcast(Dtype::F64)
+            .cast(Dtype::F32)
+    };
+    is_huge(x).rare(sine(huge_half_turns(x, ahead)), sine(half_turns(x, ahead)))
 }
 
-/// tan x = sin πf / sin π(½ − |f|), computed in f64.
-fn tan_f32(x: Value<'_>) -> Value<'_> {
-    let f = half_turns_f32(x, 0.0).f;
-    let g = 0.5 - f.abs();
-    let sine = f * (f * f).poly(&SIN_HALF_TURN);
-    let cosine = g * (g * g).poly(&SIN_HALF_TURN);
-    (sine / cosine).cast(Dtype::F32)
+/// tan x as the quotient of two sines, the second a quarter turn ahead, computed in f64: each is reduced by itself, so that
+/// the one near 0 is exact.
+fn tan_f32<'a>(sine: &HalfTurn<'a>, cosine: &HalfTurn<'a>) -> Value<'a> {
+    let half_turn = |f: Value<'a>| f * (f * f).poly(&SIN_HALF_TURN);
+    let quotient = half_turn(sine.f) / half_turn(cosine.f);
+    let sign = (sine.n.bits() ^ cosine.n.bits()) << 63;
+    (quotient.bits() ^ sign).bitcast(Dtype::F64).cast(Dtype::F32)
 }
 
 /// x / π + ahead = n + f modulo 2 in f64, |f| ≤ ½; the low bits of n's float hold the integer.
@@ -68,9 +82,27 @@ struct HalfTurn<'a> {
     f: Value<'a>,
 }
 
+/// Two words of 1/π: the fused product with the first leaves f exact but for the second's share. Both are positive, so that
+/// −0 stays what it is.
+fn half_turns(x: Value<'_>, ahead: f64) -> HalfTurn<'_> {
+    let (per_pi, per_pi_lo) = (
+        f64::from_bits(0x3fd4_5f30_6dc9_c882),
+        f64::from_bits(0x3c84_a7f0_9d5f_47d5),
+    );
+    let wide = x.cast(Dtype::F64);
+    let n = match ahead {
+        0.0 => wide.fma(per_pi, F64.magic),
+        _ => wide.fma(per_pi, ahead) + F64.magic,
+    };
+    let whole = n - F64.magic;
+    let rest = if ahead == 0.0 { -whole } else { ahead - whole };
+    let f = wide.fma(per_pi_lo, wide.fma(per_pi, rest));
+    HalfTurn { n, f }
+}
+
 /// Three words of 1/π, of 29, 29 and 53 digits: the first two products are exact and are reduced modulo 2. The error of f is
 /// below 2⁻⁵⁸, where no f32 but 0 comes nearer to a multiple of π/2 than 2⁻³⁰.
-fn half_turns_f32(x: Value<'_>, ahead: f64) -> HalfTurn<'_> {
+fn huge_half_turns(x: Value<'_>, ahead: f64) -> HalfTurn<'_> {
     let wide = x.cast(Dtype::F64);
     let [c0, c1, c2] = window(wide, &ONE_OVER_PI_F32_FROM, &ONE_OVER_PI_F32);
     // 1.5 · 2⁵³ is so large that adding it rounds to a multiple of 2.
@@ -86,19 +118,20 @@ fn half_turns_f32(x: Value<'_>, ahead: f64) -> HalfTurn<'_> {
 }
 
 /// The sine of an f64 `ahead` quarter turns on.
-fn quarter_f64(x: Value<'_>, ahead: i64) -> Value<'_> {
-    let turn = quarter_turns_f64(x);
-    let Circle { sine, cosine } = circle_f64(&turn);
-    quadrant(turn.n + F64.magic, ahead, sine.sum(), cosine.sum())
+fn sine_f64<'a>(x: Value<'a>, ahead: i64) -> Value<'a> {
+    let sine = |angle: Angle<'a>| {
+        let Circle { sine, cosine } = circle_f64(&angle);
+        quadrant(angle.n, ahead, sine.sum(), cosine.sum())
+    };
+    is_huge(x).rare(sine(huge_angle(x)), sine(ordinary_angle(x)))
 }
 
 /// tan x as the quotient of the two-word sine and cosine, or of the negated cosine and the sine.
-fn tan_f64(x: Value<'_>) -> Value<'_> {
-    let turn = quarter_turns_f64(x);
-    let Circle { sine, cosine } = circle_f64(&turn);
+fn tan_f64(angle: Angle<'_>) -> Value<'_> {
+    let Circle { sine, cosine } = circle_f64(&angle);
     let sine = fast_two_sum(sine.hi, sine.lo);
     let cosine = fast_two_sum(cosine.hi, cosine.lo);
-    let bits = (turn.n + F64.magic).bits();
+    let bits = angle.n.bits();
     let even = (bits & 1).eq(0);
     let num = Words {
         hi: even.select(sine.hi, cosine.hi),
@@ -112,18 +145,54 @@ fn tan_f64(x: Value<'_>) -> Value<'_> {
     (magnitude.bits() ^ (bits << 63)).bitcast(Dtype::F64)
 }
 
-/// The sine and the cosine of f quarter turns, each in two words that are still to be added.
+/// x = n π/2 + r + r_lo modulo 2π, |r| ≤ π/4; the low bits of n's float hold the integer.
+struct Angle<'a> {
+    n: Value<'a>,
+    r: Value<'a>,
+    r_lo: Value<'a>,
+}
+
+/// π/2 in three words.
+const HALF_PI: [f64; 3] = [
+    std::f64::consts::FRAC_PI_2,
+    f64::from_bits(0x3c91_a626_3314_5c07),
+    f64::from_bits(0xb91f_1976_b7ed_8fbc),
+];
+
+/// The angle of an x below [`HUGE`]. Multiples of the first word of π/2 have the place of the last bit of x or a higher one, so
+/// the first difference is exact; of the second word the product is kept in two, for x may be as near to a multiple of π/2
+/// as 2⁻⁶².
+fn ordinary_angle(x: Value<'_>) -> Angle<'_> {
+    let n = x.fma(std::f64::consts::FRAC_2_PI, F64.magic);
+    let minus = F64.magic - n;
+    let exact = minus.fma(HALF_PI[0], x);
+    let second = two_product(minus, minus.constant(HALF_PI[1]));
+    let sum = two_sum(exact, second.hi);
+    let low = sum.lo + minus.fma(HALF_PI[2], second.lo);
+    let Words { hi: r, lo: r_lo } = fast_two_sum(sum.hi, low);
+    Angle { n, r, r_lo }
+}
+
+/// The angle of any x.
+fn huge_angle(x: Value<'_>) -> Angle<'_> {
+    let Turn { n, f, f_lo } = quarter_turns_f64(x);
+    let r = f * HALF_PI[0];
+    let r_lo = f.fma(HALF_PI[0], -r) + f.fma(HALF_PI[1], f_lo * HALF_PI[0]);
+    Angle {
+        n: n + F64.magic,
+        r,
+        r_lo,
+    }
+}
+
+/// The sine and the cosine of r + r_lo, each in two words that are still to be added.
 struct Circle<'a> {
     sine: Words<'a>,
     cosine: Words<'a>,
 }
 
-fn circle_f64<'a>(turn: &Turn<'a>) -> Circle<'a> {
-    let &Turn { f, f_lo, .. } = turn;
-    // r + r_lo = (f + f_lo) π/2.
-    let (half_pi, half_pi_lo) = (std::f64::consts::FRAC_PI_2, f64::from_bits(0x3c91_a626_3314_5c07));
-    let r = f * half_pi;
-    let r_lo = f.fma(half_pi, -r) + f.fma(half_pi_lo, f_lo * half_pi);
+fn circle_f64<'a>(angle: &Angle<'a>) -> Circle<'a> {
+    let &Angle { r, r_lo, .. } = angle;
     let s = r * r;
     let half = s * 0.5;
     let base = 1.0 - half;

@@ -127,6 +127,11 @@ impl<'a> Value<'a> {
         self.cx.node(Op::Select, &[self.id, yes.id, no.id])
     }
 
+    /// As [`Value::select`], where `yes` is worth a branch around it because it is seldom wanted.
+    pub(super) fn rare(self, yes: Value<'a>, no: Value<'a>) -> Value<'a> {
+        self.cx.node(Op::Rare, &[self.id, yes.id, no.id])
+    }
+
     pub(super) fn abs(self) -> Value<'a> {
         self.unary(Op::Abs)
     }

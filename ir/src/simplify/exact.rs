@@ -228,9 +228,9 @@ rules! {
     "compare-bound" NONE bits Lt | Le | Gt | Ge => |g, s| compare_bound(g, s);
 
     // select(c, x, x) = x.
-    "select-same" NONE any Select => |_g, s| (s.y == s.z).then_some(s.y);
+    "select-same" NONE any Select | Rare => |_g, s| (s.y == s.z).then_some(s.y);
     // select(true, x, y) = x, select(false, x, y) = y.
-    "select-constant" NONE any Select => |g, s| g.constant(s.x).map(|c| if c.as_bool() { s.y } else { s.z });
+    "select-constant" NONE any Select | Rare => |g, s| g.constant(s.x).map(|c| if c.as_bool() { s.y } else { s.z });
     // select(!c, x, y) = select(c, y, x).
     "select-not" NONE any Select => |g, s| { let c = g.operand(Not, s.x)?; Some(g.make(Select, &[c, s.z, s.y])) };
     // select(c, true, false) = c.

@@ -163,7 +163,10 @@ impl<'a> Rewriter<'a> {
         }
         let args: Option<smallvec::SmallVec<[Scalar; 3]>> = args.iter().map(|&a| self.constant(a)).collect();
         let value = interp::apply(&op, &args?)?;
-        let moves_bits = matches!(op, Op::Neg | Op::Abs | Op::Copysign | Op::Select | Op::Bitcast(_));
+        let moves_bits = matches!(
+            op,
+            Op::Neg | Op::Abs | Op::Copysign | Op::Select | Op::Rare | Op::Bitcast(_)
+        );
         Some(if value.is_nan() && !moves_bits {
             Scalar::from_f64(value.dtype(), f64::NAN)
         } else {

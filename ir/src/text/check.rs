@@ -7,7 +7,7 @@ use super::ast::{FnItem, Span};
 use super::diagnostic::{Diagnostic, Diagnostics};
 use crate::func::{ExprId, Func};
 use crate::infer::{Type, TypeError, TypeErrorKind, specialise};
-use crate::op::Op;
+use crate::op::{Op, Rule};
 
 /// The function as its signature asks for it: typed if it has result types, otherwise checked as far as it has types.
 pub(super) fn check_types(
@@ -56,7 +56,7 @@ fn blame(func: &Func, error: &TypeError) -> (ExprId, String) {
     let operands = &func.node(error.node).args;
     match &error.kind {
         TypeErrorKind::Operand { op, expected, .. } => {
-            let condition = operands.first().filter(|_| *op == Op::Select);
+            let condition = operands.first().filter(|_| op.rule() == Rule::Select);
             (*condition.unwrap_or(&error.node), format!("expected {expected}"))
         }
         TypeErrorKind::Literal { literal, dtype } => {

@@ -248,3 +248,36 @@ fn power_of_e(n: f64) -> Two {
     }
     p
 }
+
+/// The same in plain f64, exact far beyond an f32; NaN at some special values.
+pub(super) mod quick {
+    pub(crate) fn sigmoid(x: f64) -> f64 {
+        1.0 / (1.0 + core_math::exp(-x))
+    }
+
+    pub(crate) fn silu(x: f64) -> f64 {
+        x * sigmoid(x)
+    }
+
+    pub(crate) fn softplus(x: f64) -> f64 {
+        x.max(0.0) + core_math::log1p(core_math::exp(-x.abs()))
+    }
+
+    pub(crate) fn logaddexp(x: f64, y: f64) -> f64 {
+        x.max(y) + core_math::log1p(core_math::exp(-(x - y).abs()))
+    }
+
+    pub(crate) fn gelu(x: f64) -> f64 {
+        x * 0.5 * core_math::erfc(-x * std::f64::consts::FRAC_1_SQRT_2)
+    }
+
+    pub(crate) fn gelu_tanh(x: f64) -> f64 {
+        x * sigmoid(super::LINEAR.0 * (x + super::CUBIC.0 * x * x * x))
+    }
+
+    pub(crate) fn mish(x: f64) -> f64 {
+        let w = core_math::exp(x.min(40.0));
+        let n = w * (w + 2.0);
+        x * n / (n + 2.0)
+    }
+}

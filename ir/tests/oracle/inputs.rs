@@ -38,6 +38,12 @@ impl Inputs {
         }
     }
 
+    /// About how many inputs there are.
+    #[allow(dead_code, reason = "the tests take all there are")]
+    pub(crate) fn len(&self) -> u64 {
+        self.end / self.every.unwrap_or(1)
+    }
+
     /// Whether the inputs are neighbours in turn.
     pub(crate) fn is_sweep(&self) -> bool {
         self.every.is_some()

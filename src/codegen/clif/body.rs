@@ -3,10 +3,12 @@
 //! In: a function, and where its parameters come from. Out: the lanes of its results.
 //!
 //! What does not change along the vector axis (constants, operands of stride 0, and all that is computed from those alone)
-//! is computed once, as scalars, before the loop.
+//! is computed once, as scalars, before the loop. What only the seldom chosen operand of `rare` needs stands behind a branch,
+//! which is taken for vectors of which no lane wants it.
 
-use cranelift_codegen::ir::Value;
-use loopweave_ir::{ExprId, Func, Op, Scalar};
+use cranelift_codegen::ir::{InstBuilder, Value};
+use loopweave_ir::op::Rule;
+use loopweave_ir::{Dtype, ExprId, Func, Op, Scalar};
 use smallvec::SmallVec;
 
 use super::emit::Emitter;
@@ -16,6 +18,8 @@ use crate::codegen::CodegenError;
 /// A function with what does not change along the vector axis already computed.
 pub(super) struct Body<'f> {
     pub(super) func: &'f Func,
+    /// Whether each node is needed for every vector.
+    is_common: Vec<bool>,
     /// Per node: its value if it is the same for the whole axis; constants are left to their uses.
     scalars: Vec<Option<Value>>,
     /// The same in all lanes, for each number of lanes that was prepared and each node that needs it.
@@ -49,6 +53,7 @@ impl Emitter<'_> {
     ) -> Result<Body<'f>, CodegenError> {
         let mut body = Body {
             func,
+            is_common: func.always_needed(),
             scalars: vec![None; func.nodes().len()],
             splats: Vec::new(),
         };
@@ -59,7 +64,7 @@ impl Emitter<'_> {
                 Op::Const(_) => None,
                 op if node.args.iter().all(|&a| body.is_invariant(a)) => {
                     let args: SmallVec<[Value; 3]> = node.args.iter().map(|&a| self.invariant(&body, a)).collect();
-                    let dtype = func.dtype(node.args[(op == Op::Select) as usize]);
+                    let dtype = func.dtype(node.args[(op.rule() == Rule::Select) as usize]);
                     Some(self.scalar_op(op, dtype, &args)?)
                 }
                 _ => None,
@@ -74,7 +79,7 @@ impl Emitter<'_> {
         let func = body.func;
         let mut needed = vec![false; func.nodes().len()];
         for (id, node) in func.iter() {
-            if !body.is_invariant(id) {
+            if !body.is_invariant(id) && body.is_common[id.index()] {
                 node.args.iter().for_each(|a| needed[a.index()] = true);
             }
         }
@@ -107,32 +112,90 @@ impl Emitter<'_> {
         let func = body.func;
         let splats = body.splats.iter().find(|(c, _)| *c == count).map(|(_, splats)| splats);
         let mut values: Vec<Option<Lanes>> = vec![None; func.nodes().len()];
-        for (id, node) in func.iter() {
+        let mut value = |e: &mut Self, id: ExprId, values: &[Option<Lanes>]| {
+            let node = func.node(id);
             let splat = splats.and_then(|s| s[id.index()].clone());
-            let value = match (splat, node.op) {
+            Ok(match (splat, node.op) {
                 (Some(splat), _) => splat,
-                (None, Op::Const(value)) => self.splat_const(value, count),
+                (None, Op::Const(value)) => e.splat_const(value, count),
                 (None, _) if body.scalars[id.index()].is_some() => {
-                    let value = self.invariant(body, id);
-                    self.splat(func.dtype(id), value, count)
+                    let value = e.invariant(body, id);
+                    e.splat(func.dtype(id), value, count)
                 }
-                (None, Op::Param(p)) => param(self, p as usize)?,
+                (None, Op::Param(p)) => param(e, p as usize)?,
                 (None, op @ Op::Index) => index.cloned().ok_or(CodegenError::NotBasic { op })?,
                 (None, op) => {
                     let args: SmallVec<[&Lanes; 3]> =
                         node.args.iter().filter_map(|a| values[a.index()].as_ref()).collect();
                     let constants: SmallVec<[Option<Scalar>; 3]> =
                         node.args.iter().map(|&a| body.constant(a)).collect();
-                    self.op(op, func.dtype(id), &args, &constants)?
+                    e.op(op, func.dtype(id), &args, &constants)?
                 }
-            };
-            values[id.index()] = Some(value);
+            })
+        };
+        for (id, node) in func.iter().filter(|(id, _)| body.is_common[id.index()]) {
+            let is_rare = node.op == Op::Rare && !body.is_invariant(id);
+            values[id.index()] = Some(match is_rare {
+                true => self.rarely(func, id, values.clone(), &mut value)?,
+                false => value(self, id, &values)?,
+            });
         }
         Ok(func
             .results()
             .iter()
             .filter_map(|r| values[r.index()].clone())
             .collect())
+    }
+
+    /// The choice of `rare`, whose condition and third operand are known; `value` gives the value of a node whose operands are.
+    fn rarely(
+        &mut self,
+        func: &Func,
+        id: ExprId,
+        mut values: Vec<Option<Lanes>>,
+        value: &mut impl FnMut(&mut Self, ExprId, &[Option<Lanes>]) -> Result<Lanes, CodegenError>,
+    ) -> Result<Lanes, CodegenError> {
+        let [condition, rare, usual] = [0, 1, 2].map(|i| func.node(id).args[i]);
+        let region = func.needed_beside(rare, |id| values[id.index()].is_some());
+        let (Some(any), Some(common)) = (&values[condition.index()], &values[usual.index()]) else {
+            return Err(CodegenError::NotBasic { op: Op::Rare });
+        };
+        // Masks have no one type of register.
+        let skipped = (!region.is_empty() && common.dtype != Dtype::Bool).then(|| common.clone());
+        let any = any.clone();
+        let join = skipped.as_ref().map(|common| {
+            let any = self.any_lane(&any);
+            let join = self.block(vec![common.register_type(); common.registers.len()]);
+            let inside = self.block([]);
+            self.branch(any, (inside, &[]), (join, &common.registers));
+            self.b.switch_to_block(inside);
+            join
+        });
+        for id in region {
+            values[id.index()] = Some(value(self, id, &values)?);
+        }
+        let chosen = value(self, id, &values)?;
+        Ok(match (join, skipped) {
+            (Some(join), Some(common)) => {
+                self.jump(join, &chosen.registers);
+                self.b.switch_to_block(join);
+                let registers = self.b.block_params(join).iter().copied().collect();
+                Lanes::new(common.dtype, common.count, common.width, registers)
+            }
+            _ => chosen,
+        })
+    }
+
+    /// Whether any lane of a mask is set; lanes of its registers that are none may count.
+    fn any_lane(&mut self, mask: &Lanes) -> Value {
+        let all = mask.registers.iter().copied();
+        let any = all
+            .reduce(|a, b| self.b.ins().bor(a, b))
+            .unwrap_or_else(|| mask.first());
+        match mask.count {
+            1 => any,
+            _ => self.b.ins().vany_true(any),
+        }
     }
 
     /// The scalar of a node that is the same for the whole axis.

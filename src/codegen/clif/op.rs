@@ -5,6 +5,7 @@
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Value, types};
+use loopweave_ir::op::Rule;
 use loopweave_ir::{Dtype, Kind, Op, Scalar};
 use smallvec::SmallVec;
 
@@ -40,7 +41,7 @@ impl Emitter<'_> {
         let uniform = self.uniform_operands(op, args, constants);
         let args: &[&Lanes] = &uniform.iter().collect::<SmallVec<[&Lanes; 3]>>();
         match op {
-            Op::Select if args[0].count > 1 => return Ok(self.select(args[0], args[1], args[2])),
+            Op::Select | Op::Rare if args[0].count > 1 => return Ok(self.select(args[0], args[1], args[2])),
             Op::Cast(to) => return self.cast(args[0], to),
             Op::Bitcast(to) if args[0].count > 1 && to != Dtype::Bool => {
                 let registers = args[0].registers.iter().map(|&r| self.retype(r, vector_type(to)));
@@ -55,7 +56,11 @@ impl Emitter<'_> {
             _ => {}
         }
         if args[0].count == 1 {
-            let dtype = if op == Op::Select { args[1].dtype } else { args[0].dtype };
+            let dtype = if op.rule() == Rule::Select {
+                args[1].dtype
+            } else {
+                args[0].dtype
+            };
             let scalars: Vec<Value> = args.iter().map(|a| a.first()).collect();
             let value = self.scalar_op(op, dtype, &scalars)?;
             return Ok(Lanes::scalar(result, value));

@@ -21,7 +21,7 @@ enum Stage<'f> {
     },
     /// A map by the wide emitter's function.
     Wide(FuncId, InnerBlock),
-    Reduce(Reduction<'f>, usize),
+    Reduce(Box<Reduction<'f>>, usize),
 }
 
 impl Emitter<'_> {
@@ -40,7 +40,7 @@ impl Emitter<'_> {
                         Order::Lanes { lanes, .. } => lanes,
                         Order::Chain { .. } => 1,
                     };
-                    Stage::Reduce(self.reduction_frame(reduce, scratch, wide)?, lanes as usize)
+                    Stage::Reduce(Box::new(self.reduction_frame(reduce, scratch, wide)?), lanes as usize)
                 }
                 Leaf::MatMul(_) | Leaf::Rows(_) => unreachable!("verified: the stages of rows are maps and reductions"),
             });

@@ -3,9 +3,12 @@
 //! In: a function, and where its parameters come from. Out: the lanes of its results.
 //!
 //! What is the same for all lanes of a row (operands of stride 0, and all that is computed from those and constants alone) is
-//! computed once, in vectors, before the loop. Parameters are loaded where they are first needed.
+//! computed once, in vectors, before the loop. Parameters are loaded where they are first needed. What only the seldom chosen
+//! operand of `rare` needs stands behind a branch, which is taken for vectors of which no lane wants it.
 
+use iced_x86::Code;
 use loopweave_ir::func::Node;
+use loopweave_ir::op::Rule;
 use loopweave_ir::{ExprId, Func, Op};
 use smallvec::SmallVec;
 
@@ -20,6 +23,8 @@ pub(super) struct Body<'f> {
     patterns: Vec<Option<(Pattern, [ExprId; 2])>>,
     /// How often each node's value is needed.
     uses: Vec<u32>,
+    /// Whether each node is needed for every vector.
+    is_common: Vec<bool>,
     /// Whether each node is the same for all lanes; constants are not counted, they are known anyway.
     is_uniform: Vec<bool>,
     /// The values of those, once computed.
@@ -51,6 +56,7 @@ impl<'f> Body<'f> {
             func,
             patterns,
             uses,
+            is_common: func.always_needed(),
             is_uniform,
             uniform,
         }
@@ -58,10 +64,14 @@ impl<'f> Body<'f> {
 
     /// The ops that are computed for each vector.
     pub(super) fn ops(&self) -> usize {
-        self.varying().count()
+        self.common().count()
     }
 
     /// Those ops, with their nodes.
+    fn common(&self) -> impl Iterator<Item = (ExprId, &Node)> {
+        self.varying().filter(|(id, _)| self.is_common[id.index()])
+    }
+
     fn varying(&self) -> impl Iterator<Item = (ExprId, &Node)> {
         let is_computed = |node: &Node| !matches!(node.op, Op::Param(_) | Op::Const(_));
         self.func.iter().filter(move |(id, node)| {
@@ -149,12 +159,12 @@ impl Selector {
         let func = body.func;
         let mut values = body.uniform.clone();
         let mut remaining = body.uses.clone();
-        for (id, node) in body.varying() {
+        for (id, node) in body.common() {
             if node.op == Op::Index {
                 values[id.index()] = Some(index.ok_or(Gap { op: node.op })?);
                 continue;
             }
-            for arg in body.operands(id, node) {
+            for arg in body.operands(id, node).iter().filter(|a| body.is_common[a.index()]) {
                 if let (Op::Param(p), None) = (func.node(*arg).op, &values[arg.index()]) {
                     values[arg.index()] = Some(param(self, p as usize)?);
                 }
@@ -164,7 +174,10 @@ impl Selector {
                 remaining[arg.index()] -= 1;
                 dying[i] = remaining[arg.index()] == 0 && body.uniform[arg.index()].is_none();
             }
-            let value = self.apply(body, id, &values, &dying)?;
+            let value = match node.op {
+                Op::Rare => self.rarely(body, id, values.clone(), &mut param, index)?,
+                _ => self.apply(body, id, &values, &dying)?,
+            };
             values[id.index()] = Some(value);
         }
         let mut results = Vec::with_capacity(func.results().len());
@@ -183,22 +196,68 @@ impl Selector {
         Ok(results)
     }
 
+    /// The choice of `rare`, whose condition and third operand are known.
+    fn rarely(
+        &mut self,
+        body: &Body<'_>,
+        id: ExprId,
+        mut values: Vec<Option<Lanes>>,
+        param: &mut impl FnMut(&mut Selector, usize) -> Selected<Lanes>,
+        index: Option<Lanes>,
+    ) -> Selected<Lanes> {
+        let (func, node) = (body.func, body.func.node(id));
+        let is_known = |id: ExprId| values[id.index()].is_some() || is_const(func, id);
+        let region = func.needed_beside(node.args[1], is_known);
+        if region.is_empty() {
+            return self.apply(body, id, &values, &[false; 3]);
+        }
+        let [condition, usual] = [node.args[0], node.args[2]].map(|id| self.known(func, id, &values));
+        let (condition, usual) = (self.reg(&condition?), self.reg(&usual?));
+        let dtype = func.dtype(node.args[2]);
+        values[node.args[2].index()] = Some(Lanes::new(dtype, usual));
+        self.test_any(condition);
+        let chosen = self.asm.like(usual);
+        let join = self.asm.block(&[chosen]);
+        self.asm.branch(Code::Je_rel32_64, join, &[usual]);
+        // No constant is kept in a register for what seldom runs.
+        let room = std::mem::take(&mut self.room);
+        for id in region.into_iter().filter(|id| body.uses[id.index()] > 0) {
+            let value = match func.node(id).op {
+                Op::Param(p) => param(self, p as usize)?,
+                op @ Op::Index => index.ok_or(Gap { op })?,
+                _ => self.apply(body, id, &values, &[false; 3])?,
+            };
+            values[id.index()] = Some(value);
+        }
+        let value = self.apply(body, id, &values, &[false; 3])?;
+        let value = self.reg(&value);
+        self.room = room;
+        self.asm.jump(join, &[value]);
+        self.asm.switch_to(join);
+        Ok(Lanes::new(dtype, chosen))
+    }
+
+    /// The value of a node that has one.
+    fn known(&self, func: &Func, id: ExprId, values: &[Option<Lanes>]) -> Selected<Lanes> {
+        match (func.node(id).op, values[id.index()]) {
+            (_, Some(value)) => Ok(value),
+            (Op::Const(value), None) => Ok(self.constant(value)),
+            (op, None) => Err(Gap { op }),
+        }
+    }
+
     /// A node's value from values that are known.
     fn apply(&mut self, body: &Body<'_>, id: ExprId, values: &[Option<Lanes>], dying: &[bool]) -> Selected<Lanes> {
         let (func, node) = (body.func, body.func.node(id));
         let args = body.operands(id, node);
         let mut lanes: SmallVec<[Lanes; 3]> = SmallVec::new();
         for &arg in args {
-            lanes.push(match (func.node(arg).op, values[arg.index()]) {
-                (_, Some(value)) => value,
-                (Op::Const(value), None) => self.constant(value),
-                (op, None) => return Err(Gap { op }),
-            });
+            lanes.push(self.known(func, arg, values)?);
         }
         if let Some((pattern, _)) = body.patterns[id.index()] {
             return self.pattern(node.op, pattern, &lanes);
         }
-        let dtype = func.dtype(args[(node.op == Op::Select) as usize]);
+        let dtype = func.dtype(args[(node.op.rule() == Rule::Select) as usize]);
         self.op(node.op, dtype, &lanes, dying)
     }
 }

@@ -89,7 +89,7 @@ pub(super) struct Selector {
     /// Constants in registers, by bits and bytes of a lane.
     hoisted: HashMap<(u64, usize), Reg>,
     /// How many more there may be.
-    room: usize,
+    pub(super) room: usize,
 }
 
 impl Selector {
@@ -279,6 +279,18 @@ impl Selector {
             Isa::Avx512 => Ok(mask),
             Isa::Avx2 => self.resize(op, mask, self.mask_size(), size, true),
         }
+    }
+
+    /// Sets the zero flag if no lane of a mask is set.
+    pub(super) fn test_any(&mut self, mask: Reg) {
+        let (code, mask) = match (self.isa, self.lanes) {
+            (Isa::Avx2, _) => (Code::VEX_Vptest_ymm_ymmm256, mask.as_bytes(32)),
+            (Isa::Avx512, 8) => (Code::VEX_Kortestb_kr_kr, mask),
+            (Isa::Avx512, 16) => (Code::VEX_Kortestw_kr_kr, mask),
+            (Isa::Avx512, 32) => (Code::VEX_Kortestd_kr_kr, mask),
+            (Isa::Avx512, _) => (Code::VEX_Kortestq_kr_kr, mask),
+        };
+        self.asm.emit(code, &[Arg::Use(mask), Arg::Use(mask)]);
     }
 
     /// An op of two masks; `AndNot` is the second without the first.

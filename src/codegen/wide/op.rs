@@ -28,7 +28,7 @@ impl Selector {
                     None => Lanes::new(to, self.reg(&args[0])),
                 });
             }
-            Op::Select => return self.select(dtype, args),
+            Op::Select | Op::Rare => return self.select(dtype, args),
             _ if dtype == Dtype::Bool => return self.bool_op(op, args),
             _ => {}
         }
