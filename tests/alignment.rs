@@ -63,9 +63,9 @@ fn everywhere<T: Element + Default>(body: &str, result: &str, value: fn(u64) -> 
 fn call<T: Element>(kernel: &Kernel, x: ArrayView1<'_, T>, result: &str) -> u64 {
     let (mut single, mut double, mut int) = (arr0(0.0f32), arr0(0.0f64), arr0(0i64));
     match result {
-        "f32" => kernel.call_into(&x, &mut single),
-        "f64" => kernel.call_into(&x, &mut double),
-        _ => kernel.call_into(&x, &mut int),
+        "f32" => kernel.call_into(x, &mut single),
+        "f64" => kernel.call_into(x, &mut double),
+        _ => kernel.call_into(x, &mut int),
     }
     .unwrap();
     match result {

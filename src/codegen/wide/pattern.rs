@@ -287,11 +287,17 @@ mod tests {
         found.into_iter().flatten().map(|(pattern, _)| pattern).collect()
     }
 
+    /// The power of ten keeps a low word of what is left of its argument, which the bounds cannot follow.
     #[test]
     fn exponentials_are_scaled_by_one_instruction() {
         for dtype in [Dtype::F32, Dtype::F64] {
             for op in [Op::Exp, Op::Exp2, Op::Exp10] {
-                assert!(patterns(op, dtype).contains(&Pattern::Scale), "{op:?} {dtype:?}");
+                let is_scaled = op != Op::Exp10;
+                assert_eq!(
+                    patterns(op, dtype).contains(&Pattern::Scale),
+                    is_scaled,
+                    "{op:?} {dtype:?}"
+                );
             }
             let exp = patterns(Op::Exp, dtype);
             assert_eq!(exp, [Pattern::Lesser, Pattern::Greater, Pattern::Scale]);
