@@ -95,6 +95,25 @@ fn twelve_axes() {
     assert_eq!(total, x.sum());
 }
 
+/// Where narrow results stand beside wide values, the end of a row has fewer lanes than a register of its bytes: what lies
+/// further on is read after that store, in a call that overwrites its argument and in a reduction along the outer axis.
+#[test]
+fn ends_of_rows_leave_what_follows() {
+    let positive = jit::func("fn positive(flag, x) { flag & (x > 0) }").unwrap();
+    let all = jit::all().axis(0);
+    for n in 1..100 {
+        let x = Array2::from_shape_fn((3, n), |(i, j)| f64::from(u8::from((i + 5 * j) % 7 != 0)));
+        let mut flags = Array1::from_elem(n, true);
+        for row in x.rows() {
+            positive.call_in_place(&mut flags, &row).unwrap();
+        }
+        let expected = Array1::from_shape_fn(n, |j| x.column(j).iter().all(|&v| v > 0.0));
+        assert_eq!(flags, expected, "{n} in place");
+        let found: Array1<bool> = all.call(&x).unwrap();
+        assert_eq!(found, expected, "{n} along the outer axis");
+    }
+}
+
 #[test]
 fn in_place() {
     let scale = jit::zip(|x, a| x * a).unwrap();

@@ -274,6 +274,7 @@ impl Selector {
     fn tail<'s>(&mut self, count: Reg, streams: impl Iterator<Item = &'s Stream>) -> Selected<Tail> {
         match self.isa {
             Isa::Avx512 => {
+                let count = self.at_most_a_vector(count);
                 let lanes = self.lanes_below(count);
                 Ok(Tail {
                     lanes,
@@ -311,6 +312,19 @@ impl Selector {
                 })
             }
         }
+    }
+
+    /// A number of lanes, and of those no more than there are, where an instruction would take further ones: a register of bytes
+    /// holds 16, and a result may lie where a later vector's operand does.
+    fn at_most_a_vector(&mut self, count: Reg) -> Reg {
+        if self.lanes >= 16 {
+            return count;
+        }
+        let (lanes, least) = (self.word(self.lanes as i32), self.asm.general());
+        self.asm.emit(Code::Cmp_r64_rm64, &[Arg::Use(count), Arg::Use(lanes)]);
+        let update = Arg::Update { from: count, to: least };
+        self.asm.emit(Code::Cmovg_r64_rm64, &[update, Arg::Use(lanes)]);
+        least
     }
 
     /// A mask of the lanes below a number of at most 255, with AVX-512.
