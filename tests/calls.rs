@@ -105,7 +105,7 @@ fn ends_of_rows_leave_what_follows() {
         let x = Array2::from_shape_fn((3, n), |(i, j)| f64::from(u8::from((i + 5 * j) % 7 != 0)));
         let mut flags = Array1::from_elem(n, true);
         for row in x.rows() {
-            positive.call_in_place(&mut flags, &row).unwrap();
+            positive.call_in_place(&mut flags, row).unwrap();
         }
         let expected = Array1::from_shape_fn(n, |j| x.column(j).iter().all(|&v| v > 0.0));
         assert_eq!(flags, expected, "{n} in place");
