@@ -107,7 +107,8 @@ fn the_table_is_what_numpy_says_today() {
 }
 
 /// Ops that NumPy has not, or not as one function.
-const WITHOUT_PEER: [Op; 23] = [
+const WITHOUT_PEER: [Op; 24] = [
+    Op::Rare,
     Op::Erf,
     Op::Erfc,
     Op::Sigmoid,
