@@ -1,8 +1,8 @@
 //! Our kernels against plain Rust loops as one table of ratios: what the README quotes.
 //!
 //! `cargo bench --bench ratios [-- NAME …]` interleaves the sides of every case, many rounds of each, and takes each side's
-//! lower quartile: what the machine's other load disturbs least. Times are of whole calls, checks and dispatch included, and of bound calls,
-//! which are the kernel alone.
+//! lower quartile: what the machine's other load disturbs least. Times are of whole calls, checks and dispatch included, and of
+//! bound calls, which are the kernel alone.
 
 mod rows;
 

@@ -158,7 +158,7 @@ pub enum TurnWord {
     From,
     /// Bytes to the next column.
     Step,
-    /// Where the first row goes; the next one is [`TURNED_ROW_BYTES`] further.
+    /// Where the first row goes; the next one is [`TURNED_ROW_BYTES`](crate::nest::TURNED_ROW_BYTES) further.
     To,
     /// Elements of a column.
     Rows,
@@ -170,9 +170,6 @@ impl TurnWord {
     /// The number of words.
     pub const COUNT: usize = TurnWord::Columns as usize + 1;
 }
-
-/// Bytes from one row of a turned tile to the next.
-pub const TURNED_ROW_BYTES: usize = crate::nest::TURNED_ROW_BYTES;
 
 /// Bytes of scratch that `main` needs for these extents of the nest's axes; 0 for a map.
 pub fn scratch_bytes(nest: &Nest, extents: &[usize]) -> usize {

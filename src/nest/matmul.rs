@@ -112,8 +112,9 @@ impl Tile {
         self.rows + self.vectors <= self.ways
     }
 
-    /// The tile for accumulators of this dtype and a product of these rows, contracted elements and columns: accumulators, one vector of `right` per column
-    /// vector and one or two of `left` fill the register file, and a packed block half or more of the second-level cache.
+    /// The tile for accumulators of this dtype and a product of these rows, contracted elements and columns: accumulators, one
+    /// vector of `right` per column vector and one or two of `left` fill the register file, and a packed block half or more of
+    /// the second-level cache.
     ///
     /// A row panel of `left` need not stay in the first level: of blocks of one size, longer ones with fewer columns are
     /// faster, as a tile of accumulators is loaded and stored less often. In GFLOP/s at one thread in f32 on Zen 4 (1 MiB

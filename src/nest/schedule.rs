@@ -428,14 +428,10 @@ fn finish(
         };
     }
     for operand in &operands {
-        let operand_name = || operand.name.clone();
+        let name = operand.name.clone();
         match operand.stride {
-            Stride::Any => notes.push(Note::Gathered {
-                operand: operand_name(),
-            }),
-            Stride::Across => notes.push(Note::Turned {
-                operand: operand_name(),
-            }),
+            Stride::Any => notes.push(Note::Gathered { operand: name }),
+            Stride::Across => notes.push(Note::Turned { operand: name }),
             Stride::Zero | Stride::Unit => {}
         }
     }

@@ -241,7 +241,8 @@ impl Emitter<'_> {
     }
 
     /// Whether rows of `left` are read where they are: where the elements of a row are neighbours and rows do not compete
-    /// for the same sets of the first-level cache, or the cache holds so many, or elements lie apart and there are few columns to pack them for.
+    /// for the same sets of the first-level cache, or the cache holds so many, or elements lie apart and there are few columns
+    /// to pack them for.
     ///
     /// Packed always / read in place, at one thread in f32: 128³ 101 / 104, 256³ 110 / 113, 512³ 98 / 102, 1000³ 100 / 103;
     /// but 1023³ 100 / 94, 1024³ 103 / 79 and 2048³ 101 / 76 GFLOP/s of a peak of 117.

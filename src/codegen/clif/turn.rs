@@ -7,8 +7,8 @@ use cranelift_module::FuncId;
 
 use super::emit::{Carried, Emitter};
 use crate::codegen::CodegenError;
-use crate::codegen::abi::{TURNED_ROW_BYTES, TurnWord};
-use crate::nest::{Nest, Role, Stride};
+use crate::codegen::abi::TurnWord;
+use crate::nest::{Nest, Role, Stride, TURNED_ROW_BYTES};
 
 /// Tiles below each other that follow each other: pages of memory that lie across are then visited once for all of them. Each
 /// visit may cost a walk through the page tables.

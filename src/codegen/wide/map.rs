@@ -71,7 +71,8 @@ const PEEL_OPS: usize = 12;
 const PEEL_VECTORS: usize = 32;
 /// How far ahead lines are fetched for writing: measured alike from 512 to 4096 bytes.
 const AHEAD_BYTES: usize = 1024;
-const LINE_BYTES: usize = 64;
+/// Bytes of a cache line.
+pub(super) const LINE_BYTES: usize = 64;
 
 /// Selects the instructions of a map.
 pub(super) fn select(map: &Map<'_>, isa: Isa) -> Selected<Selector> {

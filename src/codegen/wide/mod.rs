@@ -39,8 +39,8 @@ use loopweave_ir::expand::lower_storage_casts;
 use loopweave_ir::{Builder, Dtype, ExprId, Func, Op};
 
 use crate::codegen::CodegenError;
-use crate::codegen::abi::{Abi, TURNED_ROW_BYTES};
-use crate::nest::{MatMul, Nest, OperandId, Order, Reduce, Role, Stride, Vector, Writes};
+use crate::codegen::abi::Abi;
+use crate::nest::{MatMul, Nest, OperandId, Order, Reduce, Role, Stride, TURNED_ROW_BYTES, Vector, Writes};
 use crate::target::Target;
 
 use self::fold::Fold;

@@ -13,10 +13,10 @@
 use iced_x86::Code;
 
 use super::asm::{Arg, Assembly, Memory, Reg};
-use crate::codegen::abi::{TURNED_ROW_BYTES, TurnWord};
+use super::map::LINE_BYTES;
+use crate::codegen::abi::TurnWord;
+use crate::nest::TURNED_ROW_BYTES;
 
-/// Bytes of a cache line, and of a block's part of each column.
-const LINE_BYTES: usize = 64;
 /// Bytes of the vectors.
 const VECTOR_BYTES: usize = 32;
 
@@ -38,6 +38,7 @@ struct Turn {
     step3: Reg,
     ahead: Reg,
     rows: Reg,
+    columns: Reg,
     /// Rows and columns in whole blocks.
     whole_rows: Reg,
     whole_columns: Reg,
@@ -48,6 +49,14 @@ fn at(base: Reg, offset: usize) -> Memory {
         base,
         index: None,
         offset: offset as i32,
+    }
+}
+
+fn times(base: Reg, step: Reg, count: u8) -> Memory {
+    Memory {
+        base,
+        index: Some((step, count)),
+        offset: 0,
     }
 }
 
@@ -64,12 +73,7 @@ impl Turn {
             let from = Arg::Memory(at(block, 8 * word as usize));
             asm.emit(Code::Mov_r64_rm64, &[Arg::Def(to), from]);
         }
-        let twice = Memory {
-            base: step,
-            index: Some((step, 2)),
-            offset: 0,
-        };
-        asm.emit(Code::Lea_r64_m, &[Arg::Def(step3), Arg::Memory(twice)]);
+        asm.emit(Code::Lea_r64_m, &[Arg::Def(step3), Arg::Memory(times(step, step, 2))]);
         let update = |from, to| Arg::Update { from, to };
         let side = TURNED_ROW_BYTES / size;
         let shift = Arg::Byte(side.trailing_zeros() as u8);
@@ -87,6 +91,7 @@ impl Turn {
             step3,
             ahead,
             rows,
+            columns,
             whole_rows,
             whole_columns,
         }
@@ -94,8 +99,8 @@ impl Turn {
 
     fn columns(&mut self) {
         let block = self.asm.argument.0;
-        let [from, to, columns, zero] = [(); 4].map(|()| self.asm.general());
-        for (reg, word) in [(from, TurnWord::From), (to, TurnWord::To), (columns, TurnWord::Columns)] {
+        let [from, to, zero] = [(); 3].map(|()| self.asm.general());
+        for (reg, word) in [(from, TurnWord::From), (to, TurnWord::To)] {
             let word = Arg::Memory(at(block, 8 * word as usize));
             self.asm.emit(Code::Mov_r64_rm64, &[Arg::Def(reg), word]);
         }
@@ -111,7 +116,7 @@ impl Turn {
                 turn.elements(lines, from, to)
             });
         });
-        self.repeat([whole, from, to], columns, 1, &mut |turn, from, to| {
+        self.repeat([whole, from, to], self.columns, 1, &mut |turn, from, to| {
             let rows = turn.rows;
             turn.down([zero, from, to], rows, 1, &mut |turn, from, to| {
                 turn.elements(1, from, to)
@@ -123,14 +128,7 @@ impl Turn {
     fn repeat(&mut self, start: [Reg; 3], end: Reg, by: usize, body: &mut dyn FnMut(&mut Turn, Reg, Reg)) -> [Reg; 3] {
         let width = by * self.size;
         self.walk(start, end, by, body, &mut |turn, from, to| {
-            let next = turn.asm.general();
-            let (step, scale) = (turn.step, by as u8);
-            let moved = Memory {
-                base: from,
-                index: Some((step, scale)),
-                offset: 0,
-            };
-            turn.asm.emit(Code::Lea_r64_m, &[Arg::Def(next), Arg::Memory(moved)]);
+            let next = turn.address(times(from, turn.step, by as u8));
             [next, turn.moved(to, width)]
         })
     }
@@ -167,9 +165,12 @@ impl Turn {
     }
 
     fn moved(&mut self, from: Reg, by: usize) -> Reg {
+        self.address(at(from, by))
+    }
+
+    fn address(&mut self, of: Memory) -> Reg {
         let to = self.asm.general();
-        self.asm
-            .emit(Code::Lea_r64_m, &[Arg::Def(to), Arg::Memory(at(from, by))]);
+        self.asm.emit(Code::Lea_r64_m, &[Arg::Def(to), Arg::Memory(of)]);
         to
     }
 
@@ -178,14 +179,7 @@ impl Turn {
         if self.lines <= 4 {
             return [from; 2];
         }
-        let fourth = self.asm.general();
-        let moved = Memory {
-            base: from,
-            index: Some((self.step, 4)),
-            offset: 0,
-        };
-        self.asm.emit(Code::Lea_r64_m, &[Arg::Def(fourth), Arg::Memory(moved)]);
-        [from, fourth]
+        [from, self.address(times(from, self.step, 4))]
     }
 
     /// Bytes of a column of a block.
@@ -221,13 +215,7 @@ impl Turn {
     /// 64 bytes of each column.
     fn block(&mut self, from: Reg, to: Reg) {
         let bases = self.bases(from);
-        let right = self.asm.general();
-        let moved = Memory {
-            base: from,
-            index: Some((self.ahead, 1)),
-            offset: 0,
-        };
-        self.asm.emit(Code::Lea_r64_m, &[Arg::Def(right), Arg::Memory(moved)]);
+        let right = self.address(times(from, self.ahead, 1));
         let right = self.bases(right);
         for column in 0..self.lines {
             let line = self.line(right, column, 0);
