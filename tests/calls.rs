@@ -3,7 +3,7 @@
 mod support;
 
 use loopweave::prelude::*;
-use loopweave::runtime::view::{ArgMut, View};
+use loopweave::runtime::view::{Arg, ArgMut, View};
 use ndarray::{Array1, Array2, ArrayD, Axis, IxDyn, array, s};
 use support::{Caches, Engines, Lay, Strided, map_graph};
 
@@ -93,6 +93,42 @@ fn twelve_axes() {
     assert_eq!(y, expected);
     let total: i64 = jit::sum().call(&x).unwrap();
     assert_eq!(total, x.sum());
+}
+
+/// Tiles of operands that lie across are turned on the thread's stack, which holds those of a few.
+#[test]
+fn many_transposed_arguments() {
+    for count in [8, 9, 200] {
+        let names: Vec<String> = (0..2 * count).map(|k| format!("x{k}")).collect();
+        let program = jit::program(|g| {
+            let inputs: Vec<_> = names.iter().map(|name| g.input(name, F32, 2)).collect();
+            let pairs = inputs.chunks(2).map(|pair| pair[0] + pair[1].t());
+            g.output("sum", pairs.reduce(|sum, pair| sum + pair).unwrap());
+        })
+        .unwrap();
+        let arrays: Vec<Array2<f32>> = (0..2 * count)
+            .map(|k| Array2::from_shape_fn((40, 40), |(i, j)| ((k + 3 * i + 7 * j) % 16) as f32))
+            .collect();
+        let found: Array2<f32> = std::thread::scope(|scope| {
+            let small = std::thread::Builder::new().stack_size(1 << 20);
+            let call = || {
+                let named = names
+                    .iter()
+                    .zip(&arrays)
+                    .map(|(name, array)| (name.as_str(), array as &dyn Arg));
+                program
+                    .run_slice(&named.collect::<Vec<_>>())
+                    .unwrap()
+                    .take("sum")
+                    .unwrap()
+            };
+            small.spawn_scoped(scope, call).unwrap().join().unwrap()
+        });
+        let expected = arrays
+            .chunks(2)
+            .fold(Array2::<f32>::zeros((40, 40)), |sum, pair| sum + &pair[0] + pair[1].t());
+        assert_eq!(found, expected, "{count}");
+    }
 }
 
 /// Where narrow results stand beside wide values, the end of a row has fewer lanes than a register of its bytes: what lies

@@ -380,16 +380,7 @@ fn finish(
         bound.strides = loops.iter().map(|l| l.strides[i]).collect();
     }
     let extents: SmallVec<[usize; 4]> = loops.iter().map(|l| l.extent).collect();
-    let stored = lowered
-        .operands
-        .iter()
-        .zip(&bounds)
-        .filter(|(o, _)| o.role == Role::Output);
-    let turns = matches!(lowered.leaf, Leaf::Map { .. })
-        && target.wide_bytes() > 0
-        && stored
-            .into_iter()
-            .all(|(o, bound)| bound.strides[vector_axis] == o.dtype.size() as isize);
+    let turns = turns(lowered, &bounds, &extents, target);
     let operands: Vec<Operand> = lowered
         .operands
         .iter()
@@ -499,6 +490,24 @@ fn writes(leaf: &Leaf, bytes: usize, target: &Target) -> Writes {
     } else {
         Writes::Plain
     }
+}
+
+/// The most operands that are turned: their tiles lie on the stack of the thread, and more would not stay in a cache anyway.
+const TURNED_OPERANDS: usize = 8;
+
+/// Whether the inputs of a map that lie across are turned. The wide emitter does it where it stores results one after the other.
+fn turns(lowered: &Lowered, bounds: &[Bound], extents: &[usize], target: &Target) -> bool {
+    let operands = || lowered.operands.iter().zip(bounds);
+    let is_stored_along = |(operand, bound): (&super::lower::Operand, &Bound)| {
+        operand.role != Role::Output || bound.strides.last() == Some(&(operand.dtype.size() as isize))
+    };
+    let across = operands().filter(|(operand, bound)| {
+        operand.role == Role::Input && lies_across(bound, operand.dtype.size() as isize, extents)
+    });
+    matches!(lowered.leaf, Leaf::Map { .. })
+        && target.wide_bytes() > 0
+        && across.count() <= TURNED_OPERANDS
+        && operands().all(is_stored_along)
 }
 
 /// Whether an operand's elements are neighbours along the axis before the vector axis, of which a turned tile has more than one
