@@ -185,9 +185,11 @@ pub(crate) fn prefer_large_pages<T>(memory: &mut [T]) {
         let start = memory.as_mut_ptr().cast::<u8>();
         let inside = start.align_offset(PAGE).min(bytes);
         let length = (bytes - inside) / PAGE * PAGE;
-        // SAFETY: the pages lie inside of the slice, and the advice changes neither contents nor validity. A system that
-        // refuses it goes on as before.
-        unsafe { libc::madvise(start.add(inside).cast(), length, libc::MADV_HUGEPAGE) };
+        // SAFETY: the pages lie inside of the slice, and the advice changes neither contents nor validity.
+        let advised =
+            unsafe { rustix::mm::madvise(start.add(inside).cast(), length, rustix::mm::Advice::LinuxHugepage) };
+        // A system that refuses it goes on as before.
+        let _: Result<(), rustix::io::Errno> = advised;
     }
 }
 

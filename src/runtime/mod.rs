@@ -8,5 +8,6 @@ mod display;
 pub mod launch;
 pub mod lend;
 pub mod parallel;
+mod processor;
 mod team;
 pub mod view;

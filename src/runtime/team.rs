@@ -1,14 +1,14 @@
 //! The threads that help a caller with a loop, and stay awake a moment for its next one.
 //!
 //! In: a loop's parts and a count of helpers that would be of use. Out: the parts, each run once, on the caller's thread and
-//! on those that came in time. A helper is a job on a rayon pool; between loops it watches its team's board for [`AWAKE`]
-//! before it gives the thread back, for a sleeping thread takes longer to wake than most loops take to run.
+//! on those that came in time. A helper is a job on a rayon pool; between loops it looks at its team's board for a while
+//! ([`WATCHES`]) before it gives the thread back, for a sleeping thread takes longer to wake than most loops take to run.
 //!
 //! Invariants: a part runs only after it was claimed, a claim is followed by the end of the part, and [`Loop::finish`]
 //! returns when all parts were claimed and have ended. So no part runs afterwards, a helper that comes late finds nothing
 //! left, and the caller waits for no thread that has not begun. A helper holds its team but not the pool, so a pool ends
-//! [`AWAKE`] after its last loop at the latest; and it lets the pool's other jobs run, every [`WATCH`] while it is idle and
-//! every [`LONGEST`] in any case.
+//! soon after its last loop; and it lets the pool's other jobs run, every [`WATCH`] while it is idle and every [`LONGEST`] in
+//! any case.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -20,10 +20,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// How long a helper without work looks for more, and a caller for the end of the last part before it sleeps.
-const AWAKE: Duration = Duration::from_micros(100);
-/// How long an idle helper watches the board before other jobs of its pool have a turn.
+use super::processor::{ThreadId, make_way};
+
+/// How long an idle helper watches the board before other jobs of its pool, and other threads, have a turn.
 const WATCH: Duration = Duration::from_micros(20);
+/// How often it does so before it leaves. Watches are counted, not timed, so that a process that was stopped or a machine
+/// that was taken away finds its helpers awake when it goes on. A millisecond is less than OpenMP's threads wait.
+const WATCHES: u32 = 50;
+/// How long a caller looks for the end of the last part before it sleeps.
+const PATIENCE: Duration = Duration::from_micros(100);
 /// How long other jobs of the pool wait at most, however many loops follow each other.
 const LONGEST: Duration = Duration::from_millis(1);
 
@@ -42,6 +47,8 @@ struct Board {
     helpers: usize,
     /// Those of them that run no loop: they watch the board, or will as soon as their threads begin.
     free: usize,
+    /// The threads that have helped before and run no loop now.
+    resting: Vec<ThreadId>,
 }
 
 /// A loop that seeks helpers.
@@ -75,6 +82,9 @@ impl Team {
             missing
         };
         (0..missing).for_each(|_| call(Arc::clone(self)));
+        if work.step(End::First) && !work.is_shared() {
+            self.board().resting.iter().take(others).copied().for_each(make_way);
+        }
         work.run(End::First);
         self.withdraw(&mut self.board(), work);
         work.finish();
@@ -84,29 +94,34 @@ impl Team {
     pub(super) fn help(&self) {
         // A thread that helps already came here through the pool's other jobs: it must not begin to wait within its wait.
         let nested = HELPS.replace(true);
-        let mut worked = Instant::now();
-        let mut gave_way = worked;
+        if !nested {
+            self.rest(&mut self.board());
+        }
+        let mut gave_way = Instant::now();
+        let mut watches = 0;
         loop {
             if let Some(work) = self.next(if nested { Duration::ZERO } else { WATCH }) {
                 work.run(End::Last);
                 let mut board = self.board();
                 self.withdraw(&mut board, &work);
                 board.free += 1;
+                self.rest(&mut board);
                 drop(board);
-                worked = Instant::now();
-                if worked - gave_way < LONGEST {
+                watches = 0;
+                if gave_way.elapsed() < LONGEST {
                     continue;
                 }
             }
             if !self.leave(gave_way.elapsed() >= LONGEST) {
                 continue;
             }
-            if nested || worked.elapsed() >= AWAKE {
+            watches += 1;
+            if nested || watches >= WATCHES {
                 break;
             }
             // The pool's other jobs may take long, so that the team must not count on this thread meanwhile.
             if let Some(rayon::Yield::Executed) = rayon::yield_now() {
-                worked = Instant::now();
+                watches = 0;
             }
             thread::yield_now();
             if !self.come_back() {
@@ -145,7 +160,17 @@ impl Team {
             self.withdraw(&mut board, &work);
         }
         board.free -= 1;
+        let this = ThreadId::current();
+        board.resting.retain(|&thread| thread != this);
         Some(work)
+    }
+
+    /// Counts this thread among those that have helped and run no loop.
+    fn rest(&self, board: &mut Board) {
+        let this = ThreadId::current();
+        if !board.resting.contains(&this) {
+            board.resting.push(this);
+        }
     }
 
     /// Removes a loop that seeks no more helpers.
@@ -220,22 +245,34 @@ impl Loop {
 
     /// Runs parts until none is left to claim, from this end of the loop on.
     pub(super) fn run(&self, end: End) {
-        while self.claimed.fetch_add(1, Ordering::Relaxed) < self.parts {
-            // There are no more claims from both ends together than parts, so the ends do not cross.
-            let nth = self.claimed_from[end as usize].fetch_add(1, Ordering::Relaxed);
-            let i = match end {
-                End::First => nth,
-                End::Last => self.parts - 1 - nth,
-            };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (self.part)(i))) {
-                *self.panic() = Some(panic);
-            }
-            // In one order with `finish`, which sets `asleep` and then reads `ended`: one of the two sees the other.
-            let ended = self.ended.fetch_add(1, Ordering::SeqCst) + 1;
-            if ended == self.parts && self.asleep.load(Ordering::SeqCst) {
-                self.caller.unpark();
-            }
+        while self.step(end) {}
+    }
+
+    /// Runs the next part from this end of the loop, if one is left to claim.
+    fn step(&self, end: End) -> bool {
+        if self.claimed.fetch_add(1, Ordering::Relaxed) >= self.parts {
+            return false;
         }
+        // There are no more claims from both ends together than parts, so the ends do not cross.
+        let nth = self.claimed_from[end as usize].fetch_add(1, Ordering::Relaxed);
+        let i = match end {
+            End::First => nth,
+            End::Last => self.parts - 1 - nth,
+        };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (self.part)(i))) {
+            *self.panic() = Some(panic);
+        }
+        // In one order with `finish`, which sets `asleep` and then reads `ended`: one of the two sees the other.
+        let ended = self.ended.fetch_add(1, Ordering::SeqCst) + 1;
+        if ended == self.parts && self.asleep.load(Ordering::SeqCst) {
+            self.caller.unpark();
+        }
+        true
+    }
+
+    /// Whether a helper has come.
+    fn is_shared(&self) -> bool {
+        self.claimed_from[End::Last as usize].load(Ordering::Relaxed) > 0
     }
 
     /// Waits until the parts that others claimed have ended; called when none is left to claim.
@@ -245,7 +282,7 @@ impl Loop {
     pub(super) fn finish(&self) {
         let unfinished = || self.ended.load(Ordering::SeqCst) < self.parts;
         let start = Instant::now();
-        while unfinished() && start.elapsed() < AWAKE {
+        while unfinished() && start.elapsed() < PATIENCE {
             (0..16).for_each(|_| spin_loop());
         }
         self.asleep.store(true, Ordering::SeqCst);
