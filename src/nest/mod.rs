@@ -26,13 +26,15 @@
 //!
 //! Which of the two orders applies depends on the logical shape alone, never on strides (lanes where the last axis longer
 //! than 1 is reduced), except for combiners that give the same bits in any order (integers, min, max, any, all): for those
-//! the schedule follows memory.
+//! the schedule follows memory. Where results are many and each is made of few elements, the schedule makes a map of the
+//! reduction, whose function combines its arguments in that very order.
 
 pub mod interp;
 pub mod lower;
 pub mod matmul;
 mod print;
 pub mod schedule;
+mod unroll;
 pub mod verify;
 
 use std::fmt;

@@ -18,6 +18,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::lower::Lowered;
 use super::matmul::Tile;
+use super::unroll::unrolled;
 use super::{Axis, AxisRole, Binding, Bound, Leaf, Nest, Operand, Order, Role, Stride, Vector, Writes};
 use crate::shape::Layout;
 use crate::target::Target;
@@ -33,6 +34,8 @@ pub struct Scheduled {
     pub notes: Vec<Note>,
     /// Tiles of the two innermost axes of a map, where its operands disagree about the fast axis.
     pub tile: Option<usize>,
+    /// For each operand of the nest, the one of the group that it is, or is a part of.
+    pub sources: SmallVec<[usize; 6]>,
 }
 
 /// One thing the schedule did, or could not do.
@@ -75,6 +78,11 @@ pub enum Note {
     Tiled {
         /// Elements along each side.
         size: usize,
+    },
+    /// Each result is made of few elements: a map over the results takes them as arguments, instead of a loop over them.
+    Unrolled {
+        /// How many.
+        elements: usize,
     },
     /// Results go past the caches, which would not hold this much.
     Streamed {
@@ -135,7 +143,28 @@ fn thinned<'l>(lowered: &'l Lowered, shape: &[usize]) -> Cow<'l, Lowered> {
 /// operands that are [`super::lower::Operand::of_result`].
 pub fn schedule(lowered: &Lowered, shape: &[usize], layouts: &[Layout], target: &Target) -> Scheduled {
     let lowered = &*thinned(lowered, shape);
-    let mut notes = Vec::new();
+    let logical = logical_loops(lowered, shape, layouts);
+    let order = reduction_order(lowered, shape, &logical);
+    let narrow = order.and_then(|order| unrolled(lowered, shape, layouts, order));
+    if let Some(map) = narrow {
+        let notes = vec![Note::Unrolled { elements: map.elements }];
+        let loops = logical_loops(&map.lowered, &map.shape, &map.layouts);
+        let mut scheduled = arranged(&map.lowered, loops, None, &map.layouts, notes, target);
+        scheduled.sources = map.sources;
+        return scheduled;
+    }
+    arranged(lowered, logical, order, layouts, Vec::new(), target)
+}
+
+/// The nest of these loops.
+fn arranged(
+    lowered: &Lowered,
+    loops: Vec<Loop>,
+    order: Option<Order>,
+    layouts: &[Layout],
+    mut notes: Vec<Note>,
+    target: &Target,
+) -> Scheduled {
     let mut bounds: SmallVec<[Bound; 6]> = layouts
         .iter()
         .zip(&lowered.operands)
@@ -145,13 +174,11 @@ pub fn schedule(lowered: &Lowered, shape: &[usize], layouts: &[Layout], target: 
         })
         .collect();
 
-    let loops = logical_loops(lowered, shape, layouts);
     if let Leaf::MatMul(_) = &lowered.leaf {
         let loops = product_loops(loops, lowered, &mut notes);
         return finish(lowered, loops, None, bounds, notes, target);
     }
     let (mut kept, mut reduced): (Vec<Loop>, Vec<Loop>) = loops.into_iter().partition(|l| l.role == AxisRole::Kept);
-    let order = reduction_order(lowered, shape, &kept, &reduced);
     // A reduction of nothing still has results; a kept axis of extent 0 has none, and its loops may have any form.
     kept.retain(|l| l.extent != 1);
     reduced.retain(|l| l.extent != 1);
@@ -235,7 +262,7 @@ fn logical_loops(lowered: &Lowered, shape: &[usize], layouts: &[Layout]) -> Vec<
 }
 
 /// Which order a reduction has: by the logical shape, or, where the bits do not depend on it, by what lies together.
-fn reduction_order(lowered: &Lowered, shape: &[usize], kept: &[Loop], reduced: &[Loop]) -> Option<Order> {
+fn reduction_order(lowered: &Lowered, shape: &[usize], loops: &[Loop]) -> Option<Order> {
     let reduce = match &lowered.leaf {
         Leaf::Reduce(reduce) => reduce,
         // The stages of rows have their orders, and the reduced axes are innermost.
@@ -247,14 +274,15 @@ fn reduction_order(lowered: &Lowered, shape: &[usize], kept: &[Loop], reduced: &
         }
         Leaf::Map { .. } | Leaf::MatMul(_) => return None,
     };
-    let has_kept = kept.iter().any(|l| l.extent > 1);
+    let long = |role| loops.iter().filter(move |l| l.role == role && l.extent > 1);
     let chain = if lowered.order_free {
-        let cost = |loops: &[Loop]| loops.iter().filter(|l| l.extent > 1).map(Loop::cost).min();
-        match (cost(kept), cost(reduced)) {
+        let cost = |role| long(role).map(Loop::cost).min();
+        match (cost(AxisRole::Kept), cost(AxisRole::Reduced)) {
             (Some(kept), Some(reduced)) => kept < reduced,
             _ => false,
         }
     } else {
+        let has_kept = long(AxisRole::Kept).next().is_some();
         let last = (0..shape.len()).rev().find(|&axis| shape[axis] != 1);
         has_kept && last.is_some_and(|axis| !lowered.reduced.contains(&axis))
     };
@@ -453,6 +481,7 @@ fn finish(
         notes.push(Note::Streamed { bytes });
     }
     Scheduled {
+        sources: (0..nest.operands.len()).collect(),
         nest,
         binding,
         notes,

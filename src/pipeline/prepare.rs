@@ -68,9 +68,8 @@ impl Program {
         for ((group, (scheduled, views)), kernel) in version.groups.iter().zip(schedules).zip(kernels) {
             let split = split(&scheduled, self.options.threads.number());
             let launch = Launch::new(kernel, &scheduled, split, &views).map_err(Error::Nest)?;
-            let places = group
-                .operands
-                .iter()
+            let operands = scheduled.sources.iter().map(|&source| &group.operands[source]);
+            let places = operands
                 .filter(|o| o.role != Role::Local)
                 .map(|o| plan.places[&o.access.source].clone())
                 .collect();
@@ -124,6 +123,7 @@ impl Program {
             scheduled.for_fresh_results();
         }
         debug_assert_eq!(verify::verify(&scheduled.nest), Ok(()), "{}", scheduled.nest);
+        let views = scheduled.sources.iter().map(|&source| views[source].clone()).collect();
         Ok((scheduled, views))
     }
 

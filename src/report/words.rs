@@ -329,6 +329,13 @@ pub(super) fn note(note: &Note) -> Row {
             "tiled",
             format!("{size} x {size}: the arrays disagree about the innermost loop"),
         ),
+        Note::Unrolled { elements } => (
+            "unrolled",
+            format!(
+                "each result is made of {}, which are arguments of a map",
+                count(*elements, "element")
+            ),
+        ),
         Note::Streamed { bytes } => (
             "streamed",
             format!("results go past the caches, which do not hold {}", Bytes(*bytes)),

@@ -351,11 +351,9 @@ pub(crate) fn interpret(program: &Program, inputs: &[Strided]) -> Vec<Vec<Scalar
             let bytes = vec![0xa5; layout.len() * operand.dtype.size()];
             arrays.insert(node, (Buffer { bytes, origin: 0 }, layout));
         }
-        let sources: Vec<NodeId> = group.operands.iter().map(|o| o.access.source).collect();
+        let operands = || scheduled.sources.iter().map(|&source| &group.operands[source]);
         let space = group.domain.shape(graph, &shapes);
-        let ranges: Vec<_> = group
-            .operands
-            .iter()
+        let ranges: Vec<_> = operands()
             .map(|o| {
                 if o.role == Role::Local {
                     return 0..group.local_bytes(o, &space) as isize;
@@ -373,11 +371,17 @@ pub(crate) fn interpret(program: &Program, inputs: &[Strided]) -> Vec<Vec<Scalar
             },
             _ => arrays[&o.access.source].0.clone(),
         };
-        let mut buffers: Vec<Buffer> = group.operands.iter().zip(&ranges).map(buffer).collect();
+        let mut buffers: Vec<Buffer> = operands().zip(&ranges).map(buffer).collect();
+        let before = buffers.clone();
         interp::run(&scheduled.nest, &scheduled.binding, &mut buffers).unwrap();
-        for ((source, buffer), operand) in sources.iter().zip(buffers).zip(&group.operands) {
+        for ((operand, before), after) in operands().zip(&before).zip(&buffers) {
             if operand.role == Role::Output {
-                arrays.get_mut(source).unwrap().0 = buffer;
+                // Several operands may each write a part of one array.
+                let all = &mut arrays.get_mut(&operand.access.source).unwrap().0.bytes;
+                let changes = all.iter_mut().zip(&before.bytes).zip(&after.bytes);
+                changes
+                    .filter(|((_, before), after)| before != after)
+                    .for_each(|((to, _), &after)| *to = after);
             }
         }
     }
