@@ -143,11 +143,13 @@ pub enum TileWord {
     To,
     /// Bytes between its rows.
     ToRow,
+    /// How many columns of the tile there are; all of them, but where the micro-kernel has masks.
+    Columns,
 }
 
 impl TileWord {
     /// The number of words.
-    pub const COUNT: usize = TileWord::ToRow as usize + 1;
+    pub const COUNT: usize = TileWord::Columns as usize + 1;
 }
 
 /// The arguments of a function that turns a tile, as words of a block of its own: `extern "C" fn(args: *const u64)`. It copies

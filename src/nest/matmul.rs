@@ -204,6 +204,11 @@ impl MatMul {
             .filter(|&id| nest.operand(id).stride == Stride::Unit)
     }
 
+    /// Whether the micro-kernels take tiles with fewer columns than theirs: vectors of 64 bytes have masks.
+    pub fn masks_columns(&self) -> bool {
+        self.tile.lanes as usize * self.accumulator().size() == 64
+    }
+
     /// Bytes of scratch memory for `rows` × `k` × `columns` elements: packed rows of `left`, a packed block of `right`, and
     /// the accumulators between blocks of the contracted axis, each from a multiple of 64 bytes on. Of accumulators that
     /// are stored as they are, only those of the last tile of each row are here, if it is not whole.

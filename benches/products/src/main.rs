@@ -10,8 +10,8 @@
 //!
 //! Out: a line for each case: billions of operations a second of each side (a multiplication and an addition each being
 //! one), ours as a share of what multiply-adds between registers reach in the same process, and ours by the best other.
-//! Every side computes into an array that exists, in huge pages; ours through `Program::run_into`. A figure is the lower
-//! quartile of the times of rounds in which the sides take turns.
+//! Every side computes into an array that exists, in huge pages; ours through a bound call, as the others take pointers. A figure is
+//! the lower quartile of the times of rounds in which the sides take turns.
 
 mod peak;
 
@@ -19,12 +19,8 @@ use std::ffi::c_char;
 use std::time::{Duration, Instant};
 
 use libloading::Library;
-use loopweave::graph::Graph;
-use loopweave::graph::build::GraphBuilder;
 use loopweave::ir::Element;
-use loopweave::pipeline::{Options, Program};
-use loopweave::runtime::parallel::Threads;
-use loopweave::runtime::view::{Arg, ArgMut};
+use loopweave::jit;
 use memmap2::{Advice, MmapMut, MmapOptions};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
@@ -176,14 +172,6 @@ fn peer(text: &str) -> Peer {
 }
 
 /// A product as a program of its own.
-fn graph<T: Element>() -> Graph {
-    let mut builder = GraphBuilder::new("product");
-    let (x, w) = (builder.input("x", T::DTYPE, 2), builder.input("w", T::DTYPE, 2));
-    let y = builder.matmul(x, w).expect("two matrices");
-    builder.output("y", y);
-    builder.finish().expect("a whole graph")
-}
-
 /// Zeroed memory in huge pages, where the system gives those on request.
 fn memory<T: Real>(len: usize) -> MmapMut {
     let bytes = (len * size_of::<T>()).next_multiple_of(2 << 20) + (2 << 20);
@@ -208,23 +196,20 @@ fn case<T: Real>(wanted: &Wanted, [m, k, n]: [usize; 3]) {
     for (i, value) in x.iter_mut().chain(w.iter_mut()).enumerate() {
         *value = T::of((i * 37 % 257) as f64 / 128.0 - 1.0);
     }
-    let mut options = Options::native().expect("a supported host");
-    options.threads = Threads::count(wanted.threads).expect("threads");
-    let program = Program::compile(graph::<T>(), &options).expect("a supported program");
     let (xp, wp, zp) = (x.as_ptr(), w.as_ptr(), z.as_mut_ptr());
     let (xs, ws) = (
         ArrayView2::from_shape((m, k), x).expect("a matrix"),
         ArrayView2::from_shape((k, n), w).expect("a matrix"),
     );
     let mut ys = ArrayViewMut2::from_shape((m, n), y).expect("a matrix");
-    let inputs = [Arg::view(&xs), Arg::view(&ws)];
-    let mut outputs = [ArgMut::view_mut(&mut ys)];
+    let product = jit::matmul().threads(wanted.threads).expect("threads");
+    let mut bound = product.bind((&xs, &ws), &mut ys).expect("fitting arrays");
     let parallelism = match wanted.threads {
         1 => gemm::Parallelism::None,
         threads => gemm::Parallelism::Rayon(threads),
     };
     let mut sides: Vec<Box<dyn FnMut() + '_>> = vec![
-        Box::new(|| program.run_into(&inputs, &mut outputs).expect("fitting arrays")),
+        Box::new(move || bound.run()),
         Box::new(move || {
             let (ks, ns) = (k as isize, n as isize);
             let [zero, one] = [T::ZERO, T::ONE];

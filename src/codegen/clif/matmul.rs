@@ -1,13 +1,12 @@
 //! The leaf of a matrix product: the loops over blocks, around micro-kernels that keep a tile of accumulators in registers.
 //!
 //! In: the pointers at one index of the batch axes. Out: the stored results. [`crate::nest::matmul`] says in which order; the
-//! names here are its. Packing of the factors is in [`panel`](super::panel), and
-//! the micro-kernel in [`micro`](super::micro).
+//! names here are its. Packing of the factors is in [`panel`](super::panel), and the micro-kernel in [`micro`](super::micro).
 //!
 //! A micro-kernel is a function of its own, so that its loop has the registers to itself: the nest's function calls it with
-//! [`TileWord`]s that say where a tile's elements are and where its accumulators go. That is the output itself where they are the
-//! result and the tile is whole; else a small buffer, from where `finish` stores them row by row while they are in the
-//! first-level cache.
+//! [`TileWord`]s that say where a tile's elements are and where its accumulators go. That is the output itself where they are
+//! the result and the tile is whole, or masks leave the rest alone; else a small buffer, from where `finish` stores them row by
+//! row while they are in the first-level cache.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
@@ -56,6 +55,8 @@ pub(super) struct Product<'f> {
     words: Value,
     /// Where whole tiles of the result go, if they are the accumulators as they are.
     plain_store: Option<OperandId>,
+    /// Whether micro-kernels take tiles with fewer columns than theirs.
+    masks: bool,
     /// The operands that are read where they are, if the call's extents and strides suggest it.
     plain_left: Option<OperandId>,
     plain_right: Option<OperandId>,
@@ -71,7 +72,7 @@ struct Band {
     /// Whether the elements of the contracted axis are the first, and the last.
     is_first: Value,
     is_last: Value,
-    /// Whether `right` is read where it is, but for columns that do not fill a tile.
+    /// Whether `right` is read where it is, but for columns that do not fill a tile where there are no masks.
     unpacked: Value,
     /// The operands' pointers at the first row and element.
     pointers: Carried,
@@ -192,6 +193,7 @@ impl Emitter<'_> {
             kernels,
             words: self.stack(8 * TileWord::COUNT),
             plain_store,
+            masks: product.masks_columns(),
             plain_left: product.left.plain(self.nest, dtype),
             plain_right: plain_right.filter(is_unit),
         }
@@ -268,10 +270,13 @@ impl Emitter<'_> {
     /// Packs a block of `right`, and runs over the row panels.
     fn product_block(&mut self, p: &Product<'_>, band: &Band, block: &Block) -> Result<(), CodegenError> {
         let (zero, tile) = (self.word(0), p.product.tile);
-        // Where columns are read in place, only those that do not fill a tile are packed.
-        let width = self.word(tile.columns() as i64);
-        let partial = self.b.ins().urem(block.columns, width);
-        let whole = self.b.ins().isub(block.columns, partial);
+        // Where columns are read in place, only those that do not fill a tile are packed, if they must.
+        let mut whole = block.columns;
+        if !p.masks {
+            let width = self.word(tile.columns() as i64);
+            let partial = self.b.ins().urem(block.columns, width);
+            whole = self.b.ins().isub(block.columns, partial);
+        }
         let from = self.b.ins().select(band.unpacked, whole, zero);
         self.pack_right(p, &block.pointers, (from, block.columns), band.depth)?;
         // The first block of columns packs what later ones read, a row panel at a time while it is in cache.
@@ -389,7 +394,10 @@ impl Emitter<'_> {
     ) -> Result<(), CodegenError> {
         let tile = p.product.tile;
         let count = self.at_most(tile.columns() as i64, block.columns, column);
-        let is_whole = self.b.ins().icmp_imm_s(IntCC::Equal, count, tile.columns() as i64);
+        let is_whole = match p.masks {
+            true => self.b.ins().iconst(types::I8, 1),
+            false => self.b.ins().icmp_imm_s(IntCC::Equal, count, tile.columns() as i64),
+        };
         let pointers = self.moved_along(p.column, column, pointers);
         let mut right = Source {
             pointer: self.packed_panel(p, column, band.depth),
@@ -439,6 +447,7 @@ impl Emitter<'_> {
             (TileWord::FromRow, partial_row),
             (TileWord::To, to),
             (TileWord::ToRow, to_row),
+            (TileWord::Columns, count),
         ] {
             self.b
                 .ins()

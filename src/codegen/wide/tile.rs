@@ -5,6 +5,9 @@
 //! A step loads the tile's columns of one row of `right`, and for each row of the tile broadcasts an element of `left` and
 //! adds its products to that row's accumulators. Rows are reached from one pointer, by multiples of the distance between
 //! them: with 1, 3, 5, 7 … times that distance in registers, the scales of an addressing mode make all others.
+//!
+//! Vectors of 64 bytes have masks, and then a tile may have fewer columns. Its accumulators are loaded and stored by masks in
+//! any case; rows of `right` only where columns are missing, as that takes a unit from the multiply-adds.
 
 use iced_x86::{
     BlockEncoder, BlockEncoderOptions, Code, IcedError, Instruction, InstructionBlock, MemoryOperand, Register,
@@ -31,6 +34,8 @@ const ROWS: [Register; 7] = [
     Register::R12,
     Register::R13,
 ];
+/// The number of columns, where there are masks; free for the pointers to rows before and after.
+const COLUMNS: Register = Register::R8;
 /// Bytes from the row of `right` at work to the one that is prefetched.
 const AHEAD: Register = Register::R14;
 /// Those of them that belong to the caller.
@@ -64,6 +69,7 @@ pub(super) fn micro_kernel(dtype: Dtype, tile: Tile, rows: usize) -> Result<Vec<
     let mut kernel = Kernel {
         set: Set::of(dtype, width),
         width,
+        lanes: tile.lanes as usize,
         rows,
         vectors,
         code: Vec::new(),
@@ -79,6 +85,8 @@ pub(super) fn micro_kernel(dtype: Dtype, tile: Tile, rows: usize) -> Result<Vec<
 struct Set {
     load: Code,
     store: Code,
+    /// Whether loads and stores take a mask.
+    masks: bool,
     broadcast: Code,
     multiply_add: Code,
     first: Register,
@@ -86,13 +94,19 @@ struct Set {
 
 impl Set {
     fn of(dtype: Dtype, width: usize) -> Set {
-        let (load, store, first) = match width {
-            64 => (
+        let (load, store, first) = match (width, dtype) {
+            // A bit of a mask stands for an element of the instruction's.
+            (64, Dtype::F32) => (
                 Code::EVEX_Vmovups_zmm_k1z_zmmm512,
                 Code::EVEX_Vmovups_zmmm512_k1z_zmm,
                 Register::ZMM0,
             ),
-            32 => (
+            (64, _) => (
+                Code::EVEX_Vmovupd_zmm_k1z_zmmm512,
+                Code::EVEX_Vmovupd_zmmm512_k1z_zmm,
+                Register::ZMM0,
+            ),
+            (32, _) => (
                 Code::VEX_Vmovups_ymm_ymmm256,
                 Code::VEX_Vmovups_ymmm256_ymm,
                 Register::YMM0,
@@ -120,6 +134,7 @@ impl Set {
         Set {
             load,
             store,
+            masks: width == 64,
             broadcast,
             multiply_add,
             first,
@@ -142,17 +157,20 @@ impl Set {
     }
 }
 
-/// Where rows of `right` are: near each other, or so far apart that they are prefetched.
+/// Where rows of `right` are: near each other, or so far apart that they are prefetched. Where columns are missing, so many
+/// vectors of them have any.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Right {
     Near,
     Far,
+    Partial(usize),
 }
 
 /// Code under construction. Branches go to labels: the address that the first instruction after one is given.
 struct Kernel {
     set: Set,
     width: usize,
+    lanes: usize,
     rows: usize,
     vectors: usize,
     code: Vec<Instruction>,
@@ -165,6 +183,7 @@ impl Kernel {
         for &register in &saved {
             self.push(Instruction::with1(Code::Push_r64, register)?);
         }
+        self.masks()?;
         self.start()?;
         self.prefetch()?;
         for (register, word) in [
@@ -178,6 +197,14 @@ impl Kernel {
         self.row_distances(TileWord::LeftRow)?;
 
         let (far, end) = (self.label(), self.label());
+        let counts = 1..=if self.set.masks { self.vectors } else { 0 };
+        let partial: Vec<(usize, u64)> = counts.map(|vectors| (vectors, self.label())).collect();
+        for &(vectors, label) in &partial {
+            let columns = memory(ARGS, Register::None, 1, 8 * TileWord::Columns as usize);
+            let most = (vectors * self.lanes - (vectors == self.vectors) as usize) as i32;
+            self.push(Instruction::with2(Code::Cmp_rm64_imm8, columns, most)?);
+            self.push(Instruction::with_branch(Code::Jle_rel32_64, label)?);
+        }
         self.push(Instruction::with2(Code::Cmp_rm64_imm32, RIGHT_STEP, FAR_BYTES)?);
         self.push(Instruction::with_branch(Code::Jg_rel32_64, far)?);
         self.steps(Right::Near, end)?;
@@ -190,6 +217,11 @@ impl Kernel {
             ROWS_AHEAD,
         )?);
         self.steps(Right::Far, end)?;
+        for (vectors, label) in partial {
+            self.push(Instruction::with_branch(Code::Jmp_rel32_64, end)?);
+            self.place(label);
+            self.steps(Right::Partial(vectors), end)?;
+        }
         self.place(end);
 
         self.word(LEFT, TileWord::To)?;
@@ -198,7 +230,8 @@ impl Kernel {
             for vector in 0..self.vectors {
                 let to = self.address(LEFT, row, vector * self.width);
                 let from = self.sum(row, vector);
-                self.push(Instruction::with2(self.set.store, to, from)?);
+                let store = Instruction::with2(self.set.store, to, from)?;
+                self.push_masked(store, vector);
             }
         }
         for &register in saved.iter().rev() {
@@ -207,6 +240,36 @@ impl Kernel {
         self.push(Instruction::with(Code::VEX_Vzeroupper));
         self.push(Instruction::with(Code::Retnq));
         Ok(())
+    }
+
+    /// A mask for each vector of columns, of those that there are.
+    fn masks(&mut self) -> Result<(), IcedError> {
+        if !self.set.masks {
+            return Ok(());
+        }
+        self.word(COLUMNS, TileWord::Columns)?;
+        self.push(Instruction::with2(Code::Mov_rm64_imm32, LEFT, -1)?);
+        self.push(Instruction::with3(Code::VEX_Bzhi_r64_rm64_r64, LEFT, LEFT, COLUMNS)?);
+        self.push(Instruction::with2(Code::VEX_Kmovq_kr_r64, mask(0), LEFT)?);
+        for vector in 1..self.vectors {
+            let (from, lanes) = (mask(vector - 1), self.lanes as u32);
+            self.push(Instruction::with3(
+                Code::VEX_Kshiftrq_kr_kr_imm8,
+                mask(vector),
+                from,
+                lanes,
+            )?);
+        }
+        Ok(())
+    }
+
+    /// An instruction under the mask of a vector of columns, if there are masks; a load then clears what it does not load.
+    fn push_masked(&mut self, mut instruction: Instruction, vector: usize) {
+        if self.set.masks {
+            instruction.set_op_mask(mask(vector));
+            instruction.set_zeroing_masking(instruction.code() == self.set.load);
+        }
+        self.push(instruction);
     }
 
     /// The accumulators: zeros, or what the words say.
@@ -220,7 +283,8 @@ impl Kernel {
             for vector in 0..self.vectors {
                 let from = self.address(LEFT, row, vector * self.width);
                 let to = self.sum(row, vector);
-                self.push(Instruction::with2(self.set.load, to, from)?);
+                let load = Instruction::with2(self.set.load, to, from)?;
+                self.push_masked(load, vector);
             }
         }
         self.push(Instruction::with_branch(Code::Jmp_rel32_64, started)?);
@@ -271,7 +335,10 @@ impl Kernel {
         self.place(rest);
         self.push(Instruction::with2(Code::Add_rm64_imm8, DEPTH, UNROLL)?);
         self.push(Instruction::with_branch(Code::Jle_rel32_64, end)?);
-        self.step(Right::Near)
+        self.step(match right {
+            Right::Near | Right::Far => Right::Near,
+            Right::Partial(vectors) => Right::Partial(vectors),
+        })
     }
 
     /// One element of the contracted axis.
@@ -279,20 +346,28 @@ impl Kernel {
         let sums = self.rows * self.vectors;
         let registers = if self.width == 64 { 32 } else { 16 };
         let spare = registers - sums - self.vectors;
-        for vector in 0..self.vectors {
+        let vectors = match right {
+            Right::Near | Right::Far => self.vectors,
+            Right::Partial(vectors) => vectors,
+        };
+        for vector in 0..vectors {
             if right == Right::Far {
                 let ahead = memory(RIGHT, AHEAD, 1, vector * self.width);
                 self.push(Instruction::with1(Code::Prefetcht0_m8, ahead)?);
             }
             let from = memory(RIGHT, Register::None, 1, vector * self.width);
             let column = self.set.register(sums + vector);
-            self.push(Instruction::with2(self.set.load, column, from)?);
+            let load = Instruction::with2(self.set.load, column, from)?;
+            match right {
+                Right::Partial(vectors) if vector + 1 == vectors => self.push_masked(load, vector),
+                _ => self.push(load),
+            }
         }
         for row in 0..self.rows {
             let from = self.address(LEFT, row, 0);
             let element = self.set.register(sums + self.vectors + row % spare.min(4));
             self.push(Instruction::with2(self.set.broadcast, element, from)?);
-            for vector in 0..self.vectors {
+            for vector in 0..vectors {
                 let (sum, column) = (self.sum(row, vector), self.set.register(sums + vector));
                 self.push(Instruction::with3(self.set.multiply_add, sum, element, column)?);
             }
@@ -354,6 +429,11 @@ impl Kernel {
     fn push(&mut self, instruction: Instruction) {
         self.code.push(instruction);
     }
+}
+
+/// The mask of a vector of columns: a tile has up to four.
+fn mask(vector: usize) -> Register {
+    Register::K1 + vector as u32
 }
 
 /// A memory operand; the short form of its displacement is chosen where it fits.
