@@ -16,9 +16,8 @@ mod oracle;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
-use loopweave::ir::expand::{Accuracy, max_ulp_at};
 use loopweave::ir::simplify::Fast;
-use loopweave::ir::{Dtype, Scalar};
+use loopweave::ir::{Accuracy, Dtype, Scalar};
 use loopweave::jit::{self, Kernel};
 use oracle::{CASES, Case, Inputs, Slope, distance, expanded_to, operations, wrong_specials};
 
@@ -156,7 +155,7 @@ fn measure(
         case.op.name(),
         if accuracy == Accuracy::Fast { " fast" } else { "" },
         operations(&expanded_to(case.op, dtype, accuracy)),
-        max_ulp_at(&case.op, dtype, accuracy).expect("the op is expanded"),
+        case.op.max_ulp(dtype, accuracy).expect("the op is expanded"),
         grouped(count),
         wrong.len(),
     )

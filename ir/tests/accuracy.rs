@@ -3,10 +3,10 @@
 
 mod oracle;
 
-use loopweave_ir::expand::{Accuracy, expand, max_ulp, max_ulp_at};
+use loopweave_ir::expand::expand;
 use loopweave_ir::interp::Evaluator;
 use loopweave_ir::testing::Rng;
-use loopweave_ir::{Builder, Dtype, Func, Op, Scalar};
+use loopweave_ir::{Accuracy, Builder, Dtype, Func, Op, Scalar};
 use oracle::{CASES, Case, Inputs, Slope, distance, expanded, expanded_to, operations, wrong_specials};
 
 const FLOATS: [Dtype; 2] = [Dtype::F32, Dtype::F64];
@@ -19,7 +19,7 @@ fn check(case: &Case, dtype: Dtype, inputs: impl IntoIterator<Item = [u64; 2]>) 
 fn check_at(case: &Case, dtype: Dtype, accuracy: Accuracy, inputs: impl IntoIterator<Item = [u64; 2]>) {
     let func = expanded_to(case.op, dtype, accuracy);
     let mut evaluator = Evaluator::new(&func).expect("an expansion is basic");
-    let bound = max_ulp_at(&case.op, dtype, accuracy).expect("the op is expanded");
+    let bound = case.op.max_ulp(dtype, accuracy).expect("the op is expanded");
     // The f64 reference is itself rounded.
     let bound = if dtype == Dtype::F64 { bound + 0.5 } else { bound };
     for bits in inputs {
@@ -67,7 +67,7 @@ fn fast_forms_are_within_their_bound_and_cheaper() {
                 continue;
             }
             forms += 1;
-            assert_eq!(max_ulp_at(&case.op, dtype, Accuracy::Fast), Some(4.0));
+            assert_eq!(case.op.max_ulp(dtype, Accuracy::Fast), Some(4.0));
             check_at(case, dtype, Accuracy::Fast, sample(case.op, dtype, 20_000));
             // Where a precise form computes in f64, two of its operations are one of f32.
             let lanes = |f: &Func| f.nodes().iter().any(|n| n.dtype == Some(Dtype::F64)) && dtype == Dtype::F32;
@@ -123,7 +123,7 @@ fn the_table_in_accuracy_md_is_up_to_date() {
     let page = include_str!("../ACCURACY.md");
     for dtype in FLOATS {
         for case in CASES {
-            let bound = max_ulp(&case.op, dtype).expect("the op is expanded");
+            let bound = case.op.max_ulp(dtype, Accuracy::Precise).expect("the op is expanded");
             let ops = operations(&expanded(case.op, dtype));
             let row = format!("| `{}` | {dtype} | {ops} | {bound} |", case.op.name());
             assert!(page.contains(&row), "ACCURACY.md lacks a row `{row}`");

@@ -7,8 +7,8 @@
 mod composed;
 mod inputs;
 
-use loopweave_ir::expand::{Accuracy, expand_to};
-use loopweave_ir::{Builder, Dtype, Func, Op, Scalar, interp};
+use loopweave_ir::expand::expand_to;
+use loopweave_ir::{Accuracy, Builder, Dtype, Func, Op, Scalar, interp};
 
 pub(crate) use inputs::Inputs;
 
