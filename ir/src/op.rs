@@ -364,7 +364,7 @@ ops! {
         /// The remainder of `floor_div`, with the sign of y, as NumPy's `%`; x mod 0 is 0 for integers.
         FloorMod "floor_mod" 2 Number Medium Expanded;
         /// xʸ; on integers wrapping, and truncated toward zero for y < 0 (0 for x = 0).
-        Pow "pow" 2 Number Expensive Expanded within 1.5 1.5;
+        Pow "pow" 2 Number Expensive Expanded within 1 1;
         /// |x| with the sign of y.
         Copysign "copysign" 2 Float Cheap Expanded;
         /// The lesser; NaN if either is; −0 is below +0.
@@ -419,13 +419,13 @@ ops! {
         /// 10ˣ.
         Exp10 "exp10" 1 Float Expensive within 1 1;
         /// eˣ − 1.
-        Expm1 "expm1" 1 Float Expensive within 1 1.1 fast 4;
+        Expm1 "expm1" 1 Float Expensive within 1 1 fast 4;
         /// Natural logarithm.
         Ln "ln" 1 Float Expensive within 1 1;
         /// Logarithm to base 2.
         Log2 "log2" 1 Float Expensive within 1 1 fast 4;
         /// Logarithm to base 10.
-        Log10 "log10" 1 Float Expensive within 1 1.1 fast 4;
+        Log10 "log10" 1 Float Expensive within 1 1 fast 4;
         /// ln(1 + x).
         Log1p "log1p" 1 Float Expensive within 1 1 fast 4;
         /// Sine of x radians.
