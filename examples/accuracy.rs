@@ -22,7 +22,7 @@ use compiled::{Chunk, Function, LANES};
 use loopweave::ir::{Accuracy, Dtype, Scalar};
 use oracle::{CASES, Case, Inputs, Slope, backward_steps, distance, expanded_to, operations, wrong_specials};
 
-/// About how many misses of a function are listed.
+/// So many misses of a function are listed before only every second is, and so on.
 const MISSES: u64 = 20_000;
 
 /// What to measure.
@@ -96,9 +96,8 @@ fn measure(
 ) -> String {
     let function = Function::new(case.op, dtype, accuracy);
     let (mut worst, mut at, mut count, mut steps_back) = (0.0, [0; 2], 0u64, 0u64);
-    // In a thousandth of the inputs there are misses enough; they are taken from all parts of the range.
-    let every = (inputs.len() / (4 * MISSES)).max(1);
-    let mut seen = 0u64;
+    // Each miss at first, and fewer with each so many listed.
+    let (mut every, mut seen, mut listed) = (1, 0u64, 0u64);
     let is_listed = accuracy == Accuracy::Precise && dtype == Dtype::F64 && case.op.arity() == 1;
     let mut chunk: Chunk = [[0; LANES]; 2];
     let mut results = [0; LANES];
@@ -119,6 +118,8 @@ fn measure(
             if let Some(file) = misses.as_mut().filter(|_| error > 0.0 && is_listed) {
                 seen += 1;
                 if seen.is_multiple_of(every) || error > 1.0 {
+                    listed += 1;
+                    every <<= u32::from(listed.is_multiple_of(MISSES));
                     writeln!(file, "{} {:x} {result:x}", case.op.name(), args[0]).expect("the file can be written");
                 }
             }

@@ -203,11 +203,12 @@ macro_rules! ops {
         }
     ) => {
         ops! {
-            @table $($own)*
+            @table
             $(
                 $(#[doc = $doc])* $variant $name $arity $rule $cost Expanded
                 $(within $f32 $f64 $(fast $fast)?)?;
             )*
+            $($own)*
         }
 
         /// The pattern of the ops whose meaning on floats is their expansion.
@@ -249,7 +250,7 @@ macro_rules! ops {
         }
 
         impl Op {
-            /// Every op that has a name of its own: all but parameters, constants, `Index`, `Cast` and `Bitcast`.
+            /// Every op that has a name of its own, functions first: all but parameters, constants, `Index`, `Cast` and `Bitcast`.
             pub const ALL: &'static [Op] = &[$(Op::$variant),*];
 
             /// The name in text, in printed IR and in reports.
@@ -516,7 +517,6 @@ impl Op {
     ///
     /// ```
     /// use loopweave_ir::{Accuracy, Dtype, Op};
-    /// use loopweave_ir::{Dtype, Op};
     /// assert_eq!(Op::Tanh.max_ulp(Dtype::F32, Accuracy::Precise), Some(1.0));
     /// assert_eq!(Op::Tanh.max_ulp(Dtype::F32, Accuracy::Fast), Some(4.0));
     /// assert_eq!(Op::Add.max_ulp(Dtype::F32, Accuracy::Fast), None);

@@ -258,6 +258,8 @@ def narrow():
     emit("LN_NARROW", "2 atanh s / s in s², |s| ≤ 0.1716, for f32 results.", *fit.rounded(53))
     fit = Fit(lambda z: 2 * atanh(sqrt(z)) / sqrt(z), lambda z: sqrt(z) / (2 * atanh(sqrt(z))), least, mpf(1) / 9, range(7))
     emit("LOG1P_NARROW", "2 atanh s / s in s², |s| ≤ 1/3, for f32 results.", *fit.rounded(53))
+    fit = Fit(lambda s: atan(sqrt(s)) / sqrt(s), lambda s: sqrt(s) / atan(sqrt(s)), least, 1, range(12))
+    emit("ATAN_NARROW", "atan z / z in s = z² for z ≤ 1, for f32 results.", *fit.rounded(53))
     fit = Fit(lambda s: sin(pi * sqrt(s)) / sqrt(s), lambda s: sqrt(s) / sin(pi * sqrt(s)), least, mpf("0.2501"), range(6))
     emit("SIN_HALF_TURN", "sin(πf) / f in f², |f| ≤ 1/2, for f32 results.", *fit.rounded(53))
     fit = Fit(lambda s: sin(pi * sqrt(s)) / sqrt(s), lambda s: sqrt(s) / sin(pi * sqrt(s)), least, mpf("0.2501"), range(9))

@@ -2,7 +2,7 @@
 //!
 //! Each is base ± (z + z³ p(z²)) with one polynomial, where the base is 0 or a multiple of π/2 in two words.
 
-use super::coefficients::{ASIN_F32, ASIN_F64, ATAN_F32, ATAN_HALF_F64};
+use super::coefficients::{ASIN_F32, ASIN_F64, ATAN_F32, ATAN_HALF_F64, ATAN_NARROW};
 use super::format::Format;
 use super::hyperbolic::with_sign_of;
 use super::value::Value;
@@ -84,44 +84,87 @@ fn to_half<'a>(eighths: Value<'a>, z: Words<'a>) -> (Value<'a>, Words<'a>) {
     (eighths + large.select(one, 0.0), z)
 }
 
-/// The angle of the point (y, x): atan of the lesser over the greater coordinate, in two words, put into its octant.
+/// The angle of the point (y, x): atan of the lesser over the greater coordinate, put into its octant.
 pub(super) fn atan2<'a>(y: Value<'a>, x: Value<'a>) -> Value<'a> {
     let format = Format::of(x.dtype());
     let (a, b) = (y.abs(), x.abs());
     let swapped = a.gt(b);
-    let num = swapped.select(b, a);
-    let den = swapped.select(a, b);
-    // So small a point is enlarged, that the rest of the division is no subnormal number; so large a one is diminished,
-    // that its reciprocal is none.
-    let (small, up) = format.pick((-60, 60), (-900, 900));
-    let (small, up) = (f64::powi(2.0, small), f64::powi(2.0, up));
-    let large = format.pick(f64::powi(2.0, 100), f64::powi(2.0, 1000));
-    let scale = den.lt(small).select(x.constant(up), 1.0);
-    let scale = den.gt(large).select(x.constant(0.0625), scale);
-    let same = num.eq(den);
-    let one = x.constant(1.0);
-    // Zeros over zeros are 0; all others that are the same, infinities too, are an eighth of a turn.
-    let diagonal = same & den.ne(0.0);
-    let num = same.select(x.constant(0.0), num * scale);
-    let den = same.select(one, den * scale);
-    let den = den.lt(f64::INFINITY).select(den, one);
-    let infinite = swapped.select(a, b).eq(f64::INFINITY) & !same;
-    let num = infinite.select(num * 0.0, num);
     let left = (x.bits() & format.sign_mask()).ne(0);
-    let straight = left.select(x.constant(4.0), 0.0);
-    let minus = swapped.ne(left);
-    let eighth = diagonal.select(minus.select(x.constant(-1.0), one), 0.0);
-    let eighths = swapped.select(x.constant(2.0), straight) + eighth;
-    let num = minus.select(-num, num);
-    let z = num / den;
-    let z = Words {
-        hi: z,
-        lo: (-z).fma(den, num) / den,
+    let octant = Octant {
+        num: swapped.select(b, a),
+        den: swapped.select(a, b),
+        minus: swapped.ne(left),
+        eighths: swapped.select(x.constant(2.0), left.select(x.constant(4.0), 0.0)),
     };
-    let angle = atan_from(eighths, z);
+    let angle = match format.dtype {
+        Dtype::F64 => octant.angle_f64(),
+        _ => octant.angle_f32(),
+    };
     // The comparisons took a NaN for a number.
     let angle = (x.ne(x) | y.ne(y)).select(x + y, angle);
     with_sign_of(angle, y)
+}
+
+/// So many eighths of a turn, plus or minus atan(num / den) for 0 ≤ num ≤ den.
+struct Octant<'a> {
+    num: Value<'a>,
+    den: Value<'a>,
+    minus: Value<'a>,
+    eighths: Value<'a>,
+}
+
+impl<'a> Octant<'a> {
+    /// Computed in f64, where no quotient of two f32 overflows or vanishes.
+    fn angle_f32(self) -> Value<'a> {
+        let Octant {
+            num,
+            den,
+            minus,
+            eighths,
+        } = self;
+        let same = num.eq(den);
+        let one = num.constant(1.0);
+        // Zeros over zeros are 0, and infinities over infinities 1.
+        let num = same.select(den.eq(0.0).select(den, one), num);
+        let den = same.select(one, den);
+        let num = minus.select(-num, num);
+        let z = num.cast(Dtype::F64) / den.cast(Dtype::F64);
+        let arc = z * (z * z).poly(&ATAN_NARROW);
+        let angle = eighths.cast(Dtype::F64).fma(std::f64::consts::FRAC_PI_4, arc);
+        angle.cast(Dtype::F32)
+    }
+
+    fn angle_f64(self) -> Value<'a> {
+        let Octant {
+            num,
+            den,
+            minus,
+            eighths,
+        } = self;
+        // So small a point is enlarged, that the rest of the division is no subnormal number; so large a one is diminished,
+        // that its reciprocal is none.
+        let one = num.constant(1.0);
+        let scale = den
+            .lt(f64::powi(2.0, -900))
+            .select(num.constant(f64::powi(2.0, 900)), one);
+        let scale = den.gt(f64::powi(2.0, 1000)).select(num.constant(0.0625), scale);
+        let same = num.eq(den);
+        // Zeros over zeros are 0; all others that are the same, infinities too, are an eighth of a turn.
+        let diagonal = same & den.ne(0.0);
+        let infinite = den.eq(f64::INFINITY) & !same;
+        let eighth = diagonal.select(minus.select(num.constant(-1.0), one), 0.0);
+        let num = same.select(num.constant(0.0), num * scale);
+        let den = same.select(one, den * scale);
+        let den = den.lt(f64::INFINITY).select(den, one);
+        let num = infinite.select(num * 0.0, num);
+        let num = minus.select(-num, num);
+        let z = num / den;
+        let z = Words {
+            hi: z,
+            lo: (-z).fma(den, num) / den,
+        };
+        atan_from(eighths + eighth, z)
+    }
 }
 
 /// asin x = x + x³ p(x²) up to ½, else π/2 − 2 asin √((1 − |x|)/2).

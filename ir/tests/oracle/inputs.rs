@@ -38,11 +38,6 @@ impl Inputs {
         }
     }
 
-    /// About how many inputs there are.
-    pub(crate) fn len(&self) -> u64 {
-        self.end / self.every.unwrap_or(1)
-    }
-
     fn random(&mut self) -> u64 {
         self.seed ^= self.seed << 13;
         self.seed ^= self.seed >> 7;
