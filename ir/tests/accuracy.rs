@@ -116,6 +116,14 @@ fn angles_at_the_ends_of_windows_are_reduced_exactly() {
     }
 }
 
+/// The greatest arguments whose ln Γ is finite, and the first beyond.
+#[test]
+fn lgamma_overflows_where_it_must() {
+    let last = 2.559_983_327_851_638_3e305f64.to_bits();
+    let case = CASES.iter().find(|c| c.op == Op::LnGamma).expect("lgamma is a case");
+    check(case, Dtype::F64, (last - 2_000..last + 10).map(|bits| [bits, 0]));
+}
+
 /// Powers of constants are a few basic ops, under the same bound and with the same special values.
 #[test]
 fn constant_powers_are_within_the_bound() {
