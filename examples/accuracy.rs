@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example accuracy -- [FUNCTION|all] [STRIDE] [POINTS] [TIER]`: for a function of one `f32` one block
 //! of 1024 neighbours in STRIDE (4096 by default; 1 means each of the 2³²), for `f64` and two operands POINTS random inputs
-//! (a million by default). No inputs, and no rows, for 0. TIER is `precise` or `fast`; without it, both. `misses=FILE` lists
+//! (a million by default), of one operand one in eight of them in runs of neighbours. No inputs, and no rows, for 0. TIER is `precise` or `fast`; without it, both. `misses=FILE` lists
 //! some of the inputs whose precise `f64` results are not correctly rounded, in hexadecimal bits, of which
 //! `ir/tools/fractions.py` tells how many ulps they are off.
 //!
@@ -10,21 +10,19 @@
 //! bits are those of the interpreter. Of an `f64` function the table shows the distance to the correctly rounded value, in
 //! whole ulps.
 
+#[path = "../tests/compiled/mod.rs"]
+mod compiled;
 #[path = "../ir/tests/oracle/mod.rs"]
 mod oracle;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
-use loopweave::ir::expand::{Accuracy, max_ulp_at};
-use loopweave::ir::simplify::Fast;
-use loopweave::ir::{Dtype, Scalar};
-use loopweave::jit::{self, Kernel};
-use oracle::{CASES, Case, Inputs, Slope, distance, expanded_to, operations, wrong_specials};
+use compiled::{Chunk, Function, LANES};
+use loopweave::ir::{Accuracy, Dtype, Scalar};
+use oracle::{CASES, Case, Inputs, Slope, backward_steps, distance, expanded_to, operations, wrong_specials};
 
-/// Inputs of one call.
-const LANES: usize = 1024;
-/// About how many misses of a function are listed.
+/// So many misses of a function are listed before only every second is, and so on.
 const MISSES: u64 = 20_000;
 
 /// What to measure.
@@ -89,9 +87,6 @@ fn options() -> Options {
     options
 }
 
-/// Some inputs of an op at its dtype, by their bits.
-type Chunk = [[u64; LANES]; 2];
-
 fn measure(
     case: &Case,
     dtype: Dtype,
@@ -99,11 +94,10 @@ fn measure(
     mut inputs: Inputs,
     mut misses: Option<&mut BufWriter<File>>,
 ) -> String {
-    let function = Function::new(case, dtype, accuracy);
+    let function = Function::new(case.op, dtype, accuracy);
     let (mut worst, mut at, mut count, mut steps_back) = (0.0, [0; 2], 0u64, 0u64);
-    // In a thousandth of the inputs there are misses enough; they are taken from all parts of the range.
-    let every = (inputs.len() / (4 * MISSES)).max(1);
-    let mut seen = 0u64;
+    // Each miss at first, and fewer with each so many listed.
+    let (mut every, mut seen, mut listed) = (1, 0u64, 0u64);
     let is_listed = accuracy == Accuracy::Precise && dtype == Dtype::F64 && case.op.arity() == 1;
     let mut chunk: Chunk = [[0; LANES]; 2];
     let mut results = [0; LANES];
@@ -124,13 +118,13 @@ fn measure(
             if let Some(file) = misses.as_mut().filter(|_| error > 0.0 && is_listed) {
                 seen += 1;
                 if seen.is_multiple_of(every) || error > 1.0 {
+                    listed += 1;
+                    every <<= u32::from(listed.is_multiple_of(MISSES));
                     writeln!(file, "{} {:x} {result:x}", case.op.name(), args[0]).expect("the file can be written");
                 }
             }
         }
-        if inputs.is_sweep() && case.slope != Slope::None {
-            steps_back += backward_steps(case.slope, &mut last, &chunk[0][..filled], &results);
-        }
+        steps_back += backward_steps(case.slope, dtype, &mut last, &chunk[0][..filled], &results);
         count += filled as u64;
     }
     let wrong = wrong_specials(case, dtype, accuracy);
@@ -148,15 +142,15 @@ fn measure(
         _ => format!("{}, {}", shown(args[0]), shown(args[1])),
     };
     let monotone = match case.slope {
-        Slope::Rises | Slope::Falls if inputs.is_sweep() => steps_back.to_string(),
-        _ => "—".to_owned(),
+        Slope::Rises | Slope::Falls => steps_back.to_string(),
+        Slope::None => "—".to_owned(),
     };
     format!(
         "| `{}`{} | {dtype} | {} | {} | {measured} | {place} | {} | {} | {monotone} |",
         case.op.name(),
         if accuracy == Accuracy::Fast { " fast" } else { "" },
         operations(&expanded_to(case.op, dtype, accuracy)),
-        max_ulp_at(&case.op, dtype, accuracy).expect("the op is expanded"),
+        case.op.max_ulp(dtype, accuracy).expect("the op is expanded"),
         grouped(count),
         wrong.len(),
     )
@@ -169,91 +163,3 @@ fn grouped(count: u64) -> String {
         _ => format!("{},{:03}", grouped(count / 1000), count % 1000),
     }
 }
-
-/// How often a function of neighbours, which are of one sign and grow in magnitude, goes against its slope; `last` holds the
-/// last input and result before them, and then theirs.
-fn backward_steps(slope: Slope, last: &mut Option<(u64, u64)>, xs: &[u64], results: &[u64]) -> u64 {
-    let value = |bits: u64| f32::from_bits(bits as u32);
-    let mut steps = 0;
-    for (&x, &result) in xs.iter().zip(results) {
-        if let Some((before, y)) = last.replace((x, result))
-            && before + 1 == x
-            && value(before).is_sign_positive() == value(x).is_sign_positive()
-        {
-            let rises = (slope == Slope::Rises) == value(x).is_sign_positive();
-            let (low, high) = if rises { (y, result) } else { (result, y) };
-            steps += u64::from(value(high) < value(low));
-        }
-    }
-    steps
-}
-
-/// A compiled function of one or two operands.
-struct Function {
-    kernel: Kernel,
-    dtype: Dtype,
-    arity: usize,
-}
-
-impl Function {
-    fn new(case: &Case, dtype: Dtype, accuracy: Accuracy) -> Function {
-        let params = ["x", "x, y"][case.op.arity() - 1];
-        let text = format!("fn f({params}) {{ {}({params}) }}", case.op.name());
-        let kernel = jit::func(text.as_str()).expect("the text is a function");
-        let fast = match accuracy {
-            Accuracy::Precise => Fast::NONE,
-            Accuracy::Fast => Fast::APPROX,
-        };
-        Function {
-            kernel: kernel.fast(fast).threads(1).expect("one thread is the caller's"),
-            dtype,
-            arity: case.op.arity(),
-        }
-    }
-
-    fn run(&self, args: &Chunk, results: &mut [u64; LANES]) {
-        match self.dtype {
-            Dtype::F32 => self.run_as(args, results, |b| f32::from_bits(b as u32), |v| v.to_bits().into()),
-            _ => self.run_as(args, results, f64::from_bits, f64::to_bits),
-        }
-    }
-
-    fn run_as<T: Copy + Default>(
-        &self,
-        args: &Chunk,
-        results: &mut [u64; LANES],
-        from_bits: impl Fn(u64) -> T,
-        to_bits: impl Fn(T) -> u64,
-    ) where
-        [T; LANES]: Floats,
-    {
-        let mut columns = [[T::default(); LANES]; 2];
-        for (column, bits) in columns.iter_mut().zip(args).take(self.arity) {
-            column.iter_mut().zip(bits).for_each(|(x, &b)| *x = from_bits(b));
-        }
-        let mut out = [T::default(); LANES];
-        Floats::call(&self.kernel, [&columns[0], &columns[1]], self.arity, &mut out);
-        results.iter_mut().zip(out).for_each(|(bits, v)| *bits = to_bits(v));
-    }
-}
-
-/// A call on arrays, which a generic function cannot write by itself.
-trait Floats: Sized {
-    fn call(kernel: &Kernel, args: [&Self; 2], arity: usize, out: &mut Self);
-}
-
-macro_rules! floats {
-    ($($t:ty)*) => {$(
-        impl Floats for [$t; LANES] {
-            fn call(kernel: &Kernel, [x, y]: [&Self; 2], arity: usize, out: &mut Self) {
-                let result = match arity {
-                    1 => kernel.call_into(&x[..], &mut out[..]),
-                    _ => kernel.call_into((&x[..], &y[..]), &mut out[..]),
-                };
-                result.expect("arrays of one length");
-            }
-        }
-    )*};
-}
-
-floats! { f32 f64 }

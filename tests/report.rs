@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use loopweave::graph::build::GraphBuilder;
 use loopweave::graph::{Dim, Graph, Named, NodeId};
 use loopweave::ir::simplify::Fast;
-use loopweave::ir::{Dtype, Expr, Func, trace};
+use loopweave::ir::{Dtype, Expr, Func, Op, trace};
 use loopweave::pipeline::{Options, Program};
 use loopweave::prelude::jit;
 use loopweave::report::{Note, Report, Role, SerialReason, Stage, Unit};
@@ -201,6 +201,53 @@ fn facts_of_a_schedule() {
     let saved: Vec<_> = report.decisions.iter().map(|d| d.saved_bytes).collect();
     assert_eq!(saved, [Some(2 * 4 * 16), Some(2 * 4 * 16)]);
     assert_eq!(report.memory.unwrap().peak_bytes, 2 * 4 * 16);
+}
+
+/// Each function of a kernel is told with its dtype, tier and error bound, from the second level on and in the JSON; a function
+/// without a fast form is the precise one in either tier.
+#[test]
+fn the_exactness_of_functions_is_told() {
+    let mut g = GraphBuilder::new("gates");
+    let x = input(&mut g, "x", Dtype::F64, "n");
+    let h = g.map(&func("h", |[x]| x.tanh() + x.exp() + x.sqrt()), &[x]).unwrap();
+    let y = g.map(&func("y", |[h]| h.tanh().cast(Dtype::F32).silu()), &[h]).unwrap();
+    g.output("y", y);
+    let graph = g.finish().unwrap();
+    for (fast, line) in [
+        (
+            Fast::NONE,
+            "tanh of f64 within 1 ulp (precise), exp of f64 within 1 ulp (precise), silu of f32 within 2 ulp (precise)",
+        ),
+        (
+            Fast::APPROX,
+            "tanh of f64 within 4 ulp (fast), exp of f64 within 1 ulp (precise), silu of f32 within 4 ulp (fast)",
+        ),
+    ] {
+        let options = Options {
+            fast,
+            ..options(Target::parse("x86-64-v3").unwrap())
+        };
+        let report = Program::compile(graph.clone(), &options).unwrap().report();
+        assert!(!report.text(1).contains("accuracy"));
+        assert!(
+            report.to_string().contains(&format!("    accuracy: {line}\n")),
+            "{report}"
+        );
+        let json = report.json();
+        for (op, dtype, tier, ulp) in report.groups[0]
+            .accuracy
+            .iter()
+            .map(|a| (&a.op, &a.dtype, &a.tier, a.max_ulp))
+        {
+            assert!(json.contains(&format!(r#""op": "{op}""#)) && json.contains(&format!(r#""tier": "{tier}""#)));
+            let op = Op::from_name(op).unwrap();
+            let accuracy = op.tier(fast.accuracy());
+            assert_eq!(
+                (tier.as_str(), Some(ulp)),
+                (accuracy.name(), op.max_ulp(dtype.parse().unwrap(), accuracy))
+            );
+        }
+    }
 }
 
 /// What is computed before the vector loop: for each row, and once where the rows are one run of memory.

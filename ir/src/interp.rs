@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 
 use crate::dtype::{Dtype, Element, Kind, Scalar};
 use crate::func::{ExprId, Func};
-use crate::op::Op;
+use crate::op::{Op, functions};
 
 /// Why a function has no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -242,55 +242,6 @@ fn on<T: Meaning>(op: Op, args: &[Scalar]) -> Option<Scalar> {
     T::meaning(op, arg(0), arg(1), arg(2))
 }
 
-/// The ops whose meaning on floats is their expansion.
-macro_rules! expansions {
-    () => {
-        Op::Exp
-            | Op::Exp2
-            | Op::Exp10
-            | Op::Expm1
-            | Op::Ln
-            | Op::Log2
-            | Op::Log10
-            | Op::Log1p
-            | Op::Sin
-            | Op::Cos
-            | Op::Tan
-            | Op::SinPi
-            | Op::CosPi
-            | Op::Asin
-            | Op::Acos
-            | Op::Atan
-            | Op::Sinh
-            | Op::Cosh
-            | Op::Tanh
-            | Op::Asinh
-            | Op::Acosh
-            | Op::Atanh
-            | Op::Cbrt
-            | Op::Erf
-            | Op::Erfc
-            | Op::Sigmoid
-            | Op::Softplus
-            | Op::Gelu
-            | Op::GeluTanh
-            | Op::Silu
-            | Op::Mish
-            | Op::LnGamma
-            | Op::Gamma
-            | Op::Rsqrt
-            | Op::LogAddExp
-            | Op::Remainder
-            | Op::NextAfter
-            | Op::Ldexp
-            | Op::Exponent
-            | Op::Significand
-            | Op::RoundAway
-            | Op::Atan2
-            | Op::Hypot
-    };
-}
-
 /// The ops that [`value`] handles for all types at once.
 macro_rules! untyped {
     () => {
@@ -359,7 +310,7 @@ macro_rules! integer_meaning {
                         return None;
                     }
                     Op::IsNan | Op::IsFinite | Op::IsInf => return None,
-                    expansions!() | untyped!() => return None,
+                    functions!() | untyped!() => return None,
                 };
                 Some(value.into())
             }
@@ -413,7 +364,7 @@ macro_rules! float_meaning {
                     Op::Ge => return Some((x >= y).into()),
                     // Bits are taken from integers; a float is bitcast first.
                     Op::Not | Op::And | Op::Or | Op::Xor | Op::Shl | Op::Shr => return None,
-                    Op::Pow | expansions!() | untyped!() => return None,
+                    Op::Pow | functions!() | untyped!() => return None,
                 };
                 Some(value.into())
             }

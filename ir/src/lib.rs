@@ -29,4 +29,4 @@ pub use build::{Expr, trace};
 pub use dtype::{Dtype, Element, Kind, Scalar, Weak};
 pub use func::{Builder, ExprId, Func, Node, Param};
 pub use infer::{Type, TypeError, specialise};
-pub use op::{Cost, Literal, Op, Rule, Stage};
+pub use op::{Accuracy, Cost, Literal, Op, Rule, Stage};

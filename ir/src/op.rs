@@ -1,4 +1,4 @@
-//! The op table: every op's name, arity, type rule, cost and the stage that removes it.
+//! The op table: every op's name, arity, type rule, cost, the stage that removes it, and the error bound.
 //!
 //! In: a name from text or a method of a traced closure. Out: the [`Op`], and what every later stage must know of it.
 //!
@@ -63,6 +63,34 @@ pub enum Stage {
     Basic,
     /// [`crate::expand`] writes it in basic ops before code generation.
     Expanded,
+}
+
+/// How exact the functions are that have no exact form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Accuracy {
+    /// At most 1 ulp for elementary functions, 2 for composed ones: [`Op::max_ulp`] has the bound of each.
+    #[default]
+    Precise,
+    /// At most 4 ulp, for fewer operations where there is such a form.
+    Fast,
+}
+
+impl Accuracy {
+    /// Its name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Accuracy::Precise => "precise",
+            Accuracy::Fast => "fast",
+        }
+    }
+}
+
+/// Bounds of an expansion on floats, in units in the last place.
+struct Ulps {
+    f32: f64,
+    f64: f64,
+    /// That of the fast tier at both types, where it has a form of its own.
+    fast: Option<f64>,
 }
 
 /// What an op costs, for the models that weigh recomputation and parallelism.
@@ -161,8 +189,41 @@ literals! {
     f64 => Literal::float;
 }
 
+/// The table. A row is a name, arity, rule, cost and stage, and after `within` the largest distance from the exact value in
+/// ulps: of `f32`, of `f64`, and of the fast tier where that has another form. Without it results are exact in the sense of
+/// the op's definition. The meaning of `functions` on floats is their expansion, so their stage goes without saying.
 macro_rules! ops {
-    ($($(#[doc = $doc:literal])* $variant:ident $name:literal $arity:literal $rule:ident $cost:ident $stage:ident;)*) => {
+    (
+        own { $($own:tt)* }
+        functions {
+            $(
+                $(#[doc = $doc:literal])* $variant:ident $name:literal $arity:literal $rule:ident $cost:ident
+                $(within $f32:literal $f64:literal $(fast $fast:literal)?)?;
+            )*
+        }
+    ) => {
+        ops! {
+            @table
+            $(
+                $(#[doc = $doc])* $variant $name $arity $rule $cost Expanded
+                $(within $f32 $f64 $(fast $fast)?)?;
+            )*
+            $($own)*
+        }
+
+        /// The pattern of the ops whose meaning on floats is their expansion.
+        macro_rules! functions {
+            () => { $(Op::$variant)|* };
+        }
+        pub(crate) use functions;
+    };
+    (
+        @table
+        $(
+            $(#[doc = $doc:literal])* $variant:ident $name:literal $arity:literal $rule:ident $cost:ident $stage:ident
+            $(within $f32:literal $f64:literal $(fast $fast:literal)?)?;
+        )*
+    ) => {
         /// One operation of the IR.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Op {
@@ -179,11 +240,17 @@ macro_rules! ops {
             Cast(Dtype),
             /// The same bits as a value of a type of the same width.
             Bitcast(Dtype),
-            $($(#[doc = $doc])* $variant,)*
+            $(
+                $(#[doc = $doc])*
+                $(#[doc = concat!(
+                    "\n\nWithin ", $f32, " ulp in `f32` and ", $f64, " in `f64`" $(, ", or ", $fast, " in the fast tier")?, ".",
+                )])?
+                $variant,
+            )*
         }
 
         impl Op {
-            /// Every op that has a name of its own: all but parameters, constants, `Index`, `Cast` and `Bitcast`.
+            /// Every op that has a name of its own, functions first: all but parameters, constants, `Index`, `Cast` and `Bitcast`.
             pub const ALL: &'static [Op] = &[$(Op::$variant),*];
 
             /// The name in text, in printed IR and in reports.
@@ -233,190 +300,205 @@ macro_rules! ops {
                 }
             }
 
+            /// What the row states as bounds.
+            const fn ulps(&self) -> Ulps {
+                match self {
+                    $($(Op::$variant => Ulps { f32: $f32 as f64, f64: $f64 as f64, fast: ops!(@fast $($fast)?) },)?)*
+                    _ => Ulps { f32: 0.0, f64: 0.0, fast: None },
+                }
+            }
+
             /// The op of this name.
             pub fn from_name(name: &str) -> Option<Op> {
                 Op::ALL.iter().find(|op| op.name() == name).copied()
             }
         }
     };
+    (@fast) => { None };
+    (@fast $fast:literal) => { Some($fast as f64) };
 }
 
 ops! {
-    /// −x: flips a float's sign bit, wraps an integer.
-    Neg "neg" 1 Number Cheap Basic;
-    /// |x|: clears a float's sign bit; `MIN` stays `MIN`.
-    Abs "abs" 1 Number Cheap Basic;
-    /// −1, 0 or 1; NaN for NaN; +0 for −0.
-    Sign "sign" 1 Number Cheap Expanded;
-    /// Bitwise complement; logical "not" on `bool`.
-    Not "not" 1 Bits Cheap Basic;
-    /// The largest integer not above x.
-    Floor "floor" 1 Rounding Cheap Basic;
-    /// The smallest integer not below x.
-    Ceil "ceil" 1 Rounding Cheap Basic;
-    /// x without its fraction.
-    Trunc "trunc" 1 Rounding Cheap Basic;
-    /// The nearest integer, ties to even.
-    Round "round" 1 Rounding Cheap Basic;
-    /// The nearest integer, ties away from zero.
-    RoundAway "round_away" 1 Rounding Cheap Expanded;
-    /// √x, correctly rounded.
-    Sqrt "sqrt" 1 Float Medium Basic;
-    /// 1/x, correctly rounded.
-    Recip "recip" 1 Float Medium Expanded;
-    /// Whether x is a NaN.
-    IsNan "is_nan" 1 Predicate Cheap Expanded;
-    /// Whether x is neither infinite nor a NaN.
-    IsFinite "is_finite" 1 Predicate Cheap Expanded;
-    /// Whether x is infinite.
-    IsInf "is_inf" 1 Predicate Cheap Expanded;
+    own {
+        /// −x: flips a float's sign bit, wraps an integer.
+        Neg "neg" 1 Number Cheap Basic;
+        /// |x|: clears a float's sign bit; `MIN` stays `MIN`.
+        Abs "abs" 1 Number Cheap Basic;
+        /// −1, 0 or 1; NaN for NaN; +0 for −0.
+        Sign "sign" 1 Number Cheap Expanded;
+        /// Bitwise complement; logical "not" on `bool`.
+        Not "not" 1 Bits Cheap Basic;
+        /// The largest integer not above x.
+        Floor "floor" 1 Rounding Cheap Basic;
+        /// The smallest integer not below x.
+        Ceil "ceil" 1 Rounding Cheap Basic;
+        /// x without its fraction.
+        Trunc "trunc" 1 Rounding Cheap Basic;
+        /// The nearest integer, ties to even.
+        Round "round" 1 Rounding Cheap Basic;
+        /// √x, correctly rounded.
+        Sqrt "sqrt" 1 Float Medium Basic;
+        /// 1/x, correctly rounded.
+        Recip "recip" 1 Float Medium Expanded within 0.5 0.5;
+        /// Whether x is a NaN.
+        IsNan "is_nan" 1 Predicate Cheap Expanded;
+        /// Whether x is neither infinite nor a NaN.
+        IsFinite "is_finite" 1 Predicate Cheap Expanded;
+        /// Whether x is infinite.
+        IsInf "is_inf" 1 Predicate Cheap Expanded;
 
-    /// eˣ.
-    Exp "exp" 1 Float Expensive Expanded;
-    /// 2ˣ.
-    Exp2 "exp2" 1 Float Expensive Expanded;
-    /// 10ˣ.
-    Exp10 "exp10" 1 Float Expensive Expanded;
-    /// eˣ − 1.
-    Expm1 "expm1" 1 Float Expensive Expanded;
-    /// Natural logarithm.
-    Ln "ln" 1 Float Expensive Expanded;
-    /// Logarithm to base 2.
-    Log2 "log2" 1 Float Expensive Expanded;
-    /// Logarithm to base 10.
-    Log10 "log10" 1 Float Expensive Expanded;
-    /// ln(1 + x).
-    Log1p "log1p" 1 Float Expensive Expanded;
-    /// Sine of x radians.
-    Sin "sin" 1 Float Expensive Expanded;
-    /// Cosine of x radians.
-    Cos "cos" 1 Float Expensive Expanded;
-    /// Tangent of x radians.
-    Tan "tan" 1 Float Expensive Expanded;
-    /// Sine of x half turns: sin πx.
-    SinPi "sinpi" 1 Float Expensive Expanded;
-    /// Cosine of x half turns: cos πx.
-    CosPi "cospi" 1 Float Expensive Expanded;
-    /// Inverse sine, in radians.
-    Asin "asin" 1 Float Expensive Expanded;
-    /// Inverse cosine, in radians.
-    Acos "acos" 1 Float Expensive Expanded;
-    /// Inverse tangent, in radians.
-    Atan "atan" 1 Float Expensive Expanded;
-    /// Hyperbolic sine.
-    Sinh "sinh" 1 Float Expensive Expanded;
-    /// Hyperbolic cosine.
-    Cosh "cosh" 1 Float Expensive Expanded;
-    /// Hyperbolic tangent.
-    Tanh "tanh" 1 Float Expensive Expanded;
-    /// Inverse hyperbolic sine.
-    Asinh "asinh" 1 Float Expensive Expanded;
-    /// Inverse hyperbolic cosine.
-    Acosh "acosh" 1 Float Expensive Expanded;
-    /// Inverse hyperbolic tangent.
-    Atanh "atanh" 1 Float Expensive Expanded;
-    /// Cube root.
-    Cbrt "cbrt" 1 Float Expensive Expanded;
-    /// 1/√x.
-    Rsqrt "rsqrt" 1 Float Expensive Expanded;
-    /// The error function 2/√π ∫₀ˣ e^(−t²) dt.
-    Erf "erf" 1 Float Expensive Expanded;
-    /// 1 − erf(x).
-    Erfc "erfc" 1 Float Expensive Expanded;
-    /// 1 / (1 + e⁻ˣ).
-    Sigmoid "sigmoid" 1 Float Expensive Expanded;
-    /// ln(1 + eˣ).
-    Softplus "softplus" 1 Float Expensive Expanded;
-    /// x Φ(x) with the normal distribution function Φ.
-    Gelu "gelu" 1 Float Expensive Expanded;
-    /// x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2, the approximation of `gelu` that many models are trained with.
-    GeluTanh "gelu_tanh" 1 Float Expensive Expanded;
-    /// x / (1 + e⁻ˣ).
-    Silu "silu" 1 Float Expensive Expanded;
-    /// x tanh(ln(1 + eˣ)).
-    Mish "mish" 1 Float Expensive Expanded;
-    /// ln |Γ(x)|.
-    LnGamma "lgamma" 1 Float Expensive Expanded;
-    /// Γ(x); NaN at negative integers.
-    Gamma "gamma" 1 Float Expensive Expanded;
-    /// The exponent e of x = s · 2ᵉ with ½ ≤ |s| < 1, an integer of the width of x; 0 for zeros, infinities and NaN.
-    Exponent "exponent" 1 Exponent Cheap Expanded;
-    /// The s of x = s · 2ᵉ with ½ ≤ |s| < 1; x itself for zeros, infinities and NaN.
-    Significand "significand" 1 Float Cheap Expanded;
+        /// x + y.
+        Add "add" 2 Arith Cheap Basic;
+        /// x − y.
+        Sub "sub" 2 Number Cheap Basic;
+        /// x · y.
+        Mul "mul" 2 Arith Cheap Basic;
+        /// The quotient, as NumPy's `/`: integers are divided as `f64`.
+        Div "div" 2 TrueDivide Medium Basic;
+        /// The quotient rounded toward zero, as Rust's `/` on integers; x / 0 is 0 for integers.
+        TruncDiv "trunc_div" 2 Number Medium Expanded;
+        /// The quotient rounded down, as NumPy's `//`; x / 0 is 0 for integers.
+        FloorDiv "floor_div" 2 Number Medium Expanded;
+        /// The remainder of `trunc_div`, with the sign of x, as Rust's `%` and C's `fmod`; exact for floats; x % 0 is 0 for
+        /// integers.
+        Rem "rem" 2 Number Medium Basic;
+        /// The remainder of `floor_div`, with the sign of y, as NumPy's `%`; x mod 0 is 0 for integers.
+        FloorMod "floor_mod" 2 Number Medium Expanded;
+        /// xʸ; on integers wrapping, and truncated toward zero for y < 0 (0 for x = 0).
+        Pow "pow" 2 Number Expensive Expanded within 1 1;
+        /// |x| with the sign of y.
+        Copysign "copysign" 2 Float Cheap Expanded;
+        /// The lesser; NaN if either is; −0 is below +0.
+        Minimum "minimum" 2 Arith Cheap Basic;
+        /// The greater; NaN if either is; +0 is above −0.
+        Maximum "maximum" 2 Arith Cheap Basic;
+        /// The lesser; the other operand if one is NaN.
+        Fmin "fmin" 2 Arith Cheap Expanded;
+        /// The greater; the other operand if one is NaN.
+        Fmax "fmax" 2 Arith Cheap Expanded;
 
-    /// x + y.
-    Add "add" 2 Arith Cheap Basic;
-    /// x − y.
-    Sub "sub" 2 Number Cheap Basic;
-    /// x · y.
-    Mul "mul" 2 Arith Cheap Basic;
-    /// The quotient, as NumPy's `/`: integers are divided as `f64`.
-    Div "div" 2 TrueDivide Medium Basic;
-    /// The quotient rounded toward zero, as Rust's `/` on integers; x / 0 is 0 for integers.
-    TruncDiv "trunc_div" 2 Number Medium Expanded;
-    /// The quotient rounded down, as NumPy's `//`; x / 0 is 0 for integers.
-    FloorDiv "floor_div" 2 Number Medium Expanded;
-    /// The remainder of `trunc_div`, with the sign of x, as Rust's `%` and C's `fmod`; exact for floats; x % 0 is 0 for
-    /// integers.
-    Rem "rem" 2 Number Medium Basic;
-    /// The remainder of `floor_div`, with the sign of y, as NumPy's `%`; x mod 0 is 0 for integers.
-    FloorMod "floor_mod" 2 Number Medium Expanded;
-    /// xʸ; on integers wrapping, and truncated toward zero for y < 0 (0 for x = 0).
-    Pow "pow" 2 Number Expensive Expanded;
-    /// The angle of the point (y, x), in radians: the first operand is y.
-    Atan2 "atan2" 2 Float Expensive Expanded;
-    /// √(x² + y²) without undue overflow.
-    Hypot "hypot" 2 Float Expensive Expanded;
-    /// ln(eˣ + eʸ).
-    LogAddExp "logaddexp" 2 Float Expensive Expanded;
-    /// IEEE 754's remainder x − n y, n the integer nearest to x / y, ties to even; exact, with the sign of x when 0.
-    Remainder "remainder" 2 Float Medium Expanded;
-    /// The next number after x toward y; y where they are equal.
-    NextAfter "nextafter" 2 Float Cheap Expanded;
-    /// x · 2ⁿ with one rounding, for an integer n of the width of x.
-    Ldexp "ldexp" 2 Scale Cheap Expanded;
-    /// |x| with the sign of y.
-    Copysign "copysign" 2 Float Cheap Expanded;
-    /// The lesser; NaN if either is; −0 is below +0.
-    Minimum "minimum" 2 Arith Cheap Basic;
-    /// The greater; NaN if either is; +0 is above −0.
-    Maximum "maximum" 2 Arith Cheap Basic;
-    /// The lesser; the other operand if one is NaN.
-    Fmin "fmin" 2 Arith Cheap Expanded;
-    /// The greater; the other operand if one is NaN.
-    Fmax "fmax" 2 Arith Cheap Expanded;
+        /// x = y.
+        Eq "eq" 2 Compare Cheap Basic;
+        /// x ≠ y.
+        Ne "ne" 2 Compare Cheap Basic;
+        /// x < y.
+        Lt "lt" 2 Compare Cheap Basic;
+        /// x ≤ y.
+        Le "le" 2 Compare Cheap Basic;
+        /// x > y.
+        Gt "gt" 2 Compare Cheap Basic;
+        /// x ≥ y.
+        Ge "ge" 2 Compare Cheap Basic;
 
-    /// x = y.
-    Eq "eq" 2 Compare Cheap Basic;
-    /// x ≠ y.
-    Ne "ne" 2 Compare Cheap Basic;
-    /// x < y.
-    Lt "lt" 2 Compare Cheap Basic;
-    /// x ≤ y.
-    Le "le" 2 Compare Cheap Basic;
-    /// x > y.
-    Gt "gt" 2 Compare Cheap Basic;
-    /// x ≥ y.
-    Ge "ge" 2 Compare Cheap Basic;
+        /// Bitwise "and"; logical on `bool`.
+        And "and" 2 Bits Cheap Basic;
+        /// Bitwise "or"; logical on `bool`.
+        Or "or" 2 Bits Cheap Basic;
+        /// Bitwise "exclusive or"; logical on `bool`.
+        Xor "xor" 2 Bits Cheap Basic;
+        /// x shifted left by y modulo the width.
+        Shl "shl" 2 Shift Cheap Basic;
+        /// x shifted right by y modulo the width: arithmetic on signed types, logical on unsigned ones.
+        Shr "shr" 2 Shift Cheap Basic;
 
-    /// Bitwise "and"; logical on `bool`.
-    And "and" 2 Bits Cheap Basic;
-    /// Bitwise "or"; logical on `bool`.
-    Or "or" 2 Bits Cheap Basic;
-    /// Bitwise "exclusive or"; logical on `bool`.
-    Xor "xor" 2 Bits Cheap Basic;
-    /// x shifted left by y modulo the width.
-    Shl "shl" 2 Shift Cheap Basic;
-    /// x shifted right by y modulo the width: arithmetic on signed types, logical on unsigned ones.
-    Shr "shr" 2 Shift Cheap Basic;
+        /// x · y + z: with one rounding for floats, wrapping for integers.
+        Fma "fma" 3 Number Cheap Basic;
+        /// The second operand where the first is true, else the third.
+        Select "select" 3 Select Cheap Basic;
+        /// As `select`, where the condition is seldom true: code may branch around what only the second operand needs where
+        /// none of its elements wants that.
+        Rare "rare" 3 Select Cheap Basic;
+    }
 
-    /// x · y + z: with one rounding for floats, wrapping for integers.
-    Fma "fma" 3 Number Cheap Basic;
-    /// The second operand where the first is true, else the third.
-    Select "select" 3 Select Cheap Basic;
-    /// As `select`, where the condition is seldom true: code may branch around what only the second operand needs where
-    /// none of its elements wants that.
-    Rare "rare" 3 Select Cheap Basic;
+    functions {
+        /// The nearest integer, ties away from zero.
+        RoundAway "round_away" 1 Rounding Cheap;
+        /// eˣ.
+        Exp "exp" 1 Float Expensive within 1 1;
+        /// 2ˣ.
+        Exp2 "exp2" 1 Float Expensive within 1 1;
+        /// 10ˣ.
+        Exp10 "exp10" 1 Float Expensive within 1 1;
+        /// eˣ − 1.
+        Expm1 "expm1" 1 Float Expensive within 1 1 fast 4;
+        /// Natural logarithm.
+        Ln "ln" 1 Float Expensive within 1 1;
+        /// Logarithm to base 2.
+        Log2 "log2" 1 Float Expensive within 1 1 fast 4;
+        /// Logarithm to base 10.
+        Log10 "log10" 1 Float Expensive within 1 1 fast 4;
+        /// ln(1 + x).
+        Log1p "log1p" 1 Float Expensive within 1 1 fast 4;
+        /// Sine of x radians.
+        Sin "sin" 1 Float Expensive within 1 1;
+        /// Cosine of x radians.
+        Cos "cos" 1 Float Expensive within 1 1;
+        /// Tangent of x radians.
+        Tan "tan" 1 Float Expensive within 1 1;
+        /// Sine of x half turns: sin πx.
+        SinPi "sinpi" 1 Float Expensive within 1 1;
+        /// Cosine of x half turns: cos πx.
+        CosPi "cospi" 1 Float Expensive within 1 1;
+        /// Inverse sine, in radians.
+        Asin "asin" 1 Float Expensive within 1 1 fast 4;
+        /// Inverse cosine, in radians.
+        Acos "acos" 1 Float Expensive within 1 1 fast 4;
+        /// Inverse tangent, in radians.
+        Atan "atan" 1 Float Expensive within 1 1 fast 4;
+        /// Hyperbolic sine.
+        Sinh "sinh" 1 Float Expensive within 1 1 fast 4;
+        /// Hyperbolic cosine.
+        Cosh "cosh" 1 Float Expensive within 1 1 fast 4;
+        /// Hyperbolic tangent.
+        Tanh "tanh" 1 Float Expensive within 1 1 fast 4;
+        /// Inverse hyperbolic sine.
+        Asinh "asinh" 1 Float Expensive within 1 1 fast 4;
+        /// Inverse hyperbolic cosine.
+        Acosh "acosh" 1 Float Expensive within 1 1 fast 4;
+        /// Inverse hyperbolic tangent.
+        Atanh "atanh" 1 Float Expensive within 1 1 fast 4;
+        /// Cube root.
+        Cbrt "cbrt" 1 Float Expensive within 1 1;
+        /// 1/√x.
+        Rsqrt "rsqrt" 1 Float Expensive within 1 1 fast 4;
+        /// The error function 2/√π ∫₀ˣ e^(−t²) dt.
+        Erf "erf" 1 Float Expensive within 1 1;
+        /// 1 − erf(x).
+        Erfc "erfc" 1 Float Expensive within 2 2;
+        /// 1 / (1 + e⁻ˣ).
+        Sigmoid "sigmoid" 1 Float Expensive within 1 1 fast 4;
+        /// ln(1 + eˣ).
+        Softplus "softplus" 1 Float Expensive within 2 2;
+        /// x Φ(x) with the normal distribution function Φ.
+        Gelu "gelu" 1 Float Expensive within 2 2;
+        /// x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2, the approximation of `gelu` that many models are trained with.
+        GeluTanh "gelu_tanh" 1 Float Expensive within 2 2;
+        /// x / (1 + e⁻ˣ).
+        Silu "silu" 1 Float Expensive within 2 2 fast 4;
+        /// x tanh(ln(1 + eˣ)).
+        Mish "mish" 1 Float Expensive within 2 2;
+        /// ln |Γ(x)|.
+        LnGamma "lgamma" 1 Float Expensive within 2 2;
+        /// Γ(x); NaN at negative integers.
+        Gamma "gamma" 1 Float Expensive within 2 2;
+        /// The exponent e of x = s · 2ᵉ with ½ ≤ |s| < 1, an integer of the width of x; 0 for zeros, infinities and NaN.
+        Exponent "exponent" 1 Exponent Cheap;
+        /// The s of x = s · 2ᵉ with ½ ≤ |s| < 1; x itself for zeros, infinities and NaN.
+        Significand "significand" 1 Float Cheap;
+
+        /// The angle of the point (y, x), in radians: the first operand is y.
+        Atan2 "atan2" 2 Float Expensive within 1 1;
+        /// √(x² + y²) without undue overflow.
+        Hypot "hypot" 2 Float Expensive within 1 1;
+        /// ln(eˣ + eʸ).
+        LogAddExp "logaddexp" 2 Float Expensive within 2 2;
+        /// IEEE 754's remainder x − n y, n the integer nearest to x / y, ties to even; exact, with the sign of x when 0.
+        Remainder "remainder" 2 Float Medium;
+        /// The next number after x toward y; y where they are equal.
+        NextAfter "nextafter" 2 Float Cheap;
+        /// x · 2ⁿ with one rounding, for an integer n of the width of x.
+        Ldexp "ldexp" 2 Scale Cheap;
+    }
 }
 
 impl Op {
@@ -426,6 +508,35 @@ impl Op {
         match (self, dtype.is_float()) {
             (Op::TruncDiv, false) => Stage::Basic,
             (op, _) => op.float_stage(),
+        }
+    }
+
+    /// The largest distance of the expansion from the exact value where operands are of this (compute) dtype, in units in the
+    /// last place; `None` for an op that is not expanded. Integer and exact expansions have bound 0. `ir/ACCURACY.md` has the
+    /// errors measured.
+    ///
+    /// ```
+    /// use loopweave_ir::{Accuracy, Dtype, Op};
+    /// assert_eq!(Op::Tanh.max_ulp(Dtype::F32, Accuracy::Precise), Some(1.0));
+    /// assert_eq!(Op::Tanh.max_ulp(Dtype::F32, Accuracy::Fast), Some(4.0));
+    /// assert_eq!(Op::Add.max_ulp(Dtype::F32, Accuracy::Fast), None);
+    /// ```
+    pub fn max_ulp(&self, dtype: Dtype, accuracy: Accuracy) -> Option<f64> {
+        let Ulps { f32, f64, fast } = self.ulps();
+        let precise = match dtype {
+            _ if !dtype.is_float() => return (self.stage_for(dtype) == Stage::Expanded).then_some(0.0),
+            Dtype::F64 => f64,
+            _ => f32,
+        };
+        let bound = fast.filter(|_| accuracy == Accuracy::Fast).unwrap_or(precise);
+        (self.stage_for(dtype) == Stage::Expanded).then_some(bound)
+    }
+
+    /// The tier of the form that the op has on floats where this one is asked for: not every op has a fast form.
+    pub const fn tier(&self, accuracy: Accuracy) -> Accuracy {
+        match self.ulps().fast {
+            Some(_) => accuracy,
+            None => Accuracy::Precise,
         }
     }
 

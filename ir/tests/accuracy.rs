@@ -1,25 +1,21 @@
-//! Every expanded transcendental function stays within its stated bound of the correctly rounded function, on a sample of
-//! all its inputs and on the hardest ones. `examples/accuracy.rs` of the root crate measures the same on billions.
+//! Expanded functions where they are hardest: special values, symmetries, and the angles that are reduced worst. The root
+//! crate's tests hold the bounds on samples of all inputs, in machine code.
 
 mod oracle;
 
-use loopweave_ir::expand::{Accuracy, expand, max_ulp, max_ulp_at};
+use loopweave_ir::expand::expand;
 use loopweave_ir::interp::Evaluator;
 use loopweave_ir::testing::Rng;
-use loopweave_ir::{Builder, Dtype, Func, Op, Scalar};
-use oracle::{CASES, Case, Inputs, Slope, distance, expanded, expanded_to, operations, wrong_specials};
+use loopweave_ir::{Accuracy, Builder, Dtype, Func, Op, Scalar};
+use oracle::{CASES, Case, Inputs, distance, expanded, expanded_to, operations, wrong_specials};
 
 const FLOATS: [Dtype; 2] = [Dtype::F32, Dtype::F64];
 
-/// Fails with the worst input if a value is farther from the exact one than the bound.
+/// Fails if a value is farther from the exact one than the bound.
 fn check(case: &Case, dtype: Dtype, inputs: impl IntoIterator<Item = [u64; 2]>) {
-    check_at(case, dtype, Accuracy::Precise, inputs);
-}
-
-fn check_at(case: &Case, dtype: Dtype, accuracy: Accuracy, inputs: impl IntoIterator<Item = [u64; 2]>) {
-    let func = expanded_to(case.op, dtype, accuracy);
+    let func = expanded(case.op, dtype);
     let mut evaluator = Evaluator::new(&func).expect("an expansion is basic");
-    let bound = max_ulp_at(&case.op, dtype, accuracy).expect("the op is expanded");
+    let bound = case.op.max_ulp(dtype, Accuracy::Precise).expect("the op is expanded");
     // The f64 reference is itself rounded.
     let bound = if dtype == Dtype::F64 { bound + 0.5 } else { bound };
     for bits in inputs {
@@ -47,62 +43,16 @@ fn collect(mut inputs: Inputs) -> Vec<[u64; 2]> {
     all
 }
 
+/// The fast forms have fewer operations than the precise ones.
 #[test]
-fn samples_are_within_the_bound() {
+fn fast_forms_are_cheaper() {
     for dtype in FLOATS {
-        for case in CASES {
-            check(case, dtype, sample(case.op, dtype, 20_000));
-        }
-    }
-}
-
-/// The fast forms are within 4 ulp, and have fewer operations than the precise ones.
-#[test]
-fn fast_forms_are_within_their_bound_and_cheaper() {
-    let mut forms = 0;
-    for dtype in FLOATS {
-        for case in CASES {
+        for case in CASES.iter().filter(|c| c.op.tier(Accuracy::Fast) == Accuracy::Fast) {
             let [precise, fast] = [Accuracy::Precise, Accuracy::Fast].map(|a| expanded_to(case.op, dtype, a));
-            if fast == precise {
-                continue;
-            }
-            forms += 1;
-            assert_eq!(max_ulp_at(&case.op, dtype, Accuracy::Fast), Some(4.0));
-            check_at(case, dtype, Accuracy::Fast, sample(case.op, dtype, 20_000));
             // Where a precise form computes in f64, two of its operations are one of f32.
             let lanes = |f: &Func| f.nodes().iter().any(|n| n.dtype == Some(Dtype::F64)) && dtype == Dtype::F32;
             let cost = |f: &Func| operations(f) * if lanes(f) { 2 } else { 1 };
             assert!(cost(&fast) < cost(&precise), "{} of {dtype}", case.op.name());
-        }
-    }
-    assert!(forms > 20, "only {forms} fast forms were measured");
-}
-
-/// Blocks of neighbours from all of f32, on which monotone functions must be so.
-#[test]
-fn sweeps_are_within_the_bound_and_in_order() {
-    for case in CASES.iter().filter(|c| c.op.arity() == 1) {
-        let inputs = Inputs::sweep(case.op, 77_777);
-        assert!(inputs.is_sweep());
-        let inputs = collect(inputs);
-        check(case, Dtype::F32, inputs.iter().copied());
-        // The scaled sums of these three go back by an ulp at a few of a billion neighbours.
-        if case.slope == Slope::None {
-            continue;
-        }
-        let func = expanded(case.op, Dtype::F32);
-        let mut evaluator = Evaluator::new(&func).expect("an expansion is basic");
-        let mut last: Option<(f32, f32)> = None;
-        for [bits, _] in inputs {
-            let x = f32::from_bits(bits as u32);
-            let value = evaluator.eval(&[Scalar::from(x)], 0).expect("the types fit")[0].as_f64() as f32;
-            if let Some((before, last)) = last.replace((x, value))
-                && before.to_bits().abs_diff(x.to_bits()) == 1
-            {
-                let rises = (case.slope == Slope::Rises) == (x > before);
-                let in_order = if rises { value >= last } else { value <= last };
-                assert!(in_order || value.is_nan() || last.is_nan(), "{} at {x}", case.op.name());
-            }
         }
     }
 }
@@ -123,7 +73,7 @@ fn the_table_in_accuracy_md_is_up_to_date() {
     let page = include_str!("../ACCURACY.md");
     for dtype in FLOATS {
         for case in CASES {
-            let bound = max_ulp(&case.op, dtype).expect("the op is expanded");
+            let bound = case.op.max_ulp(dtype, Accuracy::Precise).expect("the op is expanded");
             let ops = operations(&expanded(case.op, dtype));
             let row = format!("| `{}` | {dtype} | {ops} | {bound} |", case.op.name());
             assert!(page.contains(&row), "ACCURACY.md lacks a row `{row}`");
@@ -166,35 +116,12 @@ fn angles_at_the_ends_of_windows_are_reduced_exactly() {
     }
 }
 
+/// The greatest arguments whose ln Γ is finite, and the first beyond.
 #[test]
-fn odd_functions_are_odd_to_the_bit() {
-    for dtype in FLOATS {
-        let sign = 1u64 << (dtype.bits() - 1);
-        for op in [
-            Op::Sin,
-            Op::Tan,
-            Op::SinPi,
-            Op::Asin,
-            Op::Atan,
-            Op::Sinh,
-            Op::Tanh,
-            Op::Asinh,
-            Op::Atanh,
-            Op::Cbrt,
-            Op::Erf,
-        ] {
-            let func = expanded(op, dtype);
-            let mut evaluator = Evaluator::new(&func).expect("an expansion is basic");
-            for [bits, _] in sample(op, dtype, 2_000) {
-                let [value, mirrored] = [bits, bits ^ sign].map(|b| {
-                    let args = [Scalar::from_bits(dtype, b)];
-                    evaluator.eval(&args, 0).expect("the types fit")[0]
-                });
-                let negated = Scalar::from_bits(dtype, value.bits() ^ sign);
-                assert!(mirrored.is_same(negated), "{} at {bits:#x}", op.name());
-            }
-        }
-    }
+fn lgamma_overflows_where_it_must() {
+    let last = 2.559_983_327_851_638_3e305f64.to_bits();
+    let case = CASES.iter().find(|c| c.op == Op::LnGamma).expect("lgamma is a case");
+    check(case, Dtype::F64, (last - 2_000..last + 10).map(|bits| [bits, 0]));
 }
 
 /// Powers of constants are a few basic ops, under the same bound and with the same special values.
@@ -217,7 +144,7 @@ fn constant_powers_are_within_the_bound() {
                 let y = Scalar::from_f64(dtype, exponent).bits();
                 let error = distance(power, dtype, [x, y], value.bits());
                 assert!(
-                    error <= 2.0,
+                    error <= if dtype == Dtype::F64 { 1.5 } else { 1.0 },
                     "{arg} to the power {exponent} = {value}: off by {error} ulp"
                 );
             }

@@ -2,11 +2,11 @@
 //! by name; storage casts become integer arithmetic.
 
 use half::{bf16, f16};
-use loopweave_ir::expand::{ExpandError, expand, lower_storage_casts, max_ulp};
+use loopweave_ir::expand::{ExpandError, expand, expand_to, lower_storage_casts};
 use loopweave_ir::interp::{Evaluator, apply};
 use loopweave_ir::testing::edge_values;
 use loopweave_ir::verify::verify;
-use loopweave_ir::{Builder, Dtype, Func, Op, Scalar, Stage};
+use loopweave_ir::{Accuracy, Builder, Dtype, Func, Op, Scalar, Stage};
 
 const COMPUTED: [Dtype; 10] = [
     Dtype::I8,
@@ -65,7 +65,19 @@ fn expanded_functions_are_basic_canonical_and_bounded() {
             "{} is expanded once",
             op.name()
         );
-        assert!(max_ulp(&op, dtype).is_some());
+        assert!(op.max_ulp(dtype, Accuracy::Precise).is_some());
+    }
+}
+
+/// The fast tier has another form of a function where its row states a bound for one, and of no other.
+#[test]
+fn fast_forms_are_those_of_the_table() {
+    for (op, dtype, func) in unexpanded() {
+        let [precise, fast] = [Accuracy::Precise, Accuracy::Fast].map(|tier| expand_to(&func, tier));
+        let has_form = dtype.is_float() && op.tier(Accuracy::Fast) == Accuracy::Fast;
+        assert_eq!(precise != fast, has_form, "{} of {dtype}", op.name());
+        let bound = op.max_ulp(dtype, Accuracy::Fast).expect("the op is expanded");
+        assert!(bound <= 4.0);
     }
 }
 

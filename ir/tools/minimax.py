@@ -184,14 +184,16 @@ def elementary():
             linear = round_to(bits, log(2)) if base == 2 else log(10)
             fit = Fit(lambda r: q(r) - linear, lambda r: r / mpf(base) ** r * below_one(r), -top, top, range(1, n))
             emit(f"EXP{base}_{dtype}", f"((({base}ʳ − 1) / r) − ln {base}) / r for |r| ≤ {nstr(top, 4)}.", *fit.rounded(bits))
-    for base in (2, 10):
+    for base, top, shown in ((2, mpf(1) / 3, "1/3"), (10, mpf("0.3341"), "0.3341")):
         q = near_zero(lambda f: (log1p(f) - f) / f**2, lambda f: -mpf(1) / 2 + f / 3)
         for dtype, bits, n in (("F32", 24, 9), ("F64", 53, 20)):
-            fit = Fit(lambda f: q(f) / log(base), lambda f: f * f * log(base) / log1p(f), -mpf(1) / 3, mpf(1) / 3, range(n))
-            emit(f"LOG{base}_{dtype}", f"(log{base}(1 + f) − f log{base} e) / f² for |f| ≤ 1/3.", *fit.rounded(bits))
+            fit = Fit(lambda f: q(f) / log(base), lambda f: f * f * log(base) / log1p(f), -top, top, range(n))
+            emit(f"LOG{base}_{dtype}", f"(log{base}(1 + f) − f log{base} e) / f² for |f| ≤ {shown}.", *fit.rounded(bits))
     for dtype, bits, n in (("F32", 24, 9), ("F64", 53, 20)):
         fit = Fit(odd_tail(atan), lambda s: s * sqrt(s) / atan(sqrt(s)), least, 1, range(n))
         emit(f"ATAN_{dtype}", "(atan z / z − 1) / s in s = z² for z ≤ 1.", *fit.rounded(bits))
+    fit = Fit(odd_tail(atan), lambda s: s * sqrt(s) / atan(sqrt(s)), least, mpf("0.2501"), range(12))
+    emit("ATAN_HALF_F64", "(atan z / z − 1) / s in s = z² for z ≤ 1/2.", *fit.rounded(53))
     for dtype, bits, n in (("F32", 24, 5), ("F64", 53, 13)):
         fit = Fit(odd_tail(asin), lambda s: s * sqrt(s) / asin(sqrt(s)), least, mpf("0.2501"), range(n))
         emit(f"ASIN_{dtype}", "(asin z / z − 1) / s in s = z² for z ≤ 1/2.", *fit.rounded(bits))
@@ -204,9 +206,6 @@ def elementary():
     for dtype, bits, n in (("F32", 24, 4), ("F64", 53, 8)):
         fit = Fit(lambda s: (cos(pi * sqrt(s)) - 1) / s, lambda s: s / cos(pi * sqrt(s)), least, mpf("0.0626"), range(n))
         emit(f"COSPI_{dtype}", "(cos(πz) − 1) / s in s = z² for z ≤ 1/4.", *fit.rounded(bits))
-    for dtype, bits, n in (("F32", 24, 5), ("F64", 53, 6)):
-        fit = Fit(lambda m: m ** (-mpf(1) / 3), lambda m: m ** (mpf(1) / 3), 1, 2, range(n))
-        emit(f"CBRT_{dtype}", "m^(−1/3) for m from 1 to 2, where the iteration begins.", *fit.rounded(bits))
 
 
 def gauss_tail(c, scale):
@@ -259,6 +258,8 @@ def narrow():
     emit("LN_NARROW", "2 atanh s / s in s², |s| ≤ 0.1716, for f32 results.", *fit.rounded(53))
     fit = Fit(lambda z: 2 * atanh(sqrt(z)) / sqrt(z), lambda z: sqrt(z) / (2 * atanh(sqrt(z))), least, mpf(1) / 9, range(7))
     emit("LOG1P_NARROW", "2 atanh s / s in s², |s| ≤ 1/3, for f32 results.", *fit.rounded(53))
+    fit = Fit(lambda s: atan(sqrt(s)) / sqrt(s), lambda s: sqrt(s) / atan(sqrt(s)), least, 1, range(12))
+    emit("ATAN_NARROW", "atan z / z in s = z² for z ≤ 1, for f32 results.", *fit.rounded(53))
     fit = Fit(lambda s: sin(pi * sqrt(s)) / sqrt(s), lambda s: sqrt(s) / sin(pi * sqrt(s)), least, mpf("0.2501"), range(6))
     emit("SIN_HALF_TURN", "sin(πf) / f in f², |f| ≤ 1/2, for f32 results.", *fit.rounded(53))
     fit = Fit(lambda s: sin(pi * sqrt(s)) / sqrt(s), lambda s: sqrt(s) / sin(pi * sqrt(s)), least, mpf("0.2501"), range(9))

@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
+use loopweave_ir::Func;
 use loopweave_ir::simplify::Fast;
 use loopweave_ir::text::print_func;
-use loopweave_ir::{Func, expand};
 
 use super::hoist::hoisted;
 use super::traffic::{array_bytes, unfused};
@@ -196,14 +196,15 @@ fn accuracy(graph: &Graph, members: &[NodeId], fast: Fast) -> Vec<Accuracy> {
     for func in members.iter().filter_map(func) {
         for (id, node) in func.iter() {
             let dtype = node.args.first().map_or(func.dtype(id), |&arg| func.dtype(arg));
-            let Some(max_ulp) =
-                expand::max_ulp_at(&node.op, dtype, fast.accuracy()).filter(|&ulp| ulp > CORRECTLY_ROUNDED)
-            else {
+            let tier = node.op.tier(fast.accuracy());
+            let bound = node.op.max_ulp(dtype, tier);
+            let Some(max_ulp) = bound.filter(|&ulp| ulp > CORRECTLY_ROUNDED) else {
                 continue;
             };
             let accuracy = Accuracy {
                 op: node.op.name().to_owned(),
                 dtype: dtype.to_string(),
+                tier: tier.name().to_owned(),
                 max_ulp,
             };
             if !found.contains(&accuracy) {

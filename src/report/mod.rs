@@ -214,6 +214,9 @@ pub struct Accuracy {
     pub op: String,
     /// The dtype it is computed in.
     pub dtype: String,
+    /// Which of the two tiers its form is of, `precise` or `fast`; a function without a fast form is `precise` in both.
+    #[serde(default)]
+    pub tier: String,
     /// The largest distance from the exact value, in units in the last place.
     pub max_ulp: f64,
 }

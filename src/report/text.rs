@@ -8,13 +8,13 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::words::{self, Bytes, Row, Time, list};
-use super::{Group, Report, Stage};
+use super::{Accuracy, Group, Report, Stage};
 
 impl Report {
     /// The report as text. Level 1 has a line per kernel, one for all that each rule fused into it, and what stayed apart; 2
-    /// adds the kernels' loops, which of them are parallel, vector and blocked, and each decision with its reason; 3 adds what the
-    /// schedule did and hoisted, the arrays and the bytes and flops; 4 adds everything else: ops and where they stand,
-    /// functions, code and times. Other levels mean the nearest of these.
+    /// adds the kernels' loops, which of them are parallel, vector and blocked, how exact their functions are, and each
+    /// decision with its reason; 3 adds what the schedule did and hoisted, the arrays and the bytes and flops; 4 adds
+    /// everything else: ops and where they stand, functions, code and times. Other levels mean the nearest of these.
     pub fn text(&self, level: u8) -> String {
         Text {
             report: self,
@@ -82,6 +82,10 @@ impl Text<'_> {
         if let (2.., Some(schedule)) = (self.level, &group.schedule) {
             rows(f, "    ", &words::nest_loops(schedule), Row::clone)?;
         }
+        if self.level >= 2 && !group.accuracy.is_empty() {
+            let bound = |a: &Accuracy| format!("{} of {} within {} ulp ({})", a.op, a.dtype, a.max_ulp, a.tier);
+            writeln!(f, "    accuracy: {}", list(group.accuracy.iter().map(bound)))?;
+        }
         if let (3.., Some(schedule)) = (self.level, &group.schedule) {
             if let Some(order) = schedule.order {
                 writeln!(f, "    order: {}", words::order(order))?;
@@ -90,13 +94,6 @@ impl Text<'_> {
             section(f, "    ", "hoisted", &schedule.hoisted, words::hoisted)?;
             section(f, "    ", "arrays", &schedule.operands, words::operand)?;
             writeln!(f, "    work: {}", words::work(schedule))?;
-        }
-        if self.level >= 3 && !group.accuracy.is_empty() {
-            let bounds = group
-                .accuracy
-                .iter()
-                .map(|a| format!("{} {} {} ulp", a.op, a.dtype, a.max_ulp));
-            writeln!(f, "    accuracy: within {}", list(bounds))?;
         }
         if self.level >= 4 {
             writeln!(f, "    computes: {}", list(&group.members))?;

@@ -385,41 +385,41 @@ pub(super) const LOG2_F64: [f64; 20] = [
     f64::from_bits(0x3fbf5de948abdba9), // 0.12252672218515549
 ];
 
-/// (log10(1 + f) − f log10 e) / f² for |f| ≤ 1/3. Largest weighted error 2^-27.72.
+/// (log10(1 + f) − f log10 e) / f² for |f| ≤ 0.3341. Largest weighted error 2^-27.69.
 pub(super) const LOG10_F32: [f64; 9] = [
     f64::from_bits(0xbfcbcb7b20000000), // -0.21714724600315094
-    f64::from_bits(0x3fc287a2e0000000), // 0.14476428925991058
-    f64::from_bits(0xbfbbcb6700000000), // -0.10857242345809937
-    f64::from_bits(0x3fb63f6e20000000), // 0.08690536767244339
-    f64::from_bits(0xbfb28c0900000000), // -0.07244926691055298
-    f64::from_bits(0x3faf225f80000000), // 0.060809120535850525
-    f64::from_bits(0xbfab0fc4e0000000), // -0.05285468325018883
-    f64::from_bits(0x3faf226c00000000), // 0.06080949306488037
-    f64::from_bits(0xbfacc3d220000000), // -0.056181494146585464
+    f64::from_bits(0x3fc287a2c0000000), // 0.1447642743587494
+    f64::from_bits(0xbfbbcb66c0000000), // -0.10857240855693817
+    f64::from_bits(0x3fb63f7d20000000), // 0.08690626174211502
+    f64::from_bits(0xbfb28c1680000000), // -0.07245007157325745
+    f64::from_bits(0x3faf205be0000000), // 0.06079375371336937
+    f64::from_bits(0xbfab0e1500000000), // -0.05284181237220764
+    f64::from_bits(0x3faf2cd5a0000000), // 0.06088893488049507
+    f64::from_bits(0xbfaccc1920000000), // -0.05624464526772499
 ];
 
-/// (log10(1 + f) − f log10 e) / f² for |f| ≤ 1/3. Largest weighted error 2^-56.79.
+/// (log10(1 + f) − f log10 e) / f² for |f| ≤ 0.3341. Largest weighted error 2^-56.78.
 pub(super) const LOG10_F64: [f64; 20] = [
     f64::from_bits(0xbfcbcb7b1526e507), // -0.21714724095162571
-    f64::from_bits(0x3fc287a7636f4343), // 0.14476482730108317
-    f64::from_bits(0xbfbbcb7b15270a3f), // -0.10857362047594508
-    f64::from_bits(0x3fb63c627752ae43), // 0.08685889638098225
-    f64::from_bits(0xbfb287a7635320ce), // -0.07238241362495332
-    f64::from_bits(0x3fafc3fa60e39b17), // 0.06204206879356471
-    f64::from_bits(0xbfabcb7b289c1ad3), // -0.054286812503098546
-    f64::from_bits(0x3fa8b4df4f02ab5b), // 0.048254946131541764
-    f64::from_bits(0xbfa63c5ec76c00cf), // -0.04342933830594264
-    f64::from_bits(0x3fa436dfdc1f8c82), // 0.03948115884829752
-    f64::from_bits(0xbfa288127b198acd), // -0.03619439842875281
-    f64::from_bits(0x3fa11b4cfbc7880f), // 0.033411412939827405
-    f64::from_bits(0xbf9fb4d632ecebfe), // -0.03096327482056082
-    f64::from_bits(0x3f9d93b1c7ebdcbc), // 0.028883722140531573
-    f64::from_bits(0xbf9c76c456419868), // -0.027796809925711236
-    f64::from_bits(0x3f9ae91f7a94dea8), // 0.026279918534071328
-    f64::from_bits(0xbf942866eead4937), // -0.019685371701890744
-    f64::from_bits(0x3f9294c2a62f6159), // 0.018145600693828843
-    f64::from_bits(0xbfa357af1f8fb8ec), // -0.03777835140486893
-    f64::from_bits(0x3fa2e34d882b14c5), // 0.0368904331894924
+    f64::from_bits(0x3fc287a7636f4341), // 0.14476482730108312
+    f64::from_bits(0xbfbbcb7b15270aee), // -0.10857362047594751
+    f64::from_bits(0x3fb63c627752b3c3), // 0.08685889638100179
+    f64::from_bits(0xbfb287a76352789c), // -0.07238241362435577
+    f64::from_bits(0x3fafc3fa60de2e2b), // 0.06204206879109749
+    f64::from_bits(0xbfabcb7b291353c8), // -0.054286812557314656
+    f64::from_bits(0x3fa8b4df505856da), // 0.04825494628691525
+    f64::from_bits(0xbfa63c5eb2249ddc), // -0.04342933582875805
+    f64::from_bits(0x3fa436dfac36f440), // 0.03948115327100554
+    f64::from_bits(0xbfa28814a20f4a53), // -0.036194462568933126
+    f64::from_bits(0x3fa11b510db34a22), // 0.0334115342353878
+    f64::from_bits(0xbf9fb494413ee6d2), // -0.030962292177469326
+    f64::from_bits(0x3f9d93449f94fa69), // 0.028882095565899855
+    f64::from_bits(0xbf9c7914544be0db), // -0.027805631299060756
+    f64::from_bits(0x3f9aec913e5bdc12), // 0.02629305785282205
+    f64::from_bits(0xbf941d29d55ee425), // -0.019642499588119606
+    f64::from_bits(0x3f9285665f625a49), // 0.018087005206860494
+    f64::from_bits(0xbfa363186260d5d9), // -0.03786541176706821
+    f64::from_bits(0x3fa2f1d26bf79583), // 0.03700120513876028
 ];
 
 /// (atan z / z − 1) / s in s = z² for z ≤ 1. Largest weighted error 2^-28.5.
@@ -457,6 +457,22 @@ pub(super) const ATAN_F64: [f64; 20] = [
     f64::from_bits(0x3f4b36dc650e5e9a), // 0.0008305145403139814
     f64::from_bits(0xbf23ebd683c0478b), // -0.00015198701464718927
     f64::from_bits(0x3eebb2dbf683cd13), // 1.320775454913837e-05
+];
+
+/// (atan z / z − 1) / s in s = z² for z ≤ 1/2. Largest weighted error 2^-57.77.
+pub(super) const ATAN_HALF_F64: [f64; 12] = [
+    f64::from_bits(0xbfd5555555555516), // -0.3333333333333298
+    f64::from_bits(0x3fc999999999110f), // 0.19999999999902981
+    f64::from_bits(0xbfc249249215c405), // -0.14285714276368836
+    f64::from_bits(0x3fbc71c70903f61a), // 0.11111110658745141
+    f64::from_bits(0xbfb745cf4b8f18f2), // -0.09090896219922565
+    f64::from_bits(0x3fb3b113c911bd32), // 0.07692073496740617
+    f64::from_bits(0xbfb10f31279e024d), // -0.06663806168763493
+    f64::from_bits(0x3fadfe8c7c4231fa), // 0.058582678001673785
+    f64::from_bits(0xbfaa395460b9f069), // -0.051218640143788026
+    f64::from_bits(0x3fa56ecdae44964d), // 0.04186098816198278
+    f64::from_bits(0xbf9c162cab614742), // -0.02742833896656483
+    f64::from_bits(0x3f84b5af5c2045d1), // 0.01011216163536491
 ];
 
 /// (asin z / z − 1) / s in s = z² for z ≤ 1/2. Largest weighted error 2^-27.61.
@@ -542,25 +558,6 @@ pub(super) const COSPI_F64: [f64; 8] = [
     f64::from_bits(0x3f5f9bb34ce0fc0f), // 0.0019292117099352112
     f64::from_bits(0xbf1a8b940e6d703e), // -0.00010126200832644234
     f64::from_bits(0xbee1ffb7dd94c38e), // -8.582544000464308e-06
-];
-
-/// m^(−1/3) for m from 1 to 2, where the iteration begins. Largest weighted error 2^-14.69.
-pub(super) const CBRT_F32: [f64; 5] = [
-    f64::from_bits(0x3ffab7ea60000000), // 1.6699012517929077
-    f64::from_bits(0xbff2c2e500000000), // -1.172581672668457
-    f64::from_bits(0x3fe63ed9c0000000), // 0.6951721906661987
-    f64::from_bits(0xbfcc4ce9a0000000), // -0.2210971862077713
-    f64::from_bits(0x3f9d40d0e0000000), // 0.028567565605044365
-];
-
-/// m^(−1/3) for m from 1 to 2, where the iteration begins. Largest weighted error 2^-17.4.
-pub(super) const CBRT_F64: [f64; 6] = [
-    f64::from_bits(0x3ffc7ed23718d5d7), // 1.780962195608813
-    f64::from_bits(0xbff90d11daca7f7d), // -1.5656908556483977
-    f64::from_bits(0x3ff3e49de662eee6), // 1.243314647624112
-    f64::from_bits(0xbfe31f202b2e9b61), // -0.5975495189094141
-    f64::from_bits(0x3fc3f691b1ed2e85), // 0.15596219241921375
-    f64::from_bits(0xbf91699c8144959f), // -0.017004437818419423
 ];
 
 /// (x + 2) · erfcx x in v = 1 − 4 / (x + 2). Largest weighted error 2^-33.68.
@@ -767,6 +764,22 @@ pub(super) const LOG1P_NARROW: [f64; 7] = [
     f64::from_bits(0x3fcc8d2ee492e1bb), // 0.2230585685808942
     f64::from_bits(0x3fc5e8cbb8862c09), // 0.17116686353651314
     f64::from_bits(0x3fcc0108a9f92e74), // 0.2187815504024574
+];
+
+/// atan z / z in s = z² for z ≤ 1, for f32 results. Largest weighted error 2^-33.98.
+pub(super) const ATAN_NARROW: [f64; 12] = [
+    f64::from_bits(0x3feffffffff7e233), // 0.9999999999409453
+    f64::from_bits(0xbfd55555425638ca), // -0.33333331564143676
+    f64::from_bits(0x3fc9999232d4f06f), // 0.19999911767979792
+    f64::from_bits(0xbfc24892c7f4d5e0), // -0.14283976329322368
+    f64::from_bits(0x3fbc660b17a345c8), // 0.11093205763906788
+    f64::from_bits(0xbfb6fd2e481a61a6), // -0.08980073223427229
+    f64::from_bits(0x3fb28c3cbfd3d3d8), // 0.07245235141074546
+    f64::from_bits(0xbfabc94963b298d0), // -0.05427007047664889
+    f64::from_bits(0x3fa1827fb30ec20b), // 0.0341987520290595
+    f64::from_bits(0xbf907d752fef11a2), // -0.016103583384180838
+    f64::from_bits(0x3f73dafe8db28849), // 0.004847521161680809
+    f64::from_bits(0xbf466b3f10caedbd), // -0.0006841714799387593
 ];
 
 /// sin(πf) / f in f², |f| ≤ 1/2, for f32 results. Largest weighted error 2^-35.46.

@@ -95,10 +95,14 @@ impl<'a> Reduced<'a> {
         (self.r * self.r).fma(self.quotient(), self.r_lo) + self.r
     }
 
-    /// eʳ − 1 in two words.
+    /// eʳ − 1 in two words; the term r²/2 is a product of its own, which spares a rounding.
     pub(super) fn expm1_words(&self) -> Words<'a> {
-        let quotient = self.r.poly(self.format.pick(&EXPM1_F32, &EXPM1_F64));
-        fast_two_sum(self.r, (self.r * self.r).fma(quotient, self.r_lo))
+        let coefficients: &[f64] = self.format.pick(&EXPM1_F32, &EXPM1_F64);
+        let (&half, higher) = coefficients.split_first().expect("a polynomial has coefficients");
+        let r = self.r;
+        let square = r * r;
+        let cubic = (square * r).fma(r.poly(higher), self.r_lo);
+        fast_two_sum(r, square.fma(half, cubic))
     }
 
     /// e^(r + lo) in two words, where lo is below an ulp of the unreduced argument.

@@ -9,7 +9,7 @@ use super::words::{Words, fast_two_sum, two_product, two_sum};
 use crate::dtype::Dtype;
 
 /// Beyond this ln Γ is rounded to ∞.
-const LGAMMA_OVERFLOWS: f64 = 2.556348163871691e305;
+const LGAMMA_OVERFLOWS: f64 = 2.559_983_327_851_638_3e305;
 
 /// Γ(x). Near 0 it is 1/x, and beyond 200 it overflows or, between the negative integers, vanishes.
 pub(super) fn gamma(x: Value<'_>) -> Value<'_> {

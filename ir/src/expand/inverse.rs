@@ -2,11 +2,12 @@
 //!
 //! Each is base ± (z + z³ p(z²)) with one polynomial, where the base is 0 or a multiple of π/2 in two words.
 
-use super::coefficients::{ASIN_F32, ASIN_F64, ATAN_F32, ATAN_F64};
+use super::coefficients::{ASIN_F32, ASIN_F64, ATAN_F32, ATAN_HALF_F64, ATAN_NARROW};
 use super::format::Format;
 use super::hyperbolic::with_sign_of;
 use super::value::Value;
-use super::words::{Words, fast_two_sum};
+use super::words::{Words, fast_two_sum, two_product};
+use crate::dtype::Dtype;
 
 const HALF_PI: [(f64, f64); 2] = [
     words_f32(std::f64::consts::FRAC_PI_2),
@@ -23,67 +24,147 @@ const fn words_f32(value: f64) -> (f64, f64) {
     (hi, (value - hi) as f32 as f64)
 }
 
-/// atan x, with 1/|x| in two words in the place of |x| > 1.
+/// atan x, with −1/|x| in two words in the place of |x| > 1, to which π/2 is added.
 pub(super) fn atan(x: Value<'_>) -> Value<'_> {
-    let format = Format::of(x.dtype());
     // Beyond this atan is π/2 rounded, and at ∞ the quotient would have no rest.
     let limit = f64::powi(2.0, 100);
     let a = x.abs();
     let a = a.gt(limit).select(a.constant(limit), a);
     let swapped = a.gt(1.0);
-    let quotient = 1.0 / a;
-    let rest = (-quotient).fma(a, 1.0) * quotient;
-    let zero = x.constant(0.0);
-    let z = swapped.select(quotient, a);
-    let z_lo = swapped.select(rest, zero);
-    let s = z * z;
-    // The slope of atan is 1 / (1 + z²), and 1 − z²/2 is near enough.
-    let tail = (s * z).fma(s.poly(format.pick(&ATAN_F32, &ATAN_F64)), z_lo * s.fma(-0.5, 1.0));
-    let (pi_2, pi_2_lo) = half_pi(format);
-    let sum = fast_two_sum(swapped.select(x.constant(pi_2), zero), swapped.select(-z, z));
-    let low = sum.lo + swapped.select(pi_2_lo - tail, tail);
-    with_sign_of(sum.hi + low, x)
+    let quotient = -1.0 / a;
+    let rest = quotient.fma(a, 1.0) * quotient;
+    let z = Words {
+        hi: swapped.select(quotient, a),
+        lo: swapped.select(rest, 0.0),
+    };
+    let eighths = swapped.select(x.constant(2.0), 0.0);
+    with_sign_of(atan_from(eighths, z), x)
 }
 
-/// The angle of the point (y, x): atan of the lesser over the greater coordinate, in two words, put into its octant.
+/// So many eighths of a turn, and atan(z + z_lo) for |z| ≤ 1.
+///
+/// The term −z³/3, of up to a quarter of the result, is a product of its own: one rounding less. The polynomial of f64 is so
+/// long that near 1 its roundings add up to more than an ulp; there it serves for |z| ≤ ½.
+fn atan_from<'a>(eighths: Value<'a>, z: Words<'a>) -> Value<'a> {
+    let format = Format::of(z.hi.dtype());
+    let (eighths, z, coefficients): (_, _, &[f64]) = match format.dtype {
+        Dtype::F64 => {
+            let (eighths, z) = to_half(eighths, z);
+            (eighths, z, &ATAN_HALF_F64)
+        }
+        _ => (eighths, z, &ATAN_F32),
+    };
+    let (pi_2, pi_2_lo) = half_pi(format);
+    let base = two_product(eighths, z.hi.constant(pi_2 * 0.5));
+    let base_lo = eighths.fma(pi_2_lo * 0.5, base.lo);
+    let (&third, higher) = coefficients.split_first().expect("a polynomial has coefficients");
+    let s = z.hi * z.hi;
+    let cube = s * z.hi;
+    // The slope of atan is 1 / (1 + z²), and 1 − z²/2 is near enough.
+    let slope = s.fma(-0.5, 1.0);
+    let sum = fast_two_sum(base.hi, z.hi);
+    let low = (cube * s).fma(s.poly(higher), z.lo.fma(slope, sum.lo + base_lo));
+    sum.hi + cube.fma(third, low)
+}
+
+/// The same angle with |z| ≤ ½: atan z = ±π/4 + atan((z ∓ 1) / (1 + |z|)) for a greater z, where the difference is exact.
+fn to_half<'a>(eighths: Value<'a>, z: Words<'a>) -> (Value<'a>, Words<'a>) {
+    let large = z.hi.abs().gt(0.5);
+    let one = with_sign_of(z.hi.constant(1.0), z.hi);
+    let sum = fast_two_sum(z.hi.constant(1.0), z.hi.abs());
+    let difference = Words {
+        hi: z.hi - one,
+        lo: z.lo,
+    };
+    let turned = difference.over(sum);
+    let z = Words {
+        hi: large.select(turned.hi, z.hi),
+        lo: large.select(turned.lo, z.lo),
+    };
+    (eighths + large.select(one, 0.0), z)
+}
+
+/// The angle of the point (y, x): atan of the lesser over the greater coordinate, put into its octant.
 pub(super) fn atan2<'a>(y: Value<'a>, x: Value<'a>) -> Value<'a> {
     let format = Format::of(x.dtype());
     let (a, b) = (y.abs(), x.abs());
     let swapped = a.gt(b);
-    let num = swapped.select(b, a);
-    let den = swapped.select(a, b);
-    // So small a point is enlarged, that the rest of the division is no subnormal number; so large a one is diminished,
-    // that its reciprocal is none.
-    let (small, up) = format.pick((-60, 60), (-900, 900));
-    let (small, up) = (f64::powi(2.0, small), f64::powi(2.0, up));
-    let large = format.pick(f64::powi(2.0, 100), f64::powi(2.0, 1000));
-    let scale = den.lt(small).select(x.constant(up), 1.0);
-    let scale = den.gt(large).select(x.constant(0.0625), scale);
-    let same = num.eq(den);
-    let one = x.constant(1.0);
-    // Zeros over zeros and infinities over infinities are 0 and 1.
-    let quotient_of_same = den.eq(0.0).select(den, one);
-    let num = same.select(quotient_of_same, num * scale);
-    let den = same.select(one, den * scale);
-    let den = den.lt(f64::INFINITY).select(den, one);
-    let infinite = swapped.select(a, b).eq(f64::INFINITY) & !same;
-    let num = infinite.select(num * 0.0, num);
-    let z = num / den;
-    let z_lo = (-z).fma(den, num) / den;
-    let s = z * z;
-    let tail = (s * z).fma(s.poly(format.pick(&ATAN_F32, &ATAN_F64)), z_lo * s.fma(-0.5, 1.0));
-    let (pi_2, pi_2_lo) = half_pi(format);
     let left = (x.bits() & format.sign_mask()).ne(0);
-    let straight = left.select(x.constant(2.0), 0.0);
-    let quarters = swapped.select(one, straight);
-    let minus = swapped.ne(left);
-    let z = minus.select(-z, z);
-    let tail = minus.select(-tail, tail);
-    let sum = fast_two_sum(quarters * pi_2, z);
-    let angle = sum.hi + (quarters.fma(pi_2_lo, sum.lo) + tail);
+    let octant = Octant {
+        num: swapped.select(b, a),
+        den: swapped.select(a, b),
+        minus: swapped.ne(left),
+        eighths: swapped.select(x.constant(2.0), left.select(x.constant(4.0), 0.0)),
+    };
+    let angle = match format.dtype {
+        Dtype::F64 => octant.angle_f64(),
+        _ => octant.angle_f32(),
+    };
     // The comparisons took a NaN for a number.
     let angle = (x.ne(x) | y.ne(y)).select(x + y, angle);
     with_sign_of(angle, y)
+}
+
+/// So many eighths of a turn, plus or minus atan(num / den) for 0 ≤ num ≤ den.
+struct Octant<'a> {
+    num: Value<'a>,
+    den: Value<'a>,
+    minus: Value<'a>,
+    eighths: Value<'a>,
+}
+
+impl<'a> Octant<'a> {
+    /// Computed in f64, where no quotient of two f32 overflows or vanishes.
+    fn angle_f32(self) -> Value<'a> {
+        let Octant {
+            num,
+            den,
+            minus,
+            eighths,
+        } = self;
+        let same = num.eq(den);
+        let one = num.constant(1.0);
+        // Zeros over zeros are 0, and infinities over infinities 1.
+        let num = same.select(den.eq(0.0).select(den, one), num);
+        let den = same.select(one, den);
+        let num = minus.select(-num, num);
+        let z = num.cast(Dtype::F64) / den.cast(Dtype::F64);
+        let arc = z * (z * z).poly(&ATAN_NARROW);
+        let angle = eighths.cast(Dtype::F64).fma(std::f64::consts::FRAC_PI_4, arc);
+        angle.cast(Dtype::F32)
+    }
+
+    fn angle_f64(self) -> Value<'a> {
+        let Octant {
+            num,
+            den,
+            minus,
+            eighths,
+        } = self;
+        // So small a point is enlarged, that the rest of the division is no subnormal number; so large a one is diminished,
+        // that its reciprocal is none.
+        let one = num.constant(1.0);
+        let scale = den
+            .lt(f64::powi(2.0, -900))
+            .select(num.constant(f64::powi(2.0, 900)), one);
+        let scale = den.gt(f64::powi(2.0, 1000)).select(num.constant(0.0625), scale);
+        let same = num.eq(den);
+        // Zeros over zeros are 0; all others that are the same, infinities too, are an eighth of a turn.
+        let diagonal = same & den.ne(0.0);
+        let infinite = den.eq(f64::INFINITY) & !same;
+        let eighth = diagonal.select(minus.select(num.constant(-1.0), one), 0.0);
+        let num = same.select(num.constant(0.0), num * scale);
+        let den = same.select(one, den * scale);
+        let den = den.lt(f64::INFINITY).select(den, one);
+        let num = infinite.select(num * 0.0, num);
+        let num = minus.select(-num, num);
+        let z = num / den;
+        let z = Words {
+            hi: z,
+            lo: (-z).fma(den, num) / den,
+        };
+        atan_from(eighths + eighth, z)
+    }
 }
 
 /// asin x = x + x³ p(x²) up to ½, else π/2 − 2 asin √((1 − |x|)/2).

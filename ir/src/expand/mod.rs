@@ -5,7 +5,7 @@
 //!
 //! Because the formulas are nodes of the IR, each back end, vector width and thread count gives the same bits. Invariants:
 //! expansions are straight-line (choices are `select`s), contain only basic ops, and never depend on a target. Each function
-//! states its method, its op count and the largest error measured; [`max_ulp`] gives the bound that callers may rely on.
+//! states its method, its op count and the largest error measured; [`Op::max_ulp`] gives the bound that callers may rely on.
 
 mod format;
 mod narrow;
@@ -39,18 +39,8 @@ pub mod half;
 use crate::Builder;
 use crate::dtype::Dtype;
 use crate::func::{ExprId, Func, MAX_NODES};
-use crate::op::{Op, Stage};
+use crate::op::{Accuracy, Op, Stage};
 use value::{Context, Value};
-
-/// How exact the functions are that have no exact form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum Accuracy {
-    /// At most about 1 ulp for elementary functions, 2 for composed ones: [`max_ulp`] has the bound of each.
-    #[default]
-    Precise,
-    /// At most 4 ulp, for fewer operations where there is such a form.
-    Fast,
-}
 
 /// Why a function cannot be written in basic ops.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -136,73 +126,6 @@ pub fn lower_storage_casts(func: &Func) -> Result<Func, ExpandError> {
             },
             _ => None,
         })
-    })
-}
-
-/// The largest distance of an expansion from the exact value, in units in the last place, or `None` for an op that is not
-/// expanded at this dtype. `ir/ACCURACY.md` has the errors measured; integer and exact expansions have bound 0.
-pub fn max_ulp(op: &Op, dtype: Dtype) -> Option<f64> {
-    max_ulp_at(op, dtype, Accuracy::Precise)
-}
-
-/// As [`max_ulp`], of the functions of this accuracy.
-pub fn max_ulp_at(op: &Op, dtype: Dtype, accuracy: Accuracy) -> Option<f64> {
-    if op.stage_for(dtype) != Stage::Expanded {
-        return None;
-    }
-    if fast_form(op, dtype, accuracy).is_some() {
-        return Some(4.0);
-    }
-    Some(match (op, dtype) {
-        // Their sums cancel a little where the exponent is 1.
-        (Op::Expm1 | Op::Log10, Dtype::F64) => 1.1,
-        (
-            Op::Exp
-            | Op::Exp2
-            | Op::Exp10
-            | Op::Expm1
-            | Op::Ln
-            | Op::Log2
-            | Op::Log10
-            | Op::Log1p
-            | Op::Sin
-            | Op::Cos
-            | Op::Tan
-            | Op::SinPi
-            | Op::CosPi
-            | Op::Asin
-            | Op::Acos
-            | Op::Atan
-            | Op::Atan2
-            | Op::Sinh
-            | Op::Cosh
-            | Op::Tanh
-            | Op::Asinh
-            | Op::Acosh
-            | Op::Atanh
-            | Op::Cbrt
-            | Op::Rsqrt
-            | Op::Hypot
-            | Op::Erf
-            | Op::Sigmoid,
-            _,
-        ) => 1.0,
-        (
-            Op::Erfc
-            | Op::LnGamma
-            | Op::Gamma
-            | Op::Softplus
-            | Op::Gelu
-            | Op::GeluTanh
-            | Op::Silu
-            | Op::Mish
-            | Op::LogAddExp,
-            _,
-        ) => 2.0,
-        // The cube of x is two multiplications; every other power is within 1.
-        (Op::Pow, Dtype::F32 | Dtype::F64) => 1.5,
-        (Op::Recip, _) => 0.5,
-        _ => 0.0,
     })
 }
 

@@ -5,7 +5,7 @@ use super::exp::{clamp, reduce};
 use super::format::{F64, Format};
 use super::log::{Split, split};
 use super::value::Value;
-use super::words::{Words, fast_two_sum};
+use super::words::{Words, fast_two_sum, two_product};
 use crate::dtype::Dtype;
 
 /// xʸ with every special case of IEEE 754-2019 (section 9.2.1) and C's Annex F.
@@ -43,7 +43,7 @@ fn constant_power(x: Value<'_>, y: f64) -> Option<Value<'_>> {
         0.0 => x.constant(1.0),
         1.0 => x,
         2.0 => x * x,
-        3.0 => x * x * x,
+        3.0 => cube(x),
         -1.0 => 1.0 / x,
         // √−0 is −0 and √−∞ is NaN, but their powers are +0 and +∞.
         0.5 => {
@@ -52,6 +52,13 @@ fn constant_power(x: Value<'_>, y: f64) -> Option<Value<'_>> {
         }
         _ => return None,
     })
+}
+
+/// x³, rounded little more than once: what the rounding of x² lost comes back in the second product.
+fn cube(x: Value<'_>) -> Value<'_> {
+    let square = two_product(x, x);
+    let is_finite = (square.hi * x).abs().lt(f64::INFINITY);
+    square.hi.fma(x, is_finite.select(square.lo * x, 0.0))
 }
 
 /// aʸ for a ≥ 0, in f64: 2^(y log2 a), where log2 comes from the odd series in s = (m − 1) / (m + 1).

@@ -115,8 +115,29 @@ impl<'a> Value<'a> {
         self.cx.node(Op::Fma, &[self.id, b.id, c.id])
     }
 
-    /// The polynomial with these coefficients, lowest power first, by Horner's rule.
+    /// The polynomial with these coefficients, lowest power first: by Horner's rule, but for a long one's terms from x² on,
+    /// which matter less to the rounding. Those are split into even and odd powers (Estrin, *Organization of computer systems*,
+    /// 1960), as each step of Horner's waits for the one before.
     pub(super) fn poly(self, coefficients: &[f64]) -> Value<'a> {
+        match coefficients {
+            [c0, c1, higher @ ..] if !higher.is_empty() => self.split_poly(higher).fma(self, *c1).fma(self, *c0),
+            _ => self.horner(coefficients),
+        }
+    }
+
+    fn split_poly(self, coefficients: &[f64]) -> Value<'a> {
+        /// Terms up to which waiting costs less than the registers that two sums take.
+        const SHORT: usize = 11;
+        if coefficients.len() <= SHORT {
+            return self.horner(coefficients);
+        }
+        let every_second = |from: usize| -> Vec<f64> { coefficients[from..].iter().step_by(2).copied().collect() };
+        let square = self * self;
+        let odd = square.split_poly(&every_second(1));
+        odd.fma(self, square.split_poly(&every_second(0)))
+    }
+
+    fn horner(self, coefficients: &[f64]) -> Value<'a> {
         let (last, rest) = coefficients.split_last().expect("a polynomial has coefficients");
         rest.iter().rev().fold(self.constant(*last), |sum, &c| sum.fma(self, c))
     }

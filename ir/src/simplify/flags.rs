@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::BitOr;
 use std::str::FromStr;
 
-use crate::expand::Accuracy;
+use crate::op::Accuracy;
 
 /// A set of permissions to change results; none of them is given by default.
 ///
@@ -34,7 +34,7 @@ impl Fast {
     pub const NINF: Fast = Fast(1 << 4);
     /// The sign of a zero may be ignored.
     pub const NSZ: Fast = Fast(1 << 5);
-    /// Functions may be off by up to 4 ulp: [`crate::expand::Accuracy::Fast`].
+    /// Functions may be off by up to 4 ulp: [`Accuracy::Fast`].
     pub const APPROX: Fast = Fast(1 << 6);
     /// Every permission.
     pub const ALL: Fast = Fast((1 << 7) - 1);

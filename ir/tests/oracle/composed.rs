@@ -93,7 +93,7 @@ fn times_sigmoid(x: f64, v: Two) -> f64 {
     if v.0 < LOWEST {
         // The quotient's denominator is e^−v but for 10⁻³⁰⁰.
         let (power, scale) = (exp(Two(v.0 + 64.0, 0.0) + Two(v.1, 0.0)), exp(Two(-64.0, 0.0)));
-        return round_once(power * Two::from(x), scale);
+        return round_once(power * Two::from(x), scale).copysign(x);
     }
     if v.0 > -LOWEST {
         return x;
@@ -103,7 +103,7 @@ fn times_sigmoid(x: f64, v: Two) -> f64 {
     (Two::from(x) * n / (ONE + w)).value()
 }
 
-/// a · b where the product may be subnormal, by way of a greater number.
+/// a · b where the product may be subnormal, by way of a greater number; the sign of zeros is lost.
 fn round_once(a: Two, b: Two) -> f64 {
     let up = 2f64.powi(200);
     let p = Two(a.0 * up, a.1 * up) * b;
@@ -163,7 +163,7 @@ pub(super) fn mish(x: f64) -> f64 {
     }
     if x < LOWEST {
         let x = x.max(-800.0);
-        return round_once(exp(Two(x + 64.0, 0.0)) * Two::from(x), exp(Two(-64.0, 0.0)));
+        return round_once(exp(Two(x + 64.0, 0.0)) * Two::from(x), exp(Two(-64.0, 0.0))).copysign(x);
     }
     let w = exp(Two(-x.abs(), 0.0));
     let (n, d) = if x < 0.0 {
@@ -202,7 +202,7 @@ fn gelu_tail(x: f64) -> f64 {
         sum = sum + term;
     }
     let half = Two(square.0 * -0.25, square.1 * -0.25);
-    round_once(-(exp(half) * sum * LINEAR * Two::from(0.25)), exp(half))
+    round_once(-(exp(half) * sum * LINEAR * Two::from(0.25)), exp(half)).copysign(-0.0)
 }
 
 /// eˣ for x from −745 to 0 and a little: e^h by squaring, where h is x rounded to 1/1024, times e^(x − h) by Taylor's series.

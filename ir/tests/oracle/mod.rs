@@ -4,11 +4,13 @@
 //! from the f64 function, so that errors have fractions of an ulp. Of an `f64` function the exact value is the correctly
 //! rounded one, so that half an ulp has to be added to the distance.
 
+#![allow(dead_code, reason = "each crate of tests uses its own part")]
+
 mod composed;
 mod inputs;
 
-use loopweave_ir::expand::{Accuracy, expand_to};
-use loopweave_ir::{Builder, Dtype, Func, Op, Scalar, interp};
+use loopweave_ir::expand::expand_to;
+use loopweave_ir::{Accuracy, Builder, Dtype, Func, Op, Scalar, interp};
 
 pub(crate) use inputs::Inputs;
 
@@ -126,7 +128,6 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 /// The expansion of one op, as a function of its operands.
-#[allow(dead_code, reason = "the command names the accuracy")]
 pub(crate) fn expanded(op: Op, dtype: Dtype) -> Func {
     expanded_to(op, dtype, Accuracy::Precise)
 }
@@ -169,6 +170,10 @@ pub(crate) fn distance(case: &Case, dtype: Dtype, args: [u64; 2], result: u64) -
     } else {
         2f64.powi(128)
     };
+    // Zeros have signs.
+    if value == 0.0 && exact == 0.0 && value.is_sign_negative() != exact.is_sign_negative() {
+        return f64::INFINITY;
+    }
     if value == exact || value.is_infinite() && exact.abs() >= infinity && (value > 0.0) == (exact > 0.0) {
         return 0.0;
     }
@@ -199,6 +204,36 @@ pub(crate) fn distance(case: &Case, dtype: Dtype, args: [u64; 2], result: u64) -
     };
     let ulp = 2f64.powi(exponent.clamp(-126, 127) - 23);
     (widen(value) - exact).abs() / ulp
+}
+
+/// How often a function goes against its slope between inputs that are neighbours, of one sign and growing in magnitude; `last`
+/// holds the last input and result before them, and then theirs.
+pub(crate) fn backward_steps(
+    slope: Slope,
+    dtype: Dtype,
+    last: &mut Option<(u64, u64)>,
+    xs: &[u64],
+    results: &[u64],
+) -> u64 {
+    if slope == Slope::None {
+        return 0;
+    }
+    let value = |bits: u64| match dtype {
+        Dtype::F32 => f64::from(f32::from_bits(bits as u32)),
+        _ => f64::from_bits(bits),
+    };
+    let mut steps = 0;
+    for (&x, &result) in xs.iter().zip(results) {
+        if let Some((before, y)) = last.replace((x, result))
+            && before + 1 == x
+            && value(before).is_sign_positive() == value(x).is_sign_positive()
+        {
+            let rises = (slope == Slope::Rises) == value(x).is_sign_positive();
+            let (low, high) = if rises { (y, result) } else { (result, y) };
+            steps += u64::from(value(high) < value(low));
+        }
+    }
+    steps
 }
 
 /// The special inputs that give another value than the correctly rounded function, or another zero.

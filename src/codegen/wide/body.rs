@@ -9,12 +9,20 @@
 use iced_x86::Code;
 use loopweave_ir::func::Node;
 use loopweave_ir::op::Rule;
-use loopweave_ir::{ExprId, Func, Op};
+use loopweave_ir::{Dtype, ExprId, Func, Op};
 use smallvec::SmallVec;
 
 use super::isa::Isa;
 use super::lanes::{Gap, Lanes, Selected, Selector};
+use super::order::few_held;
 use super::pattern::{self, Pattern};
+
+/// Registers that instructions need beside the values of ops.
+pub(super) const SPARE_REGISTERS: usize = 2;
+/// Registers for masks with AVX-512, of which one has the lanes at the end of a row.
+const MASKS: usize = 7;
+/// Ops up to which it is worth the time to look for an order that needs few registers.
+const REORDERED_OPS: usize = 1000;
 
 /// A function with what its evaluations share.
 pub(super) struct Body<'f> {
@@ -23,6 +31,8 @@ pub(super) struct Body<'f> {
     patterns: Vec<Option<(Pattern, [ExprId; 2])>>,
     /// How often each node's value is needed.
     uses: Vec<u32>,
+    /// The ops that are computed for vectors, each after its operands.
+    order: Vec<ExprId>,
     /// Whether each node is needed for every vector.
     is_common: Vec<bool>,
     /// Whether each node is the same for all lanes; constants are not counted, they are known anyway.
@@ -51,15 +61,45 @@ impl<'f> Body<'f> {
                 args.iter().for_each(|a| uses[a.index()] += 1);
             }
         }
-        let uniform = vec![None; uses.len()];
-        Body {
+        let is_computed = |node: &Node| !matches!(node.op, Op::Param(_) | Op::Const(_));
+        let varying = func.iter().filter(|(id, node)| {
+            let at = id.index();
+            !is_uniform[at] && uses[at] > 0 && is_computed(node)
+        });
+        let mut body = Body {
             func,
+            order: varying.map(|(id, _)| id).collect(),
             patterns,
+            uniform: vec![None; uses.len()],
             uses,
             is_common: func.always_needed(),
             is_uniform,
-            uniform,
+        };
+        if body.order.len() <= REORDERED_OPS && !body.fits(isa) {
+            body.order = body.few_held(isa);
         }
+        body
+    }
+
+    /// Whether there are registers for all that is held at once.
+    fn fits(&self, isa: Isa) -> bool {
+        let masks = match isa {
+            Isa::Avx512 => self.most_held(|id| self.is_mask(id)),
+            Isa::Avx2 => 0,
+        };
+        masks < MASKS && self.live(isa) + SPARE_REGISTERS <= isa.registers()
+    }
+
+    /// Its ops in an order that holds few values.
+    fn few_held(&self, isa: Isa) -> Vec<ExprId> {
+        let weight = |id: ExprId| match isa {
+            _ if self.is_uniform[id.index()] || is_const(self.func, id) => 0,
+            // Four times as many registers hold vectors as hold masks.
+            Isa::Avx512 if self.is_mask(id) => 4,
+            _ => 1,
+        };
+        let operands = |id: ExprId| self.operands(id, self.func.node(id));
+        few_held(&self.order, self.func.results(), self.uses.len(), operands, weight)
     }
 
     /// The ops that are computed for each vector.
@@ -67,17 +107,9 @@ impl<'f> Body<'f> {
         self.common().count()
     }
 
-    /// Those ops, with their nodes.
-    fn common(&self) -> impl Iterator<Item = (ExprId, &Node)> {
-        self.varying().filter(|(id, _)| self.is_common[id.index()])
-    }
-
-    fn varying(&self) -> impl Iterator<Item = (ExprId, &Node)> {
-        let is_computed = |node: &Node| !matches!(node.op, Op::Param(_) | Op::Const(_));
-        self.func.iter().filter(move |(id, node)| {
-            let at = id.index();
-            !self.is_uniform[at] && self.uses[at] > 0 && is_computed(node)
-        })
+    /// Those ops.
+    fn common(&self) -> impl Iterator<Item = ExprId> {
+        self.order.iter().copied().filter(|id| self.is_common[id.index()])
     }
 
     /// What a node's value is computed from.
@@ -87,7 +119,15 @@ impl<'f> Body<'f> {
 
     /// The most registers that values of one evaluation hold at once, those that are the same for all lanes included.
     pub(super) fn live(&self, isa: Isa) -> usize {
-        let counts = |id: ExprId| isa == Isa::Avx2 || self.func.dtype(id) != loopweave_ir::Dtype::Bool;
+        self.most_held(|id| isa == Isa::Avx2 || !self.is_mask(id))
+    }
+
+    fn is_mask(&self, id: ExprId) -> bool {
+        self.func.dtype(id) == Dtype::Bool
+    }
+
+    /// The most values held at once, of those that count.
+    fn most_held(&self, counts: impl Fn(ExprId) -> bool) -> usize {
         let resident = self
             .func
             .iter()
@@ -95,12 +135,13 @@ impl<'f> Body<'f> {
         let (mut live, mut most) = (0usize, 0usize);
         let mut remaining = self.uses.clone();
         let mut loaded = vec![false; remaining.len()];
-        for (id, node) in self.varying() {
+        for &id in &self.order {
+            let node = self.func.node(id);
             for arg in self.operands(id, node) {
                 let is_load = matches!(self.func.node(*arg).op, Op::Param(_)) && !self.is_uniform[arg.index()];
                 if is_load && !loaded[arg.index()] {
                     loaded[arg.index()] = true;
-                    live += 1;
+                    live += counts(*arg) as usize;
                 }
             }
             live += counts(id) as usize;
@@ -159,7 +200,8 @@ impl Selector {
         let func = body.func;
         let mut values = body.uniform.clone();
         let mut remaining = body.uses.clone();
-        for (id, node) in body.common() {
+        for id in body.common() {
+            let node = func.node(id);
             if node.op == Op::Index {
                 values[id.index()] = Some(index.ok_or(Gap { op: node.op })?);
                 continue;
@@ -207,7 +249,9 @@ impl Selector {
     ) -> Selected<Lanes> {
         let (func, node) = (body.func, body.func.node(id));
         let is_known = |id: ExprId| values[id.index()].is_some() || is_const(func, id);
-        let region = func.needed_beside(node.args[1], is_known);
+        let mut region = func.needed_beside(node.args[1], is_known);
+        let place = |id: &ExprId| body.order.iter().position(|other| other == id);
+        region.sort_by_cached_key(place);
         if region.is_empty() {
             return self.apply(body, id, &values, &[false; 3]);
         }

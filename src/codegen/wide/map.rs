@@ -14,7 +14,7 @@ use iced_x86::Code;
 use loopweave_ir::{Dtype, Func, Op};
 
 use super::asm::{Arg, BlockId, Inst, Memory, Reg};
-use super::body::Body;
+use super::body::{Body, SPARE_REGISTERS};
 use super::isa::{self, Isa};
 use super::lanes::{Gap, Selected, Selector, Tail};
 use crate::codegen::abi::Abi;
@@ -76,8 +76,13 @@ pub(super) const LINE_BYTES: usize = 64;
 
 /// Selects the instructions of a map.
 pub(super) fn select(map: &Map<'_>, isa: Isa) -> Selected<Selector> {
+    select_unrolled(map, isa, unroll)
+}
+
+/// As [`select`], with the vectors per iteration that a function of the number of ops tells.
+pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(usize) -> usize) -> Selected<Selector> {
     let mut body = Body::new(map.func, isa, |p| map.loads[p].is_uniform);
-    let room = isa.registers().saturating_sub(body.live(isa) + 2);
+    let room = isa.registers().saturating_sub(body.live(isa) + SPARE_REGISTERS);
     let mut s = Selector::new(isa, widest(&[map.func]), room);
     let args = s.asm.argument.0;
     let word = |index: usize| Memory {

@@ -5,7 +5,7 @@
 //! relocations, so any module takes them.
 //!
 //! [`map`](mod@map) and [`fold`](mod@fold) (with [`align`] and [`extrema`]) select instructions for loops, with [`body`] for
-//! functions, [`op`], [`cast`] and [`pattern`] for ops, and [`lanes`] for values and memory; [`isa`] is the table of
+//! functions, [`order`], [`op`], [`cast`] and [`pattern`] for ops, and [`lanes`] for values and memory; [`isa`] is the table of
 //! instructions. The result is an [`asm`] of virtual registers, which [`alloc`] gives real ones and [`encode`](mod@encode) turns
 //! into bytes. [`tile`] is the micro-kernel of a matrix product, and [`turn`] makes rows of columns.
 
@@ -19,6 +19,7 @@ mod body;
 mod cast;
 mod lanes;
 mod op;
+mod order;
 mod pattern;
 
 mod align;
