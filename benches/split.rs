@@ -43,7 +43,7 @@ fn main() {
 fn hand_off(threads: &Threads) {
     println!("| pause before the call | two empty parts, ns | two parts of {PART:?}, ns | shared |");
     println!("| --- | --- | --- | --- |");
-    for pause in [0, 10, 50, 90, 200, 1000].map(Duration::from_micros) {
+    for pause in [0, 10, 50, 200, 900, 3000].map(Duration::from_micros) {
         let rounds = |part: fn()| {
             (0..ROUNDS).map(move |_| {
                 let start = Instant::now();

@@ -408,7 +408,8 @@ impl Kernel {
             .source
             .signature(dtypes.iter().map(|&d| (Type::Strong(d), &shape[..])));
         let specialised = self.specialise(signature)?;
-        // Any extents above 1 lead to the same kernels: contiguous axes merge.
+        // Any extents above 1 lead to the same kernels, as contiguous axes merge; but many results of few elements each have
+        // some of their own, and these are few.
         let layout = Layout::contiguous(&shape)?;
         specialised.program.warm(&vec![layout; dtypes.len()])
     }

@@ -36,3 +36,8 @@ pub mod prelude {
     pub use crate::target::Target;
     pub use crate::{AnyArray, Dtype, Error, Expr, Func, Scalar, jit};
 }
+
+/// Runs the README's example among the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

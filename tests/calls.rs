@@ -295,3 +295,19 @@ fn repeated_steps_share_their_kernels() {
         kernel.compiled()
     );
 }
+
+/// What `compile_for` makes ahead of a call is what the call needs, whatever the rank.
+#[test]
+fn kernels_are_ready_for_any_rank() {
+    for rank in 1..=8 {
+        let mut shape = vec![2; rank];
+        shape[rank - 1] = 30;
+        let x = ndarray::ArrayD::<f32>::ones(&shape[..]);
+        for kernel in [jit::sum().axis(-1), jit::max().axis(-1), jit::sum()] {
+            kernel.compile_for(&[Dtype::F32], rank).unwrap();
+            assert_eq!(kernel.compiled(), 1);
+            let _: AnyArray = kernel.call(&x).unwrap();
+            assert_eq!(kernel.compiled(), 1, "rank {rank}");
+        }
+    }
+}

@@ -7,11 +7,11 @@ use loopweave::ir::testing::Rng;
 use loopweave::jit::{self, Kernel};
 use loopweave::report::{Note, Report};
 use loopweave::runtime::array::AnyArray;
-use ndarray::{Array3, ArrayView3, Axis, Dimension, Slice};
+use ndarray::{Array1, Array2, Array3, ArrayView3, Axis, Dimension, Slice, s};
 
 /// So many slices of so many rows: the rows of all are enough to be unrolled, and those of one are not.
 const SLICES: usize = 4;
-const ROWS: usize = 24;
+const ROWS: usize = 150;
 /// Elements per row, on either side of the most that are unrolled.
 const WIDTHS: [usize; 6] = [1, 2, 3, 7, 12, 13];
 /// So many are in any case, and so many in none; between, long functions are not.
@@ -72,7 +72,7 @@ fn special_values() {
 #[test]
 fn two_axes_at_once() {
     let narrow = jit::kernel("kernel k(x: f32[n, p, q]) -> f32[n] { sum(x, axis = [1, 2]) }").unwrap();
-    let x = Array3::from_shape_fn((40, 3, 4), |(i, j, k)| (i * 77 + j * 13 + k * 5) as f32 * 0.1);
+    let x = Array3::from_shape_fn((520, 3, 4), |(i, j, k)| (i * 77 + j * 13 + k * 5) as f32 * 0.1);
     let all: AnyArray = narrow.call(&x).unwrap();
     assert!(is_unrolled(&narrow.report()));
     let few = jit::kernel("kernel k(x: f32[n, p, q]) -> f32[n] { sum(x, axis = [1, 2]) }").unwrap();
@@ -81,6 +81,40 @@ fn two_axes_at_once() {
         assert_eq!(one.scalars()[0].bits(), all.scalars()[i].bits());
     }
     assert!(!is_unrolled(&few.report()));
+}
+
+/// A factor that is the same for all rows, one for all elements of a row, and several results.
+#[test]
+fn broadcast_factors_and_several_results() {
+    let text = "kernel k(x: f32[n, m], w: f32[m], v: f32[n]) -> (f32[n], f32[n, m]) {
+        let s = sum(x * w, axis = 1); (s * v, x / (s * v)[:, newaxis])
+    }";
+    let [all, few] = [(); 2].map(|()| jit::kernel(text).unwrap());
+    let x = Array2::from_shape_fn((600, 5), |(i, j)| (i * 31 + j * 7) as f32 * 0.1 - 50.0);
+    let w = Array1::from_shape_fn(5, |j| 0.3 + j as f32);
+    let v = Array1::from_shape_fn(600, |i| i as f32 * 0.7 + 1.0);
+    let (sums, shares): (Array1<f32>, Array2<f32>) = all.call((&x, &w, &v)).unwrap();
+    assert!(is_unrolled(&all.report()));
+    for i in 0..600 {
+        let row = s![i..i + 1, ..];
+        let (sum, share): (Array1<f32>, Array2<f32>) = few.call((&x.slice(row), &w, &v.slice(s![i..i + 1]))).unwrap();
+        assert_eq!((sum[0], share), (sums[i], shares.slice(row).to_owned()));
+    }
+    assert!(!is_unrolled(&few.report()));
+    let mut strided = Array2::zeros((1200, 10));
+    let (mut to, mut other) = (Array1::zeros(600), strided.slice_mut(s![..;-2, ..;2]));
+    all.call_into((&x, &w, &v), (&mut to, &mut other)).unwrap();
+    assert_eq!((to, other.to_owned()), (sums, shares));
+}
+
+/// Whether an output may be an input does not depend on how many results there are.
+#[test]
+fn rows_in_place_are_refused() {
+    let softmax = jit::kernel("kernel k(x: f32[n, 1]) -> f32[n, 1] { x / sum(x, axis = 1, keepdims = true) }").unwrap();
+    for rows in [3, 600] {
+        let mut x = Array2::from_elem((rows, 1), 2.0f32);
+        assert!(softmax.call_in_place(&mut x, ()).is_err(), "{rows}");
+    }
 }
 
 /// A reduction over the last, the first and the middle axis, of arrays in several layouts.

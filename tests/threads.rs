@@ -308,3 +308,30 @@ fn ticks(name: &str) -> u64 {
     assert!(threads > 0, "no thread is called {name}");
     sum
 }
+
+/// Kernels that share a pool move its threads about, but leave them where they may run.
+#[test]
+#[cfg(target_os = "linux")]
+fn threads_may_run_where_they_might_before() {
+    let allowed = || {
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("Cpus_allowed:"));
+        line.unwrap().to_owned()
+    };
+    let pool = Arc::new(ThreadPoolBuilder::new().num_threads(2).build().unwrap());
+    let before = pool.broadcast(|_| allowed());
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            let kernel = jit::map(|x| x.exp() + 1).unwrap().pool(Arc::clone(&pool));
+            scope.spawn(move || {
+                let x = Array1::<f32>::ones(200_000);
+                let mut y = x.clone();
+                for _ in 0..300 {
+                    kernel.call_into(&x, &mut y).unwrap();
+                    thread::yield_now();
+                }
+            });
+        }
+    });
+    assert_eq!(pool.broadcast(|_| allowed()), before);
+}

@@ -27,7 +27,7 @@ use crate::shape::{Dims, Layout, ShapeError};
 /// Elements per block of a reduction over interleaved lanes.
 const LANE_BLOCK: u32 = 4096;
 /// Elements per block of a reduction folded row by row.
-const CHAIN_BLOCK: u32 = 256;
+pub(super) const CHAIN_BLOCK: u32 = 256;
 
 /// A group as loops over the logical axes of its iteration space.
 #[derive(Clone, Debug)]

@@ -11,18 +11,22 @@ use loopweave_ir::simplify::{Fast, simplify};
 use loopweave_ir::{Builder, ExprId, Func, Op};
 use smallvec::SmallVec;
 
-use super::lower::{Lowered, Operand};
+use super::lower::{CHAIN_BLOCK, Lowered, Operand};
 use super::{Leaf, OperandId, Order, Reduce, Role};
 use crate::shape::{Dims, Layout};
 
 /// The most elements per result. Nanoseconds per result at one thread in f32 with AVX-512, as loops / as a map, for rows of 3, 8,
 /// 12 and 16 elements: sums 5.2 / 0.9, 6.2 / 2.9, 5.5 / 4.6, 6.0 / 6.4; softmax 118 / 5.9, 40 / 18.6, 38 / 27, 30 / 33.
 const MOST_ELEMENTS: usize = 12;
-/// The fewest results that are worth a kernel for their number of elements alone.
-const FEWEST_RESULTS: usize = 32;
-/// The most operands and ops of the function: more would not stay in registers, nor compile at once.
-const MOST_OPERANDS: usize = 32;
-const MOST_OPS: usize = 512;
+/// Of elements of one or two bytes, which come one by one into vectors of many.
+const MOST_SMALL_ELEMENTS: usize = 4;
+/// The fewest results that are worth a kernel for their number of elements alone; more than `compile_for` binds.
+const FEWEST_RESULTS: usize = 512;
+/// The most elements that are loaded for a result, the most operands, and the most ops of the function: more take longer to come
+/// together than a loop over them, and to compile.
+const MOST_LOADS: usize = 12;
+const MOST_OPERANDS: usize = 24;
+const MOST_OPS: usize = 400;
 
 /// A group without its reduced axes.
 pub(super) struct Unrolled {
@@ -41,7 +45,9 @@ pub(super) fn unrolled(lowered: &Lowered, shape: &[usize], layouts: &[Layout], o
     let kept: Vec<usize> = (0..shape.len()).filter(|axis| !is_reduced(axis)).collect();
     let extents = |axes: &[usize]| axes.iter().try_fold(1usize, |len, &axis| len.checked_mul(shape[axis]));
     let elements = extents(&lowered.reduced)?;
-    let is_narrow = (1..=MOST_ELEMENTS).contains(&elements);
+    let is_small = lowered.operands.iter().any(|operand| operand.dtype.size() < 4);
+    let most = if is_small { MOST_SMALL_ELEMENTS } else { MOST_ELEMENTS };
+    let is_narrow = (1..=most).contains(&elements) && ops(&lowered.leaf, elements) <= MOST_OPS;
     if !is_narrow || extents(&kept).is_none_or(|results| results < FEWEST_RESULTS) {
         return None;
     }
@@ -57,6 +63,16 @@ pub(super) fn unrolled(lowered: &Lowered, shape: &[usize], layouts: &[Layout], o
     };
     lowered.leaf.stages().iter().for_each(|stage| unroll.stage(stage));
     unroll.finish(shape, layouts, &kept)
+}
+
+/// How many ops the map would have at most.
+fn ops(leaf: &Leaf, elements: usize) -> usize {
+    let of = |func: &Func| func.nodes().iter().filter(|node| !node.args.is_empty()).count();
+    let stages = leaf.stages().iter().map(|stage| match stage {
+        Leaf::Reduce(reduce) => elements * (of(&reduce.map) + of(&reduce.combine)) + of(&reduce.finish),
+        stage => elements * stage.functions().iter().map(|(_, func)| of(func)).sum::<usize>(),
+    });
+    stages.sum()
 }
 
 /// Per reduced element, in C order, how far it lies into an operand over the iteration space.
@@ -164,7 +180,8 @@ impl Unroll<'_> {
             _ => self.order,
         };
         let mut combine = |a: &[ExprId], b: &[ExprId]| self.builder.inline(&reduce.combine, &[a, b].concat());
-        // No block has a second one; a chain is one lane.
+        // All elements are of one block, in which a chain is a single lane.
+        const { assert!(MOST_ELEMENTS <= CHAIN_BLOCK as usize) };
         let lanes = match order {
             Order::Lanes { lanes, .. } => lanes as usize,
             Order::Chain { .. } => 1,
@@ -203,7 +220,8 @@ impl Unroll<'_> {
             .copied()
             .chain(self.stores.iter().map(|(part, _)| *part))
             .collect();
-        if parts.len() > MOST_OPERANDS {
+        let loaded = self.loads.iter().filter(|(id, _)| !self.operand(*id).of_result);
+        if parts.len() > MOST_OPERANDS || loaded.count() > MOST_LOADS {
             return None;
         }
         let operands = parts.iter().map(|&part| Operand {
@@ -226,9 +244,6 @@ impl Unroll<'_> {
         let (operands, layouts) = (operands.collect(), parts.iter().map(layout).collect());
         let results: Vec<ExprId> = self.stores.iter().map(|(_, value)| *value).collect();
         let map = simplify(&self.builder.finish(&results), Fast::NONE);
-        if map.nodes().len() > MOST_OPS + parts.len() {
-            return None;
-        }
         let ids = |range: std::ops::Range<usize>| range.map(|i| OperandId(i as u32)).collect();
         Some(Unrolled {
             lowered: Lowered {

@@ -15,7 +15,7 @@ use crate::error::{CallError, Error};
 use crate::graph::NodeId;
 use crate::graph::bind::{self, Shapes};
 use crate::nest::lower::Lowered;
-use crate::nest::schedule::{Scheduled, schedule};
+use crate::nest::schedule::{Note, Scheduled, schedule};
 use crate::nest::verify;
 use crate::nest::{Leaf, Role};
 use crate::report::gather::Step;
@@ -213,7 +213,13 @@ impl Program {
     /// is at the element that is written.
     fn in_place(&self, steps: &[PreparedStep]) -> Vec<(usize, usize)> {
         let [step] = steps else { return Vec::new() };
-        if !matches!(step.scheduled.nest.leaf, Leaf::Map { .. }) {
+        // A reduction may be a map here by the extents of the call, which shall not decide what is allowed.
+        let is_reduction = step
+            .scheduled
+            .notes
+            .iter()
+            .any(|note| matches!(note, Note::Unrolled { .. }));
+        if is_reduction || !matches!(step.scheduled.nest.leaf, Leaf::Map { .. }) {
             return Vec::new();
         }
         let bound = &step.scheduled.binding.operands;

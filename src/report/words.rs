@@ -67,7 +67,11 @@ pub(super) fn in_short(report: &Report, group: &Group) -> String {
         let names = list(names);
         (!names.is_empty()).then_some(names)
     };
-    let one = || String::from("one element");
+    let unrolled = schedule.notes.iter().find_map(|note| match note {
+        Note::Unrolled { elements } => Some(format!("{}, side by side,", count(*elements, "element"))),
+        _ => None,
+    });
+    let one = || unrolled.clone().unwrap_or_else(|| String::from("one element"));
     let reduction = |reduced: Option<String>| match over(Role::Kept) {
         None => format!("reduce {}", reduced.unwrap_or_else(one)),
         Some(kept) => format!("reduce {} for each {kept}", reduced.unwrap_or_else(one)),

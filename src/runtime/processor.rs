@@ -10,6 +10,8 @@ pub(super) use other::{ThreadId, make_way};
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use std::sync::{Mutex, PoisonError};
+
     use rustix::thread::{Pid, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
     /// A thread of this process.
@@ -25,6 +27,9 @@ mod linux {
 
     /// Moves a thread that waits for this one's processor to another that it may use; any other thread stays where it is.
     pub(in super::super) fn make_way(ThreadId(thread): ThreadId) {
+        /// Two at once could each take for the thread's own what the other narrowed.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let Ok(may) = sched_getaffinity(Some(thread)) else {
             return;
         };
@@ -87,12 +92,15 @@ mod tests {
             while turns.load(Ordering::Acquire) == 0 {
                 thread::yield_now();
             }
-            make_way(other);
-            let before = turns.load(Ordering::Acquire);
-            while turns.load(Ordering::Acquire) < before + 2 {}
-            let there = seen.load(Ordering::Relaxed);
+            // Beside other programs the system may move it back before it is seen.
+            let moves = (0..20).any(|_| {
+                make_way(other);
+                let before = turns.load(Ordering::Acquire);
+                while turns.load(Ordering::Acquire) < before + 2 {}
+                !here.is_set(seen.load(Ordering::Relaxed))
+            });
             end.store(true, Ordering::Relaxed);
-            assert!(!here.is_set(there), "both run on processor {there}");
+            assert!(moves, "both run on one processor");
             let ThreadId(id) = other;
             assert!(sched_getaffinity(Some(id)).is_ok_and(|now| now == may));
         });

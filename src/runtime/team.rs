@@ -27,6 +27,8 @@ const WATCH: Duration = Duration::from_micros(20);
 /// How often it does so before it leaves. Watches are counted, not timed, so that a process that was stopped or a machine
 /// that was taken away finds its helpers awake when it goes on. A millisecond is less than OpenMP's threads wait.
 const WATCHES: u32 = 50;
+/// The most threads that a caller asks to another processor: with many processors none waits for long.
+const MOVED: usize = 4;
 /// How long a caller looks for the end of the last part before it sleeps.
 const PATIENCE: Duration = Duration::from_micros(100);
 /// How long other jobs of the pool wait at most, however many loops follow each other.
@@ -83,7 +85,8 @@ impl Team {
         };
         (0..missing).for_each(|_| call(Arc::clone(self)));
         if work.step(End::First) && !work.is_shared() {
-            self.board().resting.iter().take(others).copied().for_each(make_way);
+            let resting: Vec<ThreadId> = self.board().resting.iter().take(others.min(MOVED)).copied().collect();
+            resting.into_iter().for_each(make_way);
         }
         work.run(End::First);
         self.withdraw(&mut self.board(), work);
