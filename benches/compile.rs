@@ -20,7 +20,7 @@ use loopweave::pipeline::{Options, Program};
 use loopweave::shape::Layout;
 use loopweave::{Dtype, Func, fuse};
 
-const TEXT: &str = "let h = a * b + c; (if h > 0 { h } else { 0 }) * d - e";
+const TEXT: &str = "relu(a * b + c) * d - e";
 const DTYPES: [Dtype; 5] = [Dtype::F32; 5];
 /// Kernels compiled and dropped, and how often memory is looked at on the way.
 const CYCLES: usize = 10_000;

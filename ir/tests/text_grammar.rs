@@ -226,3 +226,23 @@ fn free_names_in_order() {
         );
     }
 }
+
+#[test]
+fn functions_of_the_language() {
+    for (source, same) in [
+        ("fn f(x) { relu(x) }", "fn f(x) { maximum(x, 0) }"),
+        ("fn f(x) { clamp(x, -1, 1) }", "fn f(x) { minimum(maximum(x, -1), 1) }"),
+        ("fn relu(x) { x + 1 } fn f(x) { relu(x) }", "fn f(x) { x + 1 }"),
+    ] {
+        assert_eq!(last(source), last(same), "{source}");
+    }
+    // A file's own come first, even where they cannot be called yet.
+    for source in [
+        "fn f(x) { relu(x) } fn relu(x) { x }",
+        "fn relu(x) { relu(x) }",
+        "fn f(x) { relu(x, x) }",
+    ] {
+        let module = text::parse(source, "row").unwrap();
+        assert!(text::lower_module(&module).is_err(), "{source}");
+    }
+}

@@ -15,7 +15,9 @@ use std::collections::HashMap;
 
 use loopweave_ir::func::MAX_NODES;
 use loopweave_ir::text::ast::{self, Argument, ArrayType, Block, Expr, ExprKind, Ident, KernelItem, Span};
-use loopweave_ir::text::{ARRAY_FUNCTIONS, Diagnostic, Diagnostics, Functions, Source, constant, op_names, suggest};
+use loopweave_ir::text::{
+    ARRAY_FUNCTIONS, Diagnostic, Diagnostics, Functions, Source, built_in, constant, op_names, suggest,
+};
 use loopweave_ir::{Builder, Dtype, ExprId, Func, Op, Scalar, Type, TypeError, specialise};
 
 use super::build::GraphBuilder;
@@ -355,7 +357,7 @@ impl<'a> Lowering<'a> {
     ) -> Result<Value, Reported> {
         let name = callee.name.as_str();
         let functions = self.functions;
-        if let Some(func) = functions.get(name) {
+        if let Some(func) = functions.get(name).or_else(|| built_in(name)) {
             self.no_named(callee, named)?;
             let args = self.all(args)?;
             self.arity(callee, func.params().len(), args.len(), span)?;

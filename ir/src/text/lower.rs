@@ -6,11 +6,13 @@
 //! tower of calls that double each other is an error and not an endless loop. Every node knows the expression it came from.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use super::ast::{Block, Expr, ExprKind, FnItem, Ident, Item, Module, Span};
 use super::check::check_types;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::names::{ARRAY_FUNCTIONS, constant, op_names, suggest};
+use super::parse;
 use super::source::Source;
 use crate::dtype::Dtype;
 use crate::func::{Builder, ExprId, Func, MAX_NODES};
@@ -69,6 +71,17 @@ impl Functions {
     pub fn len(&self) -> usize {
         self.list.len()
     }
+}
+
+/// The function of this name that the language has beside its ops: `relu` or `clamp`.
+pub fn built_in(name: &str) -> Option<&'static Func> {
+    static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
+        let text = "fn relu(x) { maximum(x, 0) } fn clamp(x, lo, hi) { minimum(maximum(x, lo), hi) }";
+        let module = parse(text, "<built in>").expect("text of the language");
+        lower_module(&module).expect("functions of ops alone")
+    });
+    // The functions themselves call ops, which must not lead here again.
+    matches!(name, "relu" | "clamp").then(|| FUNCTIONS.get(name)).flatten()
 }
 
 /// All functions of a file.
@@ -314,7 +327,8 @@ impl<'a> Lowering<'a> {
     fn call(&mut self, callee: &'a Ident, args: Result<Vec<ExprId>, Reported>, span: Span) -> Result<ExprId, Reported> {
         let name = callee.name.as_str();
         let functions = self.context.functions;
-        if let Some(func) = functions.get(name) {
+        let is_own = name == self.name.name || self.context.later.contains_key(name);
+        if let Some(func) = functions.get(name).or_else(|| built_in(name).filter(|_| !is_own)) {
             let args = args?;
             self.check_arity(callee, func.params().len(), args.len(), span)?;
             return self.inline(func, &args, span);

@@ -51,6 +51,9 @@
 //! | `-` `!` | `neg` `not` |
 //! | `x[…]` `x.f(…)` | indexing, and a call with `x` as the first argument |
 //!
+//! Beside the ops, `relu(x)` is `maximum(x, 0)` and `clamp(x, lo, hi)` is `minimum(maximum(x, lo), hi)`, unless a file has a
+//! function of that name.
+//!
 //! Both sides of `&&` and `||` are evaluated and `if` is a select: there are no effects to order.
 //!
 //! Literals: `1`, `0xff`, `0b1010`, `0o17`, `1_000`, `1.5`, `1e-3`, `true`, `false`, `inf`, `nan` are weak: they take the type
@@ -84,7 +87,7 @@ mod raise;
 mod source;
 
 pub use diagnostic::{Diagnostic, Diagnostics, MAX_SHOWN};
-pub use lower::{Functions, lower_fn, lower_module};
+pub use lower::{Functions, built_in, lower_fn, lower_module};
 pub use names::{
     ARRAY_FUNCTIONS, KEYWORDS, constant, free_names, is_identifier, is_reserved, op_names, quote, suggest,
 };
