@@ -39,21 +39,23 @@ macro_rules! rows {
 macro_rules! formula {
     ($($name:ident |$x:ident| $body:expr;)*) => {
         mod f32_formula {
+            use std::f32::consts::{FRAC_2_PI, PI};
             $(pub(super) fn $name($x: f32) -> f32 { $body })*
         }
         mod f64_formula {
+            use std::f64::consts::{FRAC_2_PI, PI};
             $(pub(super) fn $name($x: f64) -> f64 { $body })*
         }
     };
 }
 
 formula! {
-    sinpi |x| (x * 3.141_592_653_589_793).sin();
-    cospi |x| (x * 3.141_592_653_589_793).cos();
+    sinpi |x| (x * PI).sin();
+    cospi |x| (x * PI).cos();
     rsqrt |x| 1.0 / x.sqrt();
     sigmoid |x| 1.0 / (1.0 + (-x).exp());
     softplus |x| x.exp().ln_1p();
-    gelu_tanh |x| 0.5 * x * (1.0 + (0.797_884_560_802_865_4 * (x + 0.044_715 * x * x * x)).tanh());
+    gelu_tanh |x| 0.5 * x * (1.0 + (FRAC_2_PI.sqrt() * (x + 0.044_715 * x * x * x)).tanh());
     silu |x| x / (1.0 + (-x).exp());
     mish |x| x * x.exp().ln_1p().tanh();
 }
