@@ -77,7 +77,7 @@ fn two_axes_at_once() {
     assert!(is_unrolled(&narrow.report()));
     let few = jit::kernel("kernel k(x: f32[n, p, q]) -> f32[n] { sum(x, axis = [1, 2]) }").unwrap();
     for (i, row) in x.axis_chunks_iter(Axis(0), 1).enumerate() {
-        let one: AnyArray = few.call(&row).unwrap();
+        let one: AnyArray = few.call(row).unwrap();
         assert_eq!(one.scalars()[0].bits(), all.scalars()[i].bits());
     }
     assert!(!is_unrolled(&few.report()));
@@ -97,7 +97,7 @@ fn broadcast_factors_and_several_results() {
     assert!(is_unrolled(&all.report()));
     for i in 0..600 {
         let row = s![i..i + 1, ..];
-        let (sum, share): (Array1<f32>, Array2<f32>) = few.call((&x.slice(row), &w, &v.slice(s![i..i + 1]))).unwrap();
+        let (sum, share): (Array1<f32>, Array2<f32>) = few.call((x.slice(row), &w, v.slice(s![i..i + 1]))).unwrap();
         assert_eq!((sum[0], share), (sums[i], shares.slice(row).to_owned()));
     }
     assert!(!is_unrolled(&few.report()));
