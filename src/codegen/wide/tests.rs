@@ -91,6 +91,7 @@ fn selected(func: &Func, isa: Isa) -> Option<super::MachineCode> {
         axes: 1,
         writes: Writes::Plain,
         tile: None,
+        next_row: Vec::new(),
     };
     let selector = select(&map, isa).ok()?;
     Some(encode(&selector.asm, isa.bytes()).unwrap())
