@@ -88,6 +88,16 @@ impl Abi {
         }
     }
 
+    /// The interface of a function along the vector axis of a nest, with all of its operands. That of a stage of rows has the
+    /// axis before as well, whose distances lead to the next row.
+    pub fn row(nest: &Nest) -> Abi {
+        let axes = match nest.leaf {
+            Leaf::Rows(_) => nest.axes.len().min(2),
+            _ => 1,
+        };
+        Abi::inner(nest, axes)
+    }
+
     /// The interface of a function over so many axes with so many operands.
     pub const fn sized(axes: usize, operands: usize) -> Abi {
         Abi { axes, operands }
@@ -96,6 +106,16 @@ impl Abi {
     /// The word of an axis's extent.
     pub const fn extent(self, axis: usize) -> usize {
         HEADER + axis
+    }
+
+    /// The word of the extent of the last axis, which is the vector axis.
+    pub const fn vector_extent(self) -> usize {
+        self.extent(self.axes - 1)
+    }
+
+    /// The number of axes.
+    pub const fn axes(self) -> usize {
+        self.axes
     }
 
     /// The word of an operand's pointer.

@@ -293,21 +293,26 @@ impl<'a> Emitter<'a> {
         InnerBlock { abi, address }
     }
 
+    /// An argument block for functions along the vector axis.
+    pub(super) fn row_block(&mut self) -> InnerBlock {
+        self.inner_block(Abi::row(self.nest).axes())
+    }
+
     /// An argument block that calls fill: of one axis by [`Emitter::call_row`].
     pub(super) fn empty_block(&mut self, abi: Abi) -> InnerBlock {
         let address = self.stack(8 * abi.len());
         InnerBlock { abi, address }
     }
 
-    /// Calls a function of one axis of `n` elements with operands at these pointers.
+    /// Calls a function along the vector axis, of `n` elements, with operands at these pointers.
     pub(super) fn call_row(&mut self, func: FuncId, block: &InnerBlock, pointers: &[Value], n: Value) {
-        self.set_extent(block, 0, n);
+        self.store_word(n, block.address, block.abi.vector_extent());
         self.call_inner(func, block, pointers);
     }
 
     /// An argument block for the fold of blocks of the nest's last axis, which leaves its values at an address.
     pub(super) fn fold_block_args(&mut self, results: Value) -> InnerBlock {
-        let block = self.inner_block(1);
+        let block = self.row_block();
         self.store_word(results, block.address, Abi::SCRATCH);
         block
     }

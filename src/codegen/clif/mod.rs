@@ -197,7 +197,7 @@ fn define_function(
 fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> Result<Vec<Emitted>, CodegenError> {
     if let Leaf::Map { map, loads, stores } = &nest.leaf {
         let axes = nest.axes.len().min(2);
-        if let Some(leaf) = wide::map(nest, axes, map, loads, stores, target)? {
+        if let Some(leaf) = wide::map(nest, axes, map, loads, stores, Vec::new(), target)? {
             return match nest.turned_side() {
                 Some(side) => turned_map(module, nest, side, symbol, leaf.encode()?),
                 None => wide_map(module, nest, axes, symbol, leaf.encode()?),
@@ -253,9 +253,9 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
 /// As [`define`].
 pub fn vector(nest: &Nest, target: &Target) -> Result<Vector, CodegenError> {
     let leaf = match nest.leaf.stages().last() {
-        Some(Leaf::Map { map, loads, stores }) => wide::map(nest, 1, map, loads, stores, target)?,
+        Some(Leaf::Map { map, loads, stores }) => wide::map(nest, 1, map, loads, stores, Vec::new(), target)?,
         Some(Leaf::Reduce(reduce)) => match reduce.order {
-            Order::Lanes { .. } => wide::fold(nest, reduce, target)?,
+            Order::Lanes { .. } => wide::fold(nest, reduce, Vec::new(), target)?,
             Order::Chain { .. } => wide::strip(nest, reduce, chain::rows_at_once(reduce), target)?,
         },
         Some(Leaf::MatMul(_) | Leaf::Rows(_)) | None => None,
@@ -284,10 +284,12 @@ fn wide_stages(
         let mut wide = Wide::default();
         match stage {
             Leaf::Map { map, loads, stores } => {
-                wide.map = part("map", wide::map(nest, 1, map, loads, stores, target)?)?;
+                let next_row = wide::next_rows(nest, i);
+                wide.map = part("map", wide::map(nest, 1, map, loads, stores, next_row, target)?)?;
             }
             Leaf::Reduce(reduce) if matches!(reduce.order, Order::Lanes { .. }) => {
-                wide.fold = part("fold", wide::fold(nest, reduce, target)?)?;
+                let next_row = wide::next_rows(nest, i);
+                wide.fold = part("fold", wide::fold(nest, reduce, next_row, target)?)?;
             }
             Leaf::Reduce(reduce) => {
                 let mut counts = vec![chain::rows_at_once(reduce), 1, 0];

@@ -32,7 +32,7 @@ impl Emitter<'_> {
         for (stage, wide) in stages.iter().zip(wide) {
             prepared.push(match stage {
                 Leaf::Map { map, loads, stores } => match wide.map {
-                    Some(func) => Stage::Wide(func, self.inner_block(1)),
+                    Some(func) => Stage::Wide(func, self.row_block()),
                     None => Stage::Map { map, loads, stores },
                 },
                 Leaf::Reduce(reduce) => {

@@ -6,16 +6,20 @@
 //! computed once, in vectors, before the loop. Parameters are loaded where they are first needed. What only the seldom chosen
 //! operand of `rare` needs stands behind a branch, which is taken for vectors of which no lane wants it.
 
+use std::collections::HashMap;
+
 use iced_x86::Code;
 use loopweave_ir::func::Node;
 use loopweave_ir::op::Rule;
 use loopweave_ir::{Dtype, ExprId, Func, Op};
 use smallvec::SmallVec;
 
+use super::asm::Reg;
 use super::isa::Isa;
 use super::lanes::{Gap, Lanes, Selected, Selector};
 use super::order::few_held;
 use super::pattern::{self, Pattern};
+use super::quotient::Reciprocal;
 
 /// Registers that instructions need beside the values of ops.
 pub(super) const SPARE_REGISTERS: usize = 2;
@@ -39,6 +43,10 @@ pub(super) struct Body<'f> {
     is_uniform: Vec<bool>,
     /// The values of those, once computed.
     uniform: Vec<Option<Lanes>>,
+    /// What floats are divided by that is the same for all lanes, where a loop may take the reciprocal.
+    divisors: Vec<ExprId>,
+    /// Those of them whose reciprocal is there.
+    reciprocals: HashMap<ExprId, Reciprocal>,
 }
 
 impl<'f> Body<'f> {
@@ -74,6 +82,8 @@ impl<'f> Body<'f> {
             uses,
             is_common: func.always_needed(),
             is_uniform,
+            divisors: Vec::new(),
+            reciprocals: HashMap::new(),
         };
         if body.order.len() <= REORDERED_OPS && !body.fits(isa) {
             body.order = body.few_held(isa);
@@ -100,6 +110,30 @@ impl<'f> Body<'f> {
         };
         let operands = |id: ExprId| self.operands(id, self.func.node(id));
         few_held(&self.order, self.func.results(), self.uses.len(), operands, weight)
+    }
+
+    /// The function where loops may divide by way of the reciprocals of what stays the same. With AVX2 division is fast enough.
+    pub(super) fn with_reciprocals(mut self, isa: Isa) -> Body<'f> {
+        if isa == Isa::Avx512 {
+            let divides = |id: &ExprId| self.func.node(*id).op == Op::Div && self.func.dtype(*id).is_float();
+            let stays = |by: &ExprId| self.is_uniform[by.index()] || is_const(self.func, *by);
+            let divided = self.order.iter().copied().filter(divides);
+            let mut divisors: Vec<ExprId> = divided.map(|id| self.func.node(id).args[1]).filter(stays).collect();
+            divisors.sort_unstable();
+            divisors.dedup();
+            self.divisors = divisors;
+        }
+        self
+    }
+
+    /// Whether it has divisions that [`Selector::prepare_reciprocals`] changes.
+    pub(super) fn has_divisors(&self) -> bool {
+        !self.divisors.is_empty()
+    }
+
+    /// Makes divisions divide again.
+    pub(super) fn forget_reciprocals(&mut self) {
+        self.reciprocals.clear();
     }
 
     /// The ops that are computed for each vector.
@@ -153,7 +187,12 @@ impl<'f> Body<'f> {
                 live -= (held && remaining[at] == 0) as usize;
             }
         }
-        most + resident.count()
+        // A quotient has two values on the way.
+        let quotients = match self.divisors.len() {
+            0 => 0,
+            n => n * Reciprocal::REGISTERS + 2,
+        };
+        most + resident.count() + quotients
     }
 }
 
@@ -185,6 +224,15 @@ impl Selector {
                 _ => self.apply(body, id, &body.uniform, &[false; 3])?,
             };
             body.uniform[id.index()] = Some(value);
+        }
+        Ok(())
+    }
+
+    /// Computes the reciprocals of what stays the same; divisions by it take them from here on, until they are forgotten.
+    pub(super) fn prepare_reciprocals(&mut self, body: &mut Body<'_>) -> Selected<()> {
+        for &id in &body.divisors {
+            let divisor = self.known(body.func, id, &body.uniform)?;
+            body.reciprocals.insert(id, self.reciprocal(divisor)?);
         }
         Ok(())
     }
@@ -259,21 +307,34 @@ impl Selector {
         let (condition, usual) = (self.reg(&condition?), self.reg(&usual?));
         let dtype = func.dtype(node.args[2]);
         values[node.args[2].index()] = Some(Lanes::new(dtype, usual));
-        self.test_any(condition);
+        self.test(condition);
+        self.usually(Code::Je_rel32_64, dtype, usual, |s| {
+            for id in region.into_iter().filter(|id| body.uses[id.index()] > 0) {
+                let value = match func.node(id).op {
+                    Op::Param(p) => param(s, p as usize)?,
+                    op @ Op::Index => index.ok_or(Gap { op })?,
+                    _ => s.apply(body, id, &values, &[false; 3])?,
+                };
+                values[id.index()] = Some(value);
+            }
+            s.apply(body, id, &values, &[false; 3])
+        })
+    }
+
+    /// A value where the flags fulfil the condition of a jump, and seldom another.
+    pub(super) fn usually(
+        &mut self,
+        condition: Code,
+        dtype: Dtype,
+        usual: Reg,
+        other: impl FnOnce(&mut Selector) -> Selected<Lanes>,
+    ) -> Selected<Lanes> {
         let chosen = self.asm.like(usual);
         let join = self.asm.block(&[chosen]);
-        self.asm.branch(Code::Je_rel32_64, join, &[usual]);
+        self.asm.branch(condition, join, &[usual]);
         // No constant is kept in a register for what seldom runs.
         let room = std::mem::take(&mut self.room);
-        for id in region.into_iter().filter(|id| body.uses[id.index()] > 0) {
-            let value = match func.node(id).op {
-                Op::Param(p) => param(self, p as usize)?,
-                op @ Op::Index => index.ok_or(Gap { op })?,
-                _ => self.apply(body, id, &values, &[false; 3])?,
-            };
-            values[id.index()] = Some(value);
-        }
-        let value = self.apply(body, id, &values, &[false; 3])?;
+        let value = other(self)?;
         let value = self.reg(&value);
         self.room = room;
         self.asm.jump(join, &[value]);
@@ -300,6 +361,9 @@ impl Selector {
         }
         if let Some((pattern, _)) = body.patterns[id.index()] {
             return self.pattern(node.op, pattern, &lanes);
+        }
+        if let (Op::Div, Some(by)) = (node.op, body.reciprocals.get(args.last().unwrap_or(&id))) {
+            return self.quotient(lanes[0], by);
         }
         let dtype = func.dtype(args[(node.op.rule() == Rule::Select) as usize]);
         self.op(node.op, dtype, &lanes, dying)

@@ -14,6 +14,7 @@
 use iced_x86::Code;
 use loopweave_ir::{Dtype, Func, Op};
 
+use super::ahead::{Fetch, NextRow};
 use super::align::Aligned;
 use super::asm::{Arg, Inst, Memory, Reg};
 use super::body::Body;
@@ -34,6 +35,8 @@ pub(super) struct Fold<'f> {
     pub(super) block: usize,
     /// The loads that come from memory rather than from what was just computed.
     pub(super) from_memory: Vec<usize>,
+    /// What the loop over whole sets of lanes fetches of the row after.
+    pub(super) next_row: Vec<NextRow>,
     pub(super) abi: Abi,
 }
 
@@ -45,6 +48,8 @@ pub(super) struct Folding<'a> {
     pub(super) pointers: Vec<Reg>,
     /// The position of the first element, where that is needed.
     origin: Option<Reg>,
+    /// The next rows of `fold.next_row`.
+    fetches: Vec<Fetch>,
 }
 
 /// One vector of each accumulator.
@@ -76,7 +81,7 @@ pub(super) fn select(fold: &Fold<'_>, isa: Isa) -> Selected<Selector> {
         index: None,
         offset: 8 * index as i32,
     };
-    let m = s.load_word(word(fold.abi.extent(0)));
+    let m = s.load_word(word(fold.abi.vector_extent()));
     let pointers = fold
         .loads
         .iter()
@@ -84,12 +89,14 @@ pub(super) fn select(fold: &Fold<'_>, isa: Isa) -> Selected<Selector> {
         .collect();
     let uses_index = fold.map.nodes().iter().any(|n| n.op == Op::Index);
     let origin = uses_index.then(|| s.load_word(word(Abi::FIRST_BLOCK)));
+    let fetches = s.next_rows(&fold.next_row, fold.abi);
     let mut f = Folding {
         fold,
         map,
         combine,
         pointers,
         origin,
+        fetches,
     };
     s.prepare(&mut f.map, |s, p| {
         let from = Memory {
@@ -212,6 +219,9 @@ impl Selector {
             self.asm.jump(body, &entering);
             self.asm.switch_to(body);
             let mut elements = Vec::with_capacity(together);
+            for fetch in &f.fetches {
+                self.fetch(fetch, at, mine.start * lanes, mine.len() * lanes);
+            }
             for (set, old) in mine.clone().zip(&mut params) {
                 let mine = self.elements(f, at, set * lanes, None)?;
                 *old = match &extrema {

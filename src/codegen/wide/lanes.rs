@@ -281,8 +281,8 @@ impl Selector {
         }
     }
 
-    /// Sets the zero flag if no lane of a mask is set.
-    pub(super) fn test_any(&mut self, mask: Reg) {
+    /// Sets the zero flag if no lane of a mask is set, and with AVX-512 the carry flag if all lanes are.
+    pub(super) fn test(&mut self, mask: Reg) {
         let (code, mask) = match (self.isa, self.lanes) {
             (Isa::Avx2, _) => (Code::VEX_Vptest_ymm_ymmm256, mask.as_bytes(32)),
             (Isa::Avx512, 8) => (Code::VEX_Kortestb_kr_kr, mask),

@@ -13,6 +13,7 @@
 use iced_x86::Code;
 use loopweave_ir::{Dtype, Func, Op};
 
+use super::ahead::{Fetch, NextRow};
 use super::asm::{Arg, BlockId, Inst, Memory, Reg};
 use super::body::{Body, SPARE_REGISTERS};
 use super::isa::{self, Isa};
@@ -40,6 +41,8 @@ pub(super) struct Map<'f> {
     pub(super) writes: Writes,
     /// Bytes from a row of a tile to the same row of the next one, where it runs in tiles.
     pub(super) tile: Option<usize>,
+    /// What the main loop fetches of the row after.
+    pub(super) next_row: Vec<NextRow>,
 }
 
 impl Map<'_> {
@@ -69,10 +72,10 @@ fn unroll(ops: usize) -> usize {
 const PEEL_OPS: usize = 12;
 /// Vectors in a row from which on it pays to align them.
 const PEEL_VECTORS: usize = 32;
+/// Vectors in a row from which on it pays to take the reciprocal of what all of them are divided by.
+const RECIPROCAL_VECTORS: usize = 8;
 /// How far ahead lines are fetched for writing: measured alike from 512 to 4096 bytes.
 const AHEAD_BYTES: usize = 1024;
-/// Bytes of a cache line.
-pub(super) const LINE_BYTES: usize = 64;
 
 /// Selects the instructions of a map.
 pub(super) fn select(map: &Map<'_>, isa: Isa) -> Selected<Selector> {
@@ -81,7 +84,7 @@ pub(super) fn select(map: &Map<'_>, isa: Isa) -> Selected<Selector> {
 
 /// As [`select`], with the vectors per iteration that a function of the number of ops tells.
 pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(usize) -> usize) -> Selected<Selector> {
-    let mut body = Body::new(map.func, isa, |p| map.loads[p].is_uniform);
+    let mut body = Body::new(map.func, isa, |p| map.loads[p].is_uniform).with_reciprocals(isa);
     let room = isa.registers().saturating_sub(body.live(isa) + SPARE_REGISTERS);
     let mut s = Selector::new(isa, widest(&[map.func]), room);
     let args = s.asm.argument.0;
@@ -92,7 +95,7 @@ pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(usize) ->
     };
     s.vectors = unroll(body.ops());
     let exit = s.asm.block(&[]);
-    let n = s.load_word(word(map.abi.extent(map.axes - 1)));
+    let n = s.load_word(word(map.abi.vector_extent()));
     s.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(n), Arg::Word(0)]);
     s.asm.branch(Code::Jle_rel32_64, exit, &[]);
 
@@ -124,7 +127,7 @@ pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(usize) ->
         };
         s.load_uniform(map.loads[p].dtype, from)
     })?;
-    s.row(map, &body, loads, stores, n)?;
+    s.row(map, &mut body, loads, stores, n)?;
     if let Some((row, params)) = rows {
         let mut leaving = vec![s.moved(params[0], -1)];
         for (stream, &pointer) in streams.iter().zip(&params[1..]) {
@@ -148,7 +151,7 @@ pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(usize) ->
 
 impl Selector {
     /// One row of `n` elements.
-    fn row(&mut self, map: &Map<'_>, body: &Body<'_>, loads: &[Reg], stores: &[Reg], n: Reg) -> Selected<()> {
+    fn row(&mut self, map: &Map<'_>, body: &mut Body<'_>, loads: &[Reg], stores: &[Reg], n: Reg) -> Selected<()> {
         let copies = self.vectors;
         let step = (copies * self.lanes) as i32;
         let last = self.moved(n, -step);
@@ -160,11 +163,21 @@ impl Selector {
         };
         self.asm.emit(Code::Cmp_r64_rm64, &[Arg::Use(start), Arg::Use(last)]);
         self.asm.branch(Code::Jg_rel32_64, rest, &[start]);
+        if body.has_divisors() {
+            let least = Arg::Word((RECIPROCAL_VECTORS * self.lanes) as i32);
+            self.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(n), least]);
+            self.asm.branch(Code::Jl_rel32_64, rest, &[start]);
+            self.prepare_reciprocals(body)?;
+        }
+        let fetches = self.next_rows(&map.next_row, map.abi);
         let at = self.asm.general();
         let main = self.asm.block(&[at]);
         self.asm.jump(main, &[start]);
         self.asm.switch_to(main);
         self.fetch_ahead(map, loads, stores, at);
+        for fetch in &fetches {
+            self.fetch(fetch, at, 0, copies * self.lanes);
+        }
         for copy in 0..copies {
             self.vector(map, body, loads, stores, (at, copy * self.lanes), None)?;
         }
@@ -172,6 +185,7 @@ impl Selector {
         self.asm.emit(Code::Cmp_r64_rm64, &[Arg::Use(next), Arg::Use(last)]);
         self.asm.branch(Code::Jle_rel32_64, main, &[next]);
         self.asm.jump(rest, &[next]);
+        body.forget_reciprocals();
 
         self.asm.switch_to(rest);
         let done = self.asm.block(&[]);
@@ -252,18 +266,14 @@ impl Selector {
     /// Asks for the lines that later iterations of the main loop write through the caches; in tiles, also for those that the next
     /// tile reads, which no processor foresees in pieces of rows.
     fn fetch_ahead(&mut self, map: &Map<'_>, loads: &[Reg], stores: &[Reg], at: Reg) {
-        let distance = map.tile.unwrap_or(AHEAD_BYTES);
         let mut fetch = |code: Code, stream: &Stream, base: Reg| {
-            let size = stream.dtype.size();
-            let lines = (self.vectors * self.lanes * size).div_ceil(LINE_BYTES);
-            for line in 0..lines {
-                let from = Memory {
-                    base,
-                    index: Some((at, size as u8)),
-                    offset: (distance + line * LINE_BYTES) as i32,
-                };
-                self.asm.emit(code, &[Arg::Memory(from)]);
-            }
+            let fetch = Fetch {
+                code,
+                base,
+                size: stream.dtype.size(),
+                distance: map.tile.unwrap_or(AHEAD_BYTES),
+            };
+            self.fetch(&fetch, at, 0, self.vectors * self.lanes);
         };
         let varying = map.loads.iter().zip(loads).filter(|(load, _)| !load.is_uniform);
         for (load, &pointer) in varying.filter(|_| map.tile.is_some()) {

@@ -5,9 +5,9 @@
 //! relocations, so any module takes them.
 //!
 //! [`map`](mod@map) and [`fold`](mod@fold) (with [`align`] and [`extrema`]) select instructions for loops, with [`body`] for
-//! functions, [`order`], [`op`], [`cast`] and [`pattern`] for ops, and [`lanes`] for values and memory; [`isa`] is the table of
-//! instructions. The result is an [`asm`] of virtual registers, which [`alloc`] gives real ones and [`encode`](mod@encode) turns
-//! into bytes. [`tile`] is the micro-kernel of a matrix product, and [`turn`] makes rows of columns.
+//! functions, [`order`], [`op`], [`cast`], [`pattern`] and [`quotient`] for ops, and [`lanes`] for values and memory; [`isa`] is
+//! the table of instructions. The result is an [`asm`] of virtual registers, which [`alloc`] gives real ones and
+//! [`encode`](mod@encode) turns into bytes. [`tile`] is the micro-kernel of a matrix product, and [`turn`] makes rows of columns.
 
 mod alloc;
 mod asm;
@@ -21,7 +21,9 @@ mod lanes;
 mod op;
 mod order;
 mod pattern;
+mod quotient;
 
+mod ahead;
 mod align;
 mod extrema;
 mod fold;
@@ -41,13 +43,16 @@ use loopweave_ir::{Builder, Dtype, ExprId, Func, Op};
 
 use crate::codegen::CodegenError;
 use crate::codegen::abi::Abi;
-use crate::nest::{MatMul, Nest, OperandId, Order, Reduce, Role, Stride, TURNED_ROW_BYTES, Vector, Writes};
+use crate::nest::{self, MatMul, Nest, OperandId, Order, Reduce, Role, Stride, TURNED_ROW_BYTES, Vector, Writes};
 use crate::target::Target;
 
+use self::ahead::NextRow;
 use self::fold::Fold;
 use self::isa::Isa;
 use self::lanes::Selector;
 use self::map::{Map, Stream};
+
+pub(super) use self::ahead::next_rows;
 
 /// The alignment of a function: a cache line.
 pub(super) const ALIGNMENT: u64 = 64;
@@ -108,8 +113,9 @@ pub(super) struct MachineCode {
     pub(super) instructions: usize,
 }
 
-/// A map over the nest's last axes, one or two, whose operands may be in an argument block of just those
-/// axes; `None` where the target has no wide vectors, or the leaf needs what they lack.
+/// A map over the nest's last axes, one or two, whose operands may be in an argument block of just those axes, or a stage of
+/// rows, which on the way fetches the next row of some operands; `None` where the target has no wide vectors, or the leaf needs
+/// what they lack.
 ///
 /// # Errors
 /// Conversions that cannot be lowered, which no verified function has.
@@ -119,6 +125,7 @@ pub(super) fn map(
     func: &Func,
     loads: &[OperandId],
     stores: &[OperandId],
+    next_row: Vec<NextRow>,
     target: &Target,
 ) -> Result<Option<Leaf>, CodegenError> {
     let Some(isa) = isa_of(target) else { return Ok(None) };
@@ -132,14 +139,19 @@ pub(super) fn map(
     ) else {
         return Ok(None);
     };
+    let abi = match nest.leaf {
+        nest::Leaf::Rows(_) => Abi::row(nest),
+        _ => Abi::inner(nest, axes),
+    };
     let map = Map {
         func: &func,
         loads,
         stores,
-        abi: Abi::inner(nest, axes),
+        abi,
         axes,
         writes: nest.writes,
         tile: nest.turned_side().map(|_| TURNED_ROW_BYTES),
+        next_row,
     };
     Ok(map::select(&map, isa).ok().map(Leaf))
 }
@@ -148,7 +160,12 @@ pub(super) fn map(
 ///
 /// # Errors
 /// As [`map`].
-pub(super) fn fold(nest: &Nest, reduce: &Reduce, target: &Target) -> Result<Option<Leaf>, CodegenError> {
+pub(super) fn fold(
+    nest: &Nest,
+    reduce: &Reduce,
+    next_row: Vec<NextRow>,
+    target: &Target,
+) -> Result<Option<Leaf>, CodegenError> {
     let (Some(isa), Order::Lanes { lanes, block }) = (isa_of(target), reduce.order) else {
         return Ok(None);
     };
@@ -164,7 +181,8 @@ pub(super) fn fold(nest: &Nest, reduce: &Reduce, target: &Target) -> Result<Opti
         combine: &reduce.combine,
         virtual_lanes: lanes as usize,
         block: block as usize,
-        abi: Abi::inner(nest, 1),
+        abi: Abi::row(nest),
+        next_row,
     };
     Ok(fold::select(&fold, isa).ok().map(Leaf))
 }
@@ -222,6 +240,7 @@ pub(super) fn strip(nest: &Nest, reduce: &Reduce, rows: usize, target: &Target) 
         axes: 1,
         writes: Writes::Plain,
         tile: None,
+        next_row: Vec::new(),
     };
     Ok(map::select(&map, isa).ok().map(Leaf))
 }
@@ -262,6 +281,7 @@ pub(super) fn epilogue(nest: &Nest, product: &MatMul, target: &Target) -> Result
         axes: 2,
         writes: Writes::Plain,
         tile: None,
+        next_row: Vec::new(),
     };
     Ok(map::select(&map, isa).ok().map(Leaf))
 }

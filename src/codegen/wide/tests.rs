@@ -141,6 +141,7 @@ fn mapped(func: &Func, select: impl Fn(&Map<'_>) -> Selected<Selector>) -> Optio
         axes: 1,
         writes: Writes::Plain,
         tile: None,
+        next_row: Vec::new(),
     };
     select(&map).ok()
 }

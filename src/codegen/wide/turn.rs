@@ -12,8 +12,8 @@
 
 use iced_x86::Code;
 
+use super::ahead::LINE_BYTES;
 use super::asm::{Arg, Assembly, Memory, Reg};
-use super::map::LINE_BYTES;
 use crate::codegen::abi::TurnWord;
 use crate::nest::TURNED_ROW_BYTES;
 
