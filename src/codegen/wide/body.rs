@@ -153,7 +153,12 @@ impl<'f> Body<'f> {
 
     /// The most registers that values of one evaluation hold at once, those that are the same for all lanes included.
     pub(super) fn live(&self, isa: Isa) -> usize {
-        self.most_held(|id| isa == Isa::Avx2 || !self.is_mask(id))
+        // A quotient has two values on the way.
+        let quotients = match self.divisors.len() {
+            0 => 0,
+            n => n * Reciprocal::REGISTERS + 2,
+        };
+        self.most_held(|id| isa == Isa::Avx2 || !self.is_mask(id)) + quotients
     }
 
     fn is_mask(&self, id: ExprId) -> bool {
@@ -187,12 +192,7 @@ impl<'f> Body<'f> {
                 live -= (held && remaining[at] == 0) as usize;
             }
         }
-        // A quotient has two values on the way.
-        let quotients = match self.divisors.len() {
-            0 => 0,
-            n => n * Reciprocal::REGISTERS + 2,
-        };
-        most + resident.count() + quotients
+        most + resident.count()
     }
 }
 
