@@ -1,23 +1,18 @@
 //! Loopweave's side of the comparison with other libraries: `benches/peers/run` builds it and speaks with it.
 //!
 //! In: the number of threads as the argument, then the requests of [`protocol`]. Knows no row: programs come as text. Each is
-//! offered in four ways: strict and with `fast(contract)`, each through the public call and bound (`Program::run_into` on
-//! views that exist already, as a peer's inner function is called by compiled code).
+//! offered in four ways: strict and with `fast(contract)`, each through the public call and bound (`Kernel::bind`, as a peer's
+//! inner function is called by compiled code).
 
 #[path = "protocol.rs"]
 mod protocol;
 
 use bytemuck::Pod;
-use loopweave::graph::Graph;
-use loopweave::graph::text::lower_kernel;
 use loopweave::ir::Element;
 use loopweave::ir::simplify::Fast;
-use loopweave::ir::text::ast::Item;
-use loopweave::ir::text::{lower_module, parse};
 use loopweave::jit;
-use loopweave::pipeline::{Options, Program};
 use loopweave::runtime::args::Args;
-use loopweave::runtime::parallel::Threads;
+use loopweave::runtime::lend::Lend;
 use loopweave::runtime::view::{Arg, ArgMut, View};
 use ndarray::{ArrayViewD, ArrayViewMutD, IxDyn};
 use protocol::{Array, Case, Error, Memory, Way};
@@ -38,20 +33,14 @@ fn open(case: &Case, threads: usize) -> Result<Vec<Way<'static>>, Error> {
     let mut ways = Vec::new();
     for (fast, name) in [(Fast::NONE, ""), ("contract".parse()?, " contract")] {
         let kernel = jit::kernel(&case.text)?.threads(threads)?.fast(fast);
-        let options = Options {
-            fast,
-            threads: Threads::count(threads)?,
-            ..Options::native()?
-        };
-        let program = Program::compile(graph(&case.text)?, &options)?;
-        let reads = inputs.clone();
+        let (reads, called) = (inputs.clone(), kernel.clone());
         ways.push(Way {
             name: format!("loopweave{name}"),
             batch: Box::new(move |calls, memory, output| {
                 let inputs = arrays(&reads, memory)?;
                 let mut output = (write.0)(output)?;
                 for _ in 0..calls {
-                    kernel.call_into(Inputs(&inputs), &mut *output)?;
+                    called.call_into(Inputs(&inputs), &mut *output)?;
                 }
                 Ok(())
             }),
@@ -61,27 +50,14 @@ fn open(case: &Case, threads: usize) -> Result<Vec<Way<'static>>, Error> {
             name: format!("loopweave{name} bound"),
             batch: Box::new(move |calls, memory, output| {
                 let inputs = arrays(&reads, memory)?;
-                let views: Vec<View<'_>> = inputs.iter().map(|array| array.view()).collect();
                 let mut output = (write.0)(output)?;
-                let mut output = [output.view_mut()];
-                for _ in 0..calls {
-                    program.run_into(&views, &mut output)?;
-                }
+                let mut bound = kernel.bind(Inputs(&inputs), &mut *output)?;
+                (0..calls).for_each(|_| bound.run());
                 Ok(())
             }),
         });
     }
     Ok(ways)
-}
-
-/// The program of a text's last item.
-fn graph(text: &str) -> Result<Graph, Error> {
-    let module = parse(text, "<row>")?;
-    let functions = lower_module(&module)?;
-    let Some(Item::Kernel(kernel)) = module.items.last() else {
-        return Err("no kernel in the text".into());
-    };
-    Ok(lower_kernel(kernel, &functions, &module.source)?)
 }
 
 fn arrays<'a>(reads: &[Read], memory: &'a [Memory]) -> Result<Vec<Box<dyn Arg + 'a>>, Error> {
@@ -102,6 +78,12 @@ impl Args for Inputs<'_> {
         Self: 'a;
 
     fn views(&self) -> SmallVec<[View<'_>; 8]> {
+        self.0.iter().map(|array| array.view()).collect()
+    }
+}
+
+impl<'a> Lend<'a> for Inputs<'a> {
+    fn lend(self) -> Vec<View<'a>> {
         self.0.iter().map(|array| array.view()).collect()
     }
 }
