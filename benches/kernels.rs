@@ -19,7 +19,7 @@ fn main() {
         .configure_from_args();
     for row in &rows::ROWS {
         let mut group = criterion.benchmark_group(row.name);
-        for &(size, elements) in rows::sizes(row) {
+        for (size, elements) in rows::SIZES {
             let mut case = (row.case)(elements);
             group.throughput(Throughput::Bytes(case.bytes as u64));
             group.bench_function(format!("{size}/plain"), |b| b.iter(|| case.plain()));

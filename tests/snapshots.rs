@@ -1,7 +1,8 @@
 //! What every stage makes of each case in `tests/cases/`, for the named targets: one snapshot a case in `snapshots/`.
 //!
 //! A case opens with the arguments it is scheduled for (`// args: x=f32[1024,1024], y=f32[1024]`) and, where the
-//! instructions are of interest, `// stages: asm`; with `// wide: yes` the machine code for AVX2 and AVX-512 is shown, too. `INSTA_UPDATE=always cargo test --test snapshots` writes the snapshots anew.
+//! instructions are of interest, `// stages: asm`; with `// wide: yes` the machine code for AVX2 and AVX-512 is shown, too.
+//! Reports are for four threads. `INSTA_UPDATE=always cargo test --test snapshots` writes the snapshots anew.
 
 #![cfg(feature = "cli")]
 
@@ -24,9 +25,14 @@ fn every_case_at_every_stage() {
             Some(more) => format!("clif,{more}"),
             None => String::from("clif"),
         };
-        let mut stages = explain(path, &args, "x86-64", "func,graph,plan,nest");
+        let mut stages = explain(
+            path,
+            &args,
+            "x86-64",
+            &["--emit", "func,graph,plan,nest", "--report", "3"],
+        );
         for stage in code.split(',') {
-            let [first, second] = TARGETS.map(|target| explain(path, &args, target, stage));
+            let [first, second] = TARGETS.map(|target| explain(path, &args, target, &["--emit", stage]));
             let shown = if first == second {
                 format!("as for {}\n", TARGETS[0])
             } else {
@@ -37,7 +43,7 @@ fn every_case_at_every_stage() {
         }
         if directive(&text, "wide").is_some() {
             for target in WIDE {
-                let code = explain(path, &args, target, "asm");
+                let code = explain(path, &args, target, &["--emit", "asm"]);
                 stages += &format!("\n== asm, {target} ==\n{code}");
             }
         }
@@ -63,7 +69,7 @@ fn the_nest_is_the_same_for_all_targets() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
         let args: Vec<&str> = directive(&text, "args").map(|args| args.split(", ").collect()).unwrap();
-        let nests = TARGETS.map(|target| without_tiles(&explain(&path, &args, target, "nest")));
+        let nests = TARGETS.map(|target| without_tiles(&explain(&path, &args, target, &["--emit", "nest"])));
         assert_eq!(nests[0], nests[1], "{}", path.display());
         cases += 1;
     }
@@ -84,13 +90,15 @@ fn directive<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     text.lines().find_map(|line| line.strip_prefix(&prefix))
 }
 
-/// What the command prints for these stages.
-fn explain(path: &Path, args: &[&str], target: &str, stages: &str) -> String {
+/// What the command prints when it is asked for this.
+fn explain(path: &Path, args: &[&str], target: &str, what: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loopweave"));
     command
         .arg("explain")
         .arg(path)
-        .args(["--target", target, "--emit", stages]);
+        .args(["--target", target])
+        .args(what)
+        .env("RAYON_NUM_THREADS", "4");
     command.args(args.iter().flat_map(|arg| ["-a", arg]));
     let output = command.output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);

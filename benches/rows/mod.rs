@@ -52,51 +52,30 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// The case of a number of elements, which for matrices is a square.
     pub(crate) case: fn(usize) -> Case,
-    /// Whether the arrays are matrices, measured at 2048² alone.
-    pub(crate) matrix: bool,
 }
 
 /// Every row.
 pub(crate) const ROWS: [Row; 13] = [
-    vector("add", add),
-    vector("axpy", axpy),
-    vector("chain", chain),
-    vector("six_ops", six_ops),
-    vector("poly8", poly8),
-    vector("exp", exp),
-    vector("sum", sum),
-    vector("dot", dot),
-    matrix("sum_rows", sum_rows),
-    matrix("sum_columns", sum_columns),
-    matrix("add_row", add_row),
-    matrix("add_column", add_column),
-    matrix("add_transposed", add_transposed),
+    row("add", add),
+    row("axpy", axpy),
+    row("chain", chain),
+    row("six_ops", six_ops),
+    row("poly8", poly8),
+    row("exp", exp),
+    row("sum", sum),
+    row("dot", dot),
+    row("sum_rows", sum_rows),
+    row("sum_columns", sum_columns),
+    row("add_row", add_row),
+    row("add_column", add_column),
+    row("add_transposed", add_transposed),
 ];
 
-/// The sizes of vector rows, with the names the benchmarks give them.
+/// Numbers of elements, all of them squares, with the names the benchmarks give them.
 pub(crate) const SIZES: [(&str, usize); 4] = [("1k", 1 << 10), ("64k", 1 << 16), ("1M", 1 << 20), ("16M", 1 << 24)];
-/// The size of matrix rows.
-pub(crate) const MATRIX: (&str, usize) = ("2048x2048", 2048 * 2048);
 
-/// The sizes of a row.
-pub(crate) fn sizes(row: &Row) -> &'static [(&'static str, usize)] {
-    if row.matrix { &[MATRIX] } else { &SIZES }
-}
-
-const fn vector(name: &'static str, case: fn(usize) -> Case) -> Row {
-    Row {
-        name,
-        case,
-        matrix: false,
-    }
-}
-
-const fn matrix(name: &'static str, case: fn(usize) -> Case) -> Row {
-    Row {
-        name,
-        case,
-        matrix: true,
-    }
+const fn row(name: &'static str, case: fn(usize) -> Case) -> Row {
+    Row { name, case }
 }
 
 /// The coefficients of the polynomial, highest power first.
