@@ -176,5 +176,5 @@ fn is_unrolled(report: &Report) -> bool {
     let schedules = report.groups.iter().filter_map(|group| group.schedule.as_ref());
     schedules
         .flat_map(|s| &s.notes)
-        .any(|note| matches!(note, Note::Unrolled { .. }))
+        .any(|note| matches!(note, Note::SideBySide { .. }))
 }

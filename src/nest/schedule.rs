@@ -80,7 +80,7 @@ pub enum Note {
         size: usize,
     },
     /// Each result is made of few elements: a map over the results takes them as arguments, instead of a loop over them.
-    Unrolled {
+    SideBySide {
         /// How many.
         elements: usize,
     },
@@ -147,7 +147,7 @@ pub fn schedule(lowered: &Lowered, shape: &[usize], layouts: &[Layout], target: 
     let order = reduction_order(lowered, shape, &logical);
     let narrow = order.and_then(|order| unrolled(lowered, shape, layouts, order));
     if let Some(map) = narrow {
-        let notes = vec![Note::Unrolled { elements: map.elements }];
+        let notes = vec![Note::SideBySide { elements: map.elements }];
         let loops = logical_loops(&map.lowered, &map.shape, &map.layouts);
         let mut scheduled = arranged(&map.lowered, loops, None, &map.layouts, notes, target);
         scheduled.sources = map.sources;
@@ -476,7 +476,7 @@ fn finish(
     };
     notes.extend(tile.or(nest.turned_side()).map(|size| Note::Tiled { size }));
     let bytes = binding.operand_bytes(&nest).fold(0, usize::saturating_add);
-    nest.writes = writes(&nest.leaf, bytes, target);
+    nest.writes = writes(&nest, bytes, target);
     if nest.writes == Writes::Streamed {
         notes.push(Note::Streamed { bytes });
     }
@@ -499,12 +499,12 @@ const AHEAD_CACHES: usize = 4;
 const AHEAD_OPS: usize = 12;
 
 /// How the results of a call go to memory that touches so much of it.
-fn writes(leaf: &Leaf, bytes: usize, target: &Target) -> Writes {
-    let Leaf::Map { map, .. } = leaf else {
+fn writes(nest: &Nest, bytes: usize, target: &Target) -> Writes {
+    let Leaf::Map { map, .. } = &nest.leaf else {
         return Writes::Plain;
     };
-    // The reference emitter has plain stores alone.
-    if target.wide_bytes() == 0 {
+    // The reference emitter, which has the maps with gathered operands too, has plain stores alone.
+    if target.wide_bytes() == 0 || nest.operands.iter().any(|operand| operand.stride == Stride::Any) {
         return Writes::Plain;
     }
     let caches = target.caches();

@@ -218,7 +218,7 @@ impl Program {
             .scheduled
             .notes
             .iter()
-            .any(|note| matches!(note, Note::Unrolled { .. }));
+            .any(|note| matches!(note, Note::SideBySide { .. }));
         if is_reduction || !matches!(step.scheduled.nest.leaf, Leaf::Map { .. }) {
             return Vec::new();
         }

@@ -67,11 +67,11 @@ pub(super) fn in_short(report: &Report, group: &Group) -> String {
         let names = list(names);
         (!names.is_empty()).then_some(names)
     };
-    let unrolled = schedule.notes.iter().find_map(|note| match note {
-        Note::Unrolled { elements } => Some(format!("{}, side by side,", count(*elements, "element"))),
+    let side_by_side = schedule.notes.iter().find_map(|note| match note {
+        Note::SideBySide { elements } => Some(format!("{}, side by side,", count(*elements, "element"))),
         _ => None,
     });
-    let one = || unrolled.clone().unwrap_or_else(|| String::from("one element"));
+    let one = || side_by_side.clone().unwrap_or_else(|| String::from("one element"));
     let reduction = |reduced: Option<String>| match over(Role::Kept) {
         None => format!("reduce {}", reduced.unwrap_or_else(one)),
         Some(kept) => format!("reduce {} for each {kept}", reduced.unwrap_or_else(one)),
@@ -333,8 +333,8 @@ pub(super) fn note(note: &Note) -> Row {
             "tiled",
             format!("{size} x {size}: the arrays disagree about the innermost loop"),
         ),
-        Note::Unrolled { elements } => (
-            "unrolled",
+        Note::SideBySide { elements } => (
+            "side by side",
             format!(
                 "each result is made of {}, which are arguments of a map",
                 count(*elements, "element")

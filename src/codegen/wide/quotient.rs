@@ -13,8 +13,8 @@
 //!
 //! The relative error of q before its rounding is below 2^(2 − 2p), so that q is one of the two numbers that a/b lies between, or
 //! a/b itself. Then e is a number of p bits, and q' is a/b rounded to nearest: Markstein, Computation of elementary functions on
-//! the IBM RISC System/6000 processor, IBM J. Res. Dev. 34 (1990), theorem 3; the same in Muller et al., Handbook of
-//! Floating-Point Arithmetic, on division by fused multiply-add.
+//! the IBM RISC System/6000 processor, IBM J. Res. Dev. 34 (1990); the same in Muller et al., Handbook of Floating-Point
+//! Arithmetic, on division by fused multiply-add.
 //!
 //! All of this is true of exponents without bounds. With those that there are, let q' be at least [`Limits::least`] and at
 //! least [`Limits::numerator`]·|r|, which makes |a| about `numerator`, and let |r| be at least [`Limits::reciprocal`]: then
