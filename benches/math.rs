@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use loopweave::ir::expand::expand;
 use loopweave::ir::simplify::Fast;
-use loopweave::ir::{Accuracy, Builder, Dtype, Op};
+use loopweave::ir::testing::{operations, single_op};
+use loopweave::ir::{Accuracy, Dtype, Op};
 use loopweave::jit::{self, Kernel};
 use loopweave::target::Target;
 
@@ -169,14 +170,8 @@ fn kernel(op: Op, fast: Fast, target: &str) -> Kernel {
 
 /// The basic ops that each element pays for, without constants and bitcasts.
 fn ops(op: Op, dtype: Dtype) -> usize {
-    let mut b = Builder::typed(op.name());
-    let x = b.param("x", Some(dtype));
-    let y = b.node(op, &[x]);
-    let func = expand(&b.finish(&[y])).expect("the op has an expansion");
-    let nodes = func.nodes().iter().zip(func.always_needed());
-    nodes
-        .filter(|(node, needed)| *needed && !matches!(node.op, Op::Param(_) | Op::Const(_) | Op::Bitcast(_)))
-        .count()
+    let func = single_op(op, &[dtype]).expect("the op computes in this type");
+    operations(&expand(&func).expect("the op has an expansion"))
 }
 
 /// A call on slices, which a generic function cannot write by itself.

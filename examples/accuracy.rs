@@ -19,8 +19,9 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 
 use compiled::{Chunk, Function, LANES};
+use loopweave::ir::testing::operations;
 use loopweave::ir::{Accuracy, Dtype, Scalar};
-use oracle::{CASES, Case, Inputs, Slope, backward_steps, distance, expanded_to, operations, wrong_specials};
+use oracle::{CASES, Case, Inputs, Slope, backward_steps, distance, expanded_to, wrong_specials};
 
 /// So many misses of a function are listed before only every second is, and so on.
 const MISSES: u64 = 20_000;

@@ -8,8 +8,8 @@ use loopweave::graph::{Graph, Named};
 use loopweave::ir::expand::expand_to;
 use loopweave::ir::interp::Evaluator;
 use loopweave::ir::simplify::Fast;
-use loopweave::ir::testing::Rng;
-use loopweave::ir::{Accuracy, Builder, Dtype, Func, Op, Scalar, Stage};
+use loopweave::ir::testing::{Rng, single_op};
+use loopweave::ir::{Accuracy, Dtype, Func, Op, Scalar, Stage};
 use loopweave::jit::{self, Kernel};
 use loopweave::pipeline::{Options, Program};
 use loopweave::runtime::view::{Arg, ArgMut};
@@ -21,15 +21,9 @@ fn functions(dtype: Dtype) -> impl Iterator<Item = Op> {
     ops.filter(move |op| op.stage_for(dtype) == Stage::Expanded && op.max_ulp(dtype, Accuracy::Precise) > Some(0.5))
 }
 
-/// A function of one op.
+/// The function of an op whose operands have one dtype.
 fn single(op: Op, dtype: Dtype) -> Func {
-    let mut b = Builder::typed(op.name());
-    let params: Vec<_> = ["x", "y"][..op.arity()]
-        .iter()
-        .map(|name| b.param(*name, Some(dtype)))
-        .collect();
-    let value = b.node(op, &params);
-    b.finish(&[value])
+    single_op(op, &vec![dtype; op.arity()]).unwrap()
 }
 
 fn kernel(op: Op) -> Kernel {

@@ -28,13 +28,16 @@ fn views(results: isize) -> [std::ops::Range<isize>; 2] {
     [0..40 * 50 * 4, 0..results * 4]
 }
 
+/// Bodies, and the elements of their results.
+const SOUND: [(&str, isize); 3] = [
+    ("x[:, ::-2] + 1", 1000),
+    ("sum(x, axis = 1)", 40),
+    ("sum(x, axis = 0)", 50),
+];
+
 #[test]
 fn what_is_right_passes() {
-    for (body, results) in [
-        ("x[:, ::-2] + 1", 1000),
-        ("sum(x, axis = 1)", 40),
-        ("sum(x, axis = 0)", 50),
-    ] {
+    for (body, results) in SOUND {
         let it = scheduled(body);
         assert_eq!(verify(&it.nest), Ok(()), "{body}");
         assert_eq!(verify_binding(&it.nest, &it.binding, &views(results)), Ok(()), "{body}");
@@ -43,11 +46,7 @@ fn what_is_right_passes() {
 
 #[test]
 fn an_access_outside_of_its_view_is_found() {
-    for (body, results) in [
-        ("x[:, ::-2] + 1", 1000),
-        ("sum(x, axis = 1)", 40),
-        ("sum(x, axis = 0)", 50),
-    ] {
+    for (body, results) in SOUND {
         let it = scheduled(body);
         let refused = |change: &dyn Fn(&mut Scheduled), views: &[std::ops::Range<isize>]| {
             let mut it = it.clone();

@@ -382,11 +382,21 @@ impl Builder {
 
     /// The nodes of `func` on the given arguments: an inlined call. Returns the results' nodes.
     pub fn inline(&mut self, func: &Func, args: &[ExprId]) -> Vec<ExprId> {
+        self.inline_where(func, args, |b| b.node(Op::Index, &[]))
+    }
+
+    /// As [`Builder::inline`], at a known position of the reduced axes: what [`Op::Index`] reads is a constant.
+    pub fn inline_at(&mut self, func: &Func, args: &[ExprId], position: i64) -> Vec<ExprId> {
+        self.inline_where(func, args, |b| b.constant(position))
+    }
+
+    fn inline_where(&mut self, func: &Func, args: &[ExprId], index: impl Fn(&mut Builder) -> ExprId) -> Vec<ExprId> {
         assert_eq!(args.len(), func.params().len(), "arguments of `{}`", func.name());
         let mut map: Vec<ExprId> = Vec::with_capacity(func.nodes().len());
         for node in func.nodes() {
             let id = match node.op {
                 Op::Param(i) => args[i as usize],
+                Op::Index => index(self),
                 op => {
                     let operands = node.args.map(|a| map[a.index()]);
                     self.node(op, &operands)

@@ -355,6 +355,26 @@ impl<'p> Generator<'p> {
     }
 }
 
+/// The function of an op alone, on parameters of these dtypes; `None` where its type rule refuses them.
+pub fn single_op(op: Op, dtypes: &[Dtype]) -> Option<Func> {
+    op.result_dtype(dtypes)?;
+    let mut b = Builder::typed(op.name());
+    let params: Vec<_> = ["x", "y", "z"]
+        .iter()
+        .zip(dtypes)
+        .map(|(&name, &dtype)| b.param(name, Some(dtype)))
+        .collect();
+    let result = b.node(op, &params);
+    Some(b.finish(&[result]))
+}
+
+/// The basic ops that each element pays for, without constants and bitcasts.
+pub fn operations(func: &Func) -> usize {
+    let is_free = |op: Op| matches!(op, Op::Param(_) | Op::Const(_) | Op::Bitcast(_));
+    let nodes = func.nodes().iter().zip(func.always_needed());
+    nodes.filter(|(node, needed)| *needed && !is_free(node.op)).count()
+}
+
 /// The types of the operands of an op that computes in `dtype`.
 pub fn operand_dtypes(op: Op, dtype: Dtype) -> Vec<Dtype> {
     let mut dtypes = vec![dtype; op.arity()];

@@ -5,9 +5,9 @@ mod oracle;
 
 use loopweave_ir::expand::expand;
 use loopweave_ir::interp::Evaluator;
-use loopweave_ir::testing::Rng;
+use loopweave_ir::testing::{Rng, operations};
 use loopweave_ir::{Accuracy, Builder, Dtype, Func, Op, Scalar};
-use oracle::{CASES, Case, Inputs, distance, expanded, expanded_to, operations, wrong_specials};
+use oracle::{CASES, Case, Inputs, distance, expanded, expanded_to, wrong_specials};
 
 const FLOATS: [Dtype; 2] = [Dtype::F32, Dtype::F64];
 

@@ -4,7 +4,7 @@
 use half::{bf16, f16};
 use loopweave_ir::expand::{ExpandError, expand, expand_to, lower_storage_casts};
 use loopweave_ir::interp::{Evaluator, apply};
-use loopweave_ir::testing::edge_values;
+use loopweave_ir::testing::{edge_values, single_op};
 use loopweave_ir::verify::verify;
 use loopweave_ir::{Accuracy, Builder, Dtype, Func, Op, Scalar, Stage};
 
@@ -21,26 +21,12 @@ const COMPUTED: [Dtype; 10] = [
     Dtype::F64,
 ];
 
-/// The op on parameters of these dtypes, where its type rule allows them.
-fn single(op: Op, dtypes: &[Dtype]) -> Option<Func> {
-    op.result_dtype(dtypes)?;
-    let mut b = Builder::typed(op.name());
-    let names = ["x", "y", "z"];
-    let params: Vec<_> = names
-        .iter()
-        .zip(dtypes)
-        .map(|(&name, &d)| b.param(name, Some(d)))
-        .collect();
-    let result = b.node(op, &params);
-    Some(b.finish(&[result]))
-}
-
 /// Ops at each dtype they take, all operands alike, that are not basic.
 fn unexpanded() -> impl Iterator<Item = (Op, Dtype, Func)> {
     let pairs = Op::ALL.iter().flat_map(|&op| COMPUTED.map(|dtype| (op, dtype)));
     pairs
         .filter(|(op, dtype)| op.stage_for(*dtype) != Stage::Basic)
-        .filter_map(|(op, dtype)| Some((op, dtype, single(op, &vec![dtype; op.arity()])?)))
+        .filter_map(|(op, dtype)| Some((op, dtype, single_op(op, &vec![dtype; op.arity()])?)))
 }
 
 #[test]
@@ -146,7 +132,7 @@ fn integer_powers_of_constants_are_short_and_the_same() {
 
 /// What `lower_storage_casts` makes of a single cast, ready to evaluate.
 fn lowered(from: Dtype, to: Dtype) -> Func {
-    let func = single(Op::Cast(to), &[from]).expect("a storage type converts to and from f32");
+    let func = single_op(Op::Cast(to), &[from]).expect("a storage type converts to and from f32");
     let lowered = lower_storage_casts(&func).expect("casts are always lowered");
     let is_storage = |d: Dtype| d.is_storage_only();
     for node in lowered.nodes() {

@@ -4,8 +4,8 @@ use std::f64::consts::PI;
 
 use loopweave_ir::expand::expand_to;
 use loopweave_ir::interp::Evaluator;
-use loopweave_ir::testing::Rng;
-use loopweave_ir::{Accuracy, Builder, Dtype, Func, Op, Scalar};
+use loopweave_ir::testing::{Rng, single_op};
+use loopweave_ir::{Accuracy, Dtype, Func, Op, Scalar};
 
 const INF: f64 = f64::INFINITY;
 const NAN: f64 = f64::NAN;
@@ -14,13 +14,7 @@ const NAN: f64 = f64::NAN;
 fn expansions(op: Op) -> Vec<(Dtype, Func)> {
     let mut all = Vec::new();
     for dtype in [Dtype::F32, Dtype::F64] {
-        let mut b = Builder::typed(op.name());
-        let params: Vec<_> = ["x", "y"][..op.arity()]
-            .iter()
-            .map(|name| b.param(*name, Some(dtype)))
-            .collect();
-        let value = b.node(op, &params);
-        let func = b.finish(&[value]);
+        let func = single_op(op, &vec![dtype; op.arity()]).expect("the op computes in this type");
         for accuracy in [Accuracy::Precise, Accuracy::Fast] {
             all.push((dtype, expand_to(&func, accuracy).expect("the op has an expansion")));
         }

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use loopweave_ir::simplify::{Fast, simplify};
-use loopweave_ir::{Builder, ExprId, Func, Op};
+use loopweave_ir::{Builder, ExprId, Func};
 use smallvec::SmallVec;
 
 use super::lower::{CHAIN_BLOCK, Lowered, Operand};
@@ -167,7 +167,7 @@ impl Unroll<'_> {
     /// The results of a function at a reduced element.
     fn map(&mut self, map: &Func, loads: &[OperandId], element: usize) -> Vec<ExprId> {
         let args: Vec<ExprId> = loads.iter().map(|&id| self.load(id, element)).collect();
-        inline_at(&mut self.builder, map, &args, element)
+        self.builder.inline_at(map, &args, element as i64)
     }
 
     fn reduce(&mut self, reduce: &Reduce) {
@@ -266,20 +266,4 @@ impl Unroll<'_> {
             elements: self.elements,
         })
     }
-}
-
-/// [`Builder::inline`] at a position of the reduced axes.
-fn inline_at(builder: &mut Builder, func: &Func, args: &[ExprId], position: usize) -> Vec<ExprId> {
-    let mut values: Vec<ExprId> = Vec::with_capacity(func.nodes().len());
-    for node in func.nodes() {
-        values.push(match node.op {
-            Op::Param(i) => args[i as usize],
-            Op::Index => builder.constant(position as i64),
-            op => {
-                let args: SmallVec<[ExprId; 3]> = node.args.iter().map(|arg| values[arg.index()]).collect();
-                builder.node(op, &args)
-            }
-        });
-    }
-    func.results().iter().map(|result| values[result.index()]).collect()
 }

@@ -6,8 +6,8 @@
 //!
 //! The estimate of a call on one thread is `max(bytes / 48 GB/s, flops / 32 G/s)`: the rate of a core between its second-level
 //! cache (86 GB/s) and memory (10 to 20), and that of 128-bit arithmetic. Handing a part to a helper that is awake, as it is
-//! for a millisecond after a loop, costs the caller 0.1 to 0.5 µs, and a call of 4 µs already gains; waking one costs 8 to 12 µs, and
-//! it comes tens of µs later. So a call is split only where the estimate is above [`SPLIT_NS`], where a wake-up that brings
+//! for a millisecond after a loop, costs the caller 0.1 to 0.5 µs, and a call of 4 µs already gains; waking one costs 8 to 12
+//! µs, and it comes tens of µs later. So a call is split only where the estimate is above [`SPLIT_NS`], where a wake-up that brings
 //! nothing costs at most half as much as the call, and into parts of at least [`PART_NS`]. Two, four and eight parts on two
 //! threads take the same time within 3 % (`a + b` from 128k to 16M elements, `exp(x)` from 64k), so there are enough for a
 //! thread that is held up to leave its share to the others.

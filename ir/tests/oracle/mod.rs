@@ -10,7 +10,8 @@ mod composed;
 mod inputs;
 
 use loopweave_ir::expand::expand_to;
-use loopweave_ir::{Accuracy, Builder, Dtype, Func, Op, Scalar, interp};
+use loopweave_ir::testing::single_op;
+use loopweave_ir::{Accuracy, Dtype, Func, Op, Scalar, interp};
 
 pub(crate) use inputs::Inputs;
 
@@ -134,20 +135,8 @@ pub(crate) fn expanded(op: Op, dtype: Dtype) -> Func {
 
 /// The expansion of an accuracy.
 pub(crate) fn expanded_to(op: Op, dtype: Dtype, accuracy: Accuracy) -> Func {
-    let mut b = Builder::typed(op.name());
-    let params: Vec<_> = ["x", "y"][..op.arity()]
-        .iter()
-        .map(|&name| b.param(name, Some(dtype)))
-        .collect();
-    let result = b.node(op, &params);
-    expand_to(&b.finish(&[result]), accuracy).expect("the op has an expansion")
-}
-
-/// Nodes that cost every element an instruction.
-pub(crate) fn operations(func: &Func) -> usize {
-    let free = |op: Op| matches!(op, Op::Param(_) | Op::Const(_) | Op::Bitcast(_));
-    let nodes = func.nodes().iter().zip(func.always_needed());
-    nodes.filter(|(n, needed)| *needed && !free(n.op)).count()
+    let func = single_op(op, &vec![dtype; op.arity()]).expect("the op computes in this type");
+    expand_to(&func, accuracy).expect("the op has an expansion")
 }
 
 /// The error in units of the exact value's last place; infinite where one is NaN, infinite or of another sign alone.

@@ -3,7 +3,7 @@
 
 use iced_x86::{Decoder, DecoderOptions};
 use loopweave_ir::expand::{expand, expand_to};
-use loopweave_ir::testing::operand_dtypes;
+use loopweave_ir::testing::{operand_dtypes, single_op};
 use loopweave_ir::{Accuracy, Builder, Dtype, Func, Op, Stage};
 
 use super::alloc::Program;
@@ -106,14 +106,11 @@ fn expansions() -> Vec<(Op, Dtype, Func)> {
     for accuracy in [Accuracy::Precise, Accuracy::Fast] {
         for (&op, dtype) in Op::ALL.iter().flat_map(|op| [(op, Dtype::F32), (op, Dtype::F64)]) {
             let dtypes = operand_dtypes(op, dtype);
-            let is_expanded = op.stage_for(dtype) == Stage::Expanded && op.result_dtype(&dtypes).is_some();
-            if !is_expanded || op.tier(accuracy) != accuracy {
+            if op.stage_for(dtype) != Stage::Expanded || op.tier(accuracy) != accuracy {
                 continue;
             }
-            let mut b = Builder::typed(op.name());
-            let params: Vec<_> = dtypes.iter().map(|&d| b.param("x", Some(d))).collect();
-            let value = b.node(op, &params);
-            expansions.push((op, dtype, expand_to(&b.finish(&[value]), accuracy).unwrap()));
+            let Some(func) = single_op(op, &dtypes) else { continue };
+            expansions.push((op, dtype, expand_to(&func, accuracy).unwrap()));
         }
     }
     expansions
