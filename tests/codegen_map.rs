@@ -55,6 +55,7 @@ fn check(nest: &Nest, layouts: &[Layout], shapes: &[Vec<usize>], what: &str) {
             let binding = Binding {
                 extents: shape.iter().copied().collect(),
                 operands: bounds.into_iter().collect(),
+                strip: None,
             };
             compare(nest, &code, &binding, &buffers, &[Via::Main], what);
         }
@@ -169,6 +170,7 @@ fn edge_values_meet_each_other() {
             let binding = Binding {
                 extents: [n].into_iter().collect(),
                 operands: dtypes.iter().chain([&out]).map(bound).collect(),
+                strip: None,
             };
             compare(
                 &nest,

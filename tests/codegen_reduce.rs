@@ -1,4 +1,5 @@
-//! Reductions as machine code against the interpreter: both orders, every way through a block, all three functions.
+//! Reductions as machine code against the interpreter: both orders, vectors along the elements of a result and across results,
+//! every way through a block, all three functions.
 
 mod harness;
 
@@ -135,10 +136,14 @@ fn reduce_nest(c: &Combiner, order: Order, axes: &[AxisRole], layout: Layout, in
     let finish = b.finish(&values);
 
     let inputs = c.map.param_dtypes();
-    let chain = matches!(order, Order::Chain { .. });
+    let is_across = axes.last() == Some(&Kept);
     let mut operands: Vec<_> = inputs.iter().map(|&d| operand(d, Role::Input, layout)).collect();
     // The result has no extent along a reduced vector axis.
-    let of_result = if chain { Layout::Contiguous } else { Layout::Broadcast };
+    let of_result = if is_across {
+        Layout::Contiguous
+    } else {
+        Layout::Broadcast
+    };
     operands.push(operand(Dtype::I64, Role::Input, of_result));
     operands.extend(
         finish
@@ -202,6 +207,7 @@ fn check(nest: &Nest, layout: Layout, shapes: &[Vec<usize>], opts: &[OptLevel], 
             let binding = Binding {
                 extents: shape.iter().copied().collect(),
                 operands: bounds.into_iter().collect(),
+                strip: None,
             };
             compare(nest, &code, &binding, &buffers, via, what);
         }
@@ -289,7 +295,7 @@ fn lanes_of_several_axes() {
 }
 
 #[test]
-fn chains() {
+fn across_results() {
     let flat: Vec<Vec<usize>> = [0, 1, 2, 3, 8, 9, 10, 17, 33, 64, 100]
         .into_iter()
         .flat_map(|n| [0, 1, 3, 4, 19].map(|v| vec![n, v]))
@@ -306,12 +312,13 @@ fn chains() {
         for layout in Layout::ALL {
             for (i, vector) in vectors(&c).into_iter().enumerate() {
                 let init = [Init::Applied, Init::Identity, Init::Applied][i];
-                let order = Order::Chain { block: 20 };
-                let what = format!("{} {layout:?} {init:?} {vector:?}", c.name);
-                let nest = reduce_nest(&c, order, &[Reduced, Kept], layout, init, vector);
-                check(&nest, layout, &flat, &BOTH, &[Via::Main, Via::Parts], &what);
-                let nest = reduce_nest(&c, order, &[Kept, Reduced, Reduced, Kept], layout, init, vector);
-                check(&nest, layout, &deep, &BOTH[..1], &[Via::Main], &what);
+                for order in [Order::Chain { block: 20 }, Order::Lanes { lanes: 4, block: 20 }] {
+                    let what = format!("{} {order:?} {layout:?} {init:?} {vector:?}", c.name);
+                    let nest = reduce_nest(&c, order, &[Reduced, Kept], layout, init, vector);
+                    check(&nest, layout, &flat, &BOTH, &[Via::Main, Via::Parts], &what);
+                    let nest = reduce_nest(&c, order, &[Kept, Reduced, Reduced, Kept], layout, init, vector);
+                    check(&nest, layout, &deep, &BOTH[..1], &[Via::Main], &what);
+                }
             }
         }
     }

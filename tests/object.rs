@@ -225,6 +225,7 @@ fn by_jit(nest: &Nest, target: &Target, outputs: usize) -> Vec<String> {
         operands: [bind(Dtype::F32, Layout::Contiguous, &[N], &[true]).0, result]
             .into_iter()
             .collect(),
+        strip: None,
     };
     let buffers = [
         Buffer {

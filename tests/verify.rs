@@ -97,9 +97,10 @@ fn a_nest_without_form_is_found() {
         broken(&|nest| reduce(nest, &|r| r.order = order)),
         [Violation::BadOrder { order }]
     );
-    let chain = broken(&|nest| reduce(nest, &|r| r.order = Order::Chain { block: 256 }));
-    assert_eq!(chain, [Violation::AxisOrder]);
-    let roles = broken(&|nest| nest.axes.reverse());
+    let order = Order::Chain { block: 256 };
+    let chain = broken(&|nest| reduce(nest, &|r| r.order = order));
+    assert_eq!(chain, [Violation::BadOrder { order }]);
+    let roles = broken(&|nest| nest.axes.insert(0, nest.axes[1].clone()));
     assert_eq!(roles, [Violation::AxisOrder]);
     let loads = broken(&|nest| reduce(nest, &|r| r.loads.clear()));
     assert!(!loads.is_empty());

@@ -28,22 +28,23 @@
 //!
 //! # Scratch of a reduction
 //!
-//! For accumulator c of size s(c), with B = ⌈n / block⌉ blocks and V = the extent of the vector axis for `Order::Chain`,
-//! otherwise 1: B × V values, block-major, as an array that starts at the next multiple of 64 bytes after that of c − 1.
+//! For accumulator c of size s(c), with B = ⌈n / block⌉ blocks and V = the extent of the vector axis where vectors run across
+//! results, otherwise 1: B × V values, block-major, as an array that starts at the next multiple of 64 bytes after that of c − 1.
 //! Several calls of `blocks` may run at once on one table, each on its own blocks; whatever else a function needs (lanes,
 //! packed elements) is in its own stack frame.
 //!
 //! # Scratch of rows
 //!
 //! The nest's local operands, each at the next multiple of 64 bytes, with an element for each index of the reduced axes or
-//! one for all; their pointers in the block are not used. Then what the stage at work needs as a reduction.
+//! one for all; where vectors run across results, with as many side by side as the vector axis has indices in the longest part.
+//! Their pointers in the block are not used. Then what the stage at work needs as a reduction.
 //!
 //! # Scratch of a matrix product
 //!
 //! As [`MatMul::scratch_bytes`](crate::nest::MatMul::scratch_bytes) lays it out: packed blocks of the factors, and
 //! accumulators between blocks of the contracted axis.
 
-use crate::nest::{Leaf, Nest, Operand, Order, Reduce, Role, Stride};
+use crate::nest::{Leaf, Nest, Reduce, Role};
 
 /// Words before the extents.
 const HEADER: usize = 4;
@@ -198,28 +199,19 @@ pub fn scratch_bytes(nest: &Nest, extents: &[usize]) -> usize {
     let n: usize = nest.reduced().map(|axis| extents[axis.index()]).product();
     match &nest.leaf {
         Leaf::Map { .. } => 0,
-        Leaf::Reduce(reduce) => {
-            let row = match reduce.order {
-                Order::Lanes { .. } => 1,
-                Order::Chain { .. } => extents[nest.vector_axis().index()],
-            };
-            blocks_bytes(reduce, n, row)
-        }
+        Leaf::Reduce(reduce) => blocks_bytes(reduce, n, nest.row_len(extents)),
         Leaf::MatMul(product) => match *extents {
             [.., rows, k, columns] => product.scratch_bytes(nest, rows, k, columns),
             _ => 0,
         },
         Leaf::Rows(stages) => {
-            let locals = nest.operands.iter().filter(|o| o.role == Role::Local);
-            let row = |operand: &Operand| match operand.stride {
-                Stride::Zero => 64,
-                Stride::Unit | Stride::Across | Stride::Any => (n * operand.dtype.size()).next_multiple_of(64),
-            };
+            let locals = nest.operand_ids().filter(|&id| nest.operand(id).role == Role::Local);
+            let bytes = |id| nest.local_bytes(id, extents).next_multiple_of(64);
             let blocks = stages.iter().filter_map(|stage| match stage {
-                Leaf::Reduce(reduce) => Some(blocks_bytes(reduce, n, 1)),
+                Leaf::Reduce(reduce) => Some(blocks_bytes(reduce, n, nest.row_len(extents))),
                 _ => None,
             });
-            locals.map(row).sum::<usize>() + blocks.max().unwrap_or(0)
+            locals.map(bytes).sum::<usize>() + blocks.max().unwrap_or(0)
         }
     }
 }

@@ -10,6 +10,10 @@
 //! Two sets of groups become one only if no path leads from the one out to a third group and back into the other, so the
 //! chains and the groups that are left have an order of execution. The reductions' own orders are those of reductions over
 //! the last axes, which the chain's are, so fusion moves no bits.
+//!
+//! Reductions over other axes stay apart, as a chain of them gains nothing: along the first axis of 1024 × 1024 and 4096 × 1024
+//! f32 values, a softmax that took strips of columns through all its stages had the speed of its four kernels, since the pieces
+//! of rows in a strip come from the third-level cache one by one where whole rows stream.
 
 use std::collections::{HashMap, HashSet};
 

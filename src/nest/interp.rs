@@ -7,7 +7,7 @@
 use loopweave_ir::Scalar;
 use loopweave_ir::interp::{EvalError, Evaluator};
 
-use super::{Axis, AxisRole, Binding, Leaf, MatMul, Nest, OperandId, Order, Reduce};
+use super::{Axis, AxisRole, Binding, Leaf, MatMul, Nest, OperandId, Order, Reduce, Role};
 
 /// The bytes of an operand, and where in them the view's first logical element stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,12 +189,13 @@ struct Machine<'a> {
 impl Machine<'_> {
     fn position(&self, operand: OperandId, index: &[usize], buffer: &Buffer) -> usize {
         let bound = &self.binding.operands[operand.index()];
-        let steps: isize = bound
-            .strides
-            .iter()
-            .zip(index)
-            .map(|(&stride, &i)| stride * i as isize)
-            .sum();
+        // What is local to a row is at the first index of the kept axes.
+        let is_local = self.nest.operand(operand).role == Role::Local;
+        let step = |((&stride, &i), axis): ((&isize, &usize), &Axis)| match is_local && axis.role == AxisRole::Kept {
+            true => 0,
+            false => stride * i as isize,
+        };
+        let steps: isize = bound.strides.iter().zip(index).zip(&self.nest.axes).map(step).sum();
         (buffer.origin as isize + bound.offset + steps) as usize
     }
 

@@ -42,7 +42,7 @@ pub struct Lowered {
     pub axis_names: Vec<String>,
     /// The reduced axes of the iteration space, ascending; none for a map.
     pub reduced: Vec<usize>,
-    /// What is done with the elements. Its order is that of [`Order::Lanes`]; the schedule decides.
+    /// What is done with the elements. Its orders are those of [`Order::Lanes`]; the schedule decides.
     pub leaf: Leaf,
     /// Whether the combiner gives the same bits in any order.
     pub order_free: bool,
@@ -316,17 +316,8 @@ fn side_by_side(sums: &[Accumulated<'_>]) -> Func {
 }
 
 impl Lowered {
-    /// Bytes of what an operand of [`Role::Local`] holds for one row of this iteration space.
-    pub fn local_bytes(&self, operand: &Operand, shape: &[usize]) -> usize {
-        let row: usize = self.reduced.iter().map(|&axis| shape[axis]).product();
-        let elements = if operand.of_result { 1 } else { row };
-        elements * operand.dtype.size()
-    }
-
-    /// The order for a reduction whose result has the vector axis.
-    pub(super) const fn chain() -> Order {
-        Order::Chain { block: CHAIN_BLOCK }
-    }
+    /// The order of reductions that fold row by row.
+    pub(super) const CHAIN: Order = Order::Chain { block: CHAIN_BLOCK };
 }
 
 /// The program's name of each axis's extent; where it has none, or names two axes alike, i, j, k, l, m, i5, i6 … by position.

@@ -26,7 +26,8 @@
 //!
 //! Which of the two orders applies depends on the logical shape alone, never on strides (lanes where the last axis longer
 //! than 1 is reduced), except for combiners that give the same bits in any order (integers, min, max, any, all): for those
-//! the schedule follows memory. Where results are many and each is made of few elements, the schedule makes a map of the
+//! the schedule follows memory. Memory also decides which way vectors run: along the elements of one result, or across
+//! results ([`Nest::is_across`]). Where results are many and each is made of few elements, the schedule makes a map of the
 //! reduction, whose function combines its arguments in that very order.
 
 pub mod interp;
@@ -103,7 +104,7 @@ pub struct Operand {
 pub enum Role {
     Input,
     Output,
-    /// Memory of one row: one element for each index of the reduced axes, or, with [`Stride::Zero`], one for all of them.
+    /// Memory of one row: one element for each index of the reduced axes, or one for all of them ([`Nest::is_of_result`]).
     Local,
 }
 
@@ -180,13 +181,15 @@ pub enum Leaf {
     },
     /// For each index of the kept axes: a reduction over all reduced axes, in the order of the nest.
     ///
-    /// With [`Order::Lanes`] the reduced axes are innermost and the last of them is the vector axis. With [`Order::Chain`]
-    /// the last axis is kept and is the vector axis, and the reduced ones stand just before it.
+    /// The reduced axes are innermost and the last of them is the vector axis, or, where vectors run across results
+    /// ([`Nest::is_across`]), the last axis is kept and is the vector axis, and the reduced ones stand just before it. With
+    /// [`Order::Chain`] they always do.
     Reduce(Reduce),
     /// For each index of the axes before its own: a matrix product.
     MatMul(MatMul),
-    /// For each index of the kept axes, a row: maps and reductions over the reduced axes, which are innermost, one after the
-    /// other. What one stage leaves for later ones is an operand of [`Role::Local`]. The reductions have [`Order::Lanes`].
+    /// For each index of the kept axes, a row: maps and reductions over the reduced axes, one after the other. What one stage
+    /// leaves for later ones is an operand of [`Role::Local`]. The axes stand as those of a reduction; where vectors run
+    /// across results, a strip of rows goes from stage to stage together ([`Binding::strip`]).
     Rows(Vec<Leaf>),
 }
 
@@ -240,6 +243,14 @@ impl Order {
             Order::Lanes { block, .. } | Order::Chain { block } => block,
         }
     }
+
+    /// What becomes of this order over lanes where all reductions of a nest have that of `nest`: each its own lanes, or a chain.
+    pub(crate) const fn within(self, nest: Order) -> Order {
+        match nest {
+            Order::Lanes { .. } => self,
+            Order::Chain { .. } => nest,
+        }
+    }
 }
 
 impl Reduce {
@@ -256,6 +267,18 @@ impl Leaf {
             Leaf::Rows(stages) => stages,
             leaf => std::slice::from_ref(leaf),
         }
+    }
+
+    /// The reductions among the stages, to change them.
+    pub(crate) fn reductions_mut(&mut self) -> impl Iterator<Item = &mut Reduce> {
+        let stages = match self {
+            Leaf::Rows(stages) => &mut stages[..],
+            leaf => std::slice::from_mut(leaf),
+        };
+        stages.iter_mut().filter_map(|stage| match stage {
+            Leaf::Reduce(reduce) => Some(reduce),
+            Leaf::Map { .. } | Leaf::MatMul(_) | Leaf::Rows(_) => None,
+        })
     }
 
     /// The operand each result is stored to.
@@ -322,6 +345,11 @@ impl Nest {
         &self.operands[id.index()]
     }
 
+    /// The ids of all operands.
+    pub fn operand_ids(&self) -> impl Iterator<Item = OperandId> + use<> {
+        (0..self.operands.len() as u32).map(OperandId)
+    }
+
     /// The side of the tiles in which operands that lie across are turned; `None` where there are none.
     pub fn turned_side(&self) -> Option<usize> {
         let across = self.operands.iter().filter(|o| o.stride == Stride::Across);
@@ -337,14 +365,40 @@ impl Nest {
     pub fn outer(&self) -> impl Iterator<Item = AxisId> {
         let inner = match &self.leaf {
             Leaf::Map { .. } => 1,
-            Leaf::Reduce(reduce) => {
-                let reduced = self.axes.iter().filter(|a| a.role == AxisRole::Reduced).count();
-                reduced + matches!(reduce.order, Order::Chain { .. }) as usize
-            }
+            Leaf::Reduce(_) | Leaf::Rows(_) => self.reduced().count() + self.is_across() as usize,
             Leaf::MatMul(_) => 3,
-            Leaf::Rows(_) => self.reduced().count(),
         };
         (0..self.axes.len() - inner).map(|i| AxisId(i as u32))
+    }
+
+    /// Whether the vectors of a reduction or of rows run across results, and not along the elements of one.
+    pub fn is_across(&self) -> bool {
+        let reduces = matches!(self.leaf, Leaf::Reduce(_) | Leaf::Rows(_));
+        reduces && self.axes.last().is_some_and(|axis| axis.role == AxisRole::Kept)
+    }
+
+    /// The extent of the axis along which results lie side by side, of these of all axes; 1 where vectors run along elements.
+    pub fn row_len(&self, extents: &[usize]) -> usize {
+        match self.is_across() {
+            true => extents[self.vector_axis().index()],
+            false => 1,
+        }
+    }
+
+    /// Whether an operand that a stage stores has one element for each index of the kept axes, and not one for each index of all.
+    pub fn is_of_result(&self, id: OperandId) -> bool {
+        let stages = self.leaf.stages().iter();
+        let mut reductions = stages.filter(|stage| !matches!(stage, Leaf::Map { .. }));
+        reductions.any(|stage| stage.stores().contains(&id))
+    }
+
+    /// Bytes of a local operand, for these extents of all axes.
+    pub fn local_bytes(&self, id: OperandId, extents: &[usize]) -> usize {
+        let row = match self.is_of_result(id) {
+            true => 1,
+            false => self.reduced().map(|axis| extents[axis.index()]).product(),
+        };
+        row * self.row_len(extents) * self.operand(id).dtype.size()
     }
 
     /// The reduced axes, in the order in which their indices count elements.
@@ -371,6 +425,8 @@ pub struct Binding {
     pub extents: SmallVec<[usize; 4]>,
     /// Per operand: where it starts and how it moves.
     pub operands: SmallVec<[Bound; 6]>,
+    /// Indices of the vector axis at a time, for which local operands have room: those of rows across which vectors run.
+    pub strip: Option<usize>,
 }
 
 /// How one operand of a nest lies in its buffer.
@@ -384,6 +440,15 @@ pub struct Bound {
 }
 
 impl Binding {
+    /// The extents of the largest strip.
+    pub fn strip_extents(&self) -> SmallVec<[usize; 4]> {
+        let mut extents = self.extents.clone();
+        if let (Some(strip), Some(vector)) = (self.strip, extents.last_mut()) {
+            *vector = strip.min(*vector);
+        }
+        extents
+    }
+
     /// The bytes of each operand's elements, each counted once.
     pub fn operand_bytes(&self, nest: &Nest) -> impl Iterator<Item = usize> {
         nest.operands.iter().zip(&self.operands).map(|(operand, bound)| {

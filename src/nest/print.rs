@@ -94,22 +94,13 @@ fn print_reduce(nest: &Nest, reduce: &Reduce, depth: usize, f: &mut Formatter<'_
     let reduced = reduced.join(", ");
     indent(f, depth)?;
     match reduce.order {
-        Order::Lanes { lanes, block } => {
-            writeln!(
-                f,
-                "reduce {reduced} in blocks of {block} over {lanes} lanes{}",
-                shape(nest)
-            )?;
-        }
-        Order::Chain { block } => {
-            let vector = name(nest, nest.vector_axis());
-            writeln!(
-                f,
-                "reduce {reduced} in blocks of {block}, row by row, vector {vector}{}",
-                shape(nest)
-            )?;
-        }
+        Order::Lanes { lanes, block } => write!(f, "reduce {reduced} in blocks of {block} over {lanes} lanes")?,
+        Order::Chain { block } => write!(f, "reduce {reduced} in blocks of {block}, row by row")?,
     }
+    if nest.is_across() {
+        write!(f, ", vector {}", name(nest, nest.vector_axis()))?;
+    }
+    writeln!(f, "{}", shape(nest))?;
     indent(f, depth + 1)?;
     let init = match &reduce.init {
         None => String::from("nothing is refused"),
@@ -147,7 +138,7 @@ fn list(nest: &Nest, operands: &[OperandId]) -> String {
         let operand = nest.operand(id);
         let is_result = match nest.leaf {
             // A row has an element for each index of the reduced axes, or one for all.
-            Leaf::Rows(_) => operand.stride == Stride::Zero && operand.role != Role::Input,
+            Leaf::Rows(_) => nest.is_of_result(id),
             _ => operand.role == Role::Output || nest.leaf.finish_loads().contains(&id),
         };
         let absent = |axis: usize| match &nest.leaf {

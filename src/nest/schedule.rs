@@ -84,6 +84,11 @@ pub enum Note {
         /// How many.
         elements: usize,
     },
+    /// Strips of so many rows go through all stages together, vectors across them.
+    Strips {
+        /// How many.
+        rows: usize,
+    },
     /// Results go past the caches, which would not hold this much.
     Streamed {
         /// The data that the call touches.
@@ -144,8 +149,8 @@ fn thinned<'l>(lowered: &'l Lowered, shape: &[usize]) -> Cow<'l, Lowered> {
 pub fn schedule(lowered: &Lowered, shape: &[usize], layouts: &[Layout], target: &Target) -> Scheduled {
     let lowered = &*thinned(lowered, shape);
     let logical = logical_loops(lowered, shape, layouts);
-    let order = reduction_order(lowered, shape, &logical);
-    let narrow = order.and_then(|order| unrolled(lowered, shape, layouts, order));
+    let reduction = Reduction::of(lowered, shape, &logical);
+    let narrow = reduction.and_then(|reduction| unrolled(lowered, shape, layouts, reduction.order));
     if let Some(map) = narrow {
         let notes = vec![Note::SideBySide { elements: map.elements }];
         let loops = logical_loops(&map.lowered, &map.shape, &map.layouts);
@@ -153,14 +158,14 @@ pub fn schedule(lowered: &Lowered, shape: &[usize], layouts: &[Layout], target: 
         scheduled.sources = map.sources;
         return scheduled;
     }
-    arranged(lowered, logical, order, layouts, Vec::new(), target)
+    arranged(lowered, logical, reduction, layouts, Vec::new(), target)
 }
 
 /// The nest of these loops.
 fn arranged(
     lowered: &Lowered,
     loops: Vec<Loop>,
-    order: Option<Order>,
+    reduction: Option<Reduction>,
     layouts: &[Layout],
     mut notes: Vec<Note>,
     target: &Target,
@@ -197,8 +202,8 @@ fn arranged(
     merge(&mut kept, lowered, &mut notes);
     merge(&mut reduced, lowered, &mut notes);
 
-    let loops = arrange(kept, reduced, &lowered.leaf, order, layouts.len());
-    finish(lowered, loops, order, bounds, notes, target)
+    let loops = arrange(kept, reduced, reduction, layouts.len());
+    finish(lowered, loops, reduction, bounds, notes, target)
 }
 
 /// The loops of a matrix product: its batches by stride, then rows, the contracted axis and columns. Batches that follow each
@@ -226,14 +231,9 @@ fn logical_loops(lowered: &Lowered, shape: &[usize], layouts: &[Layout]) -> Vec<
                 .zip(layouts)
                 .map(|(operand, layout)| {
                     let size = operand.dtype.size() as isize;
+                    // Local memory is laid out when the loops have their order.
                     if operand.role == Role::Local {
-                        let inner = lowered.reduced.iter().filter(|&&inner| inner > axis);
-                        let within: usize = inner.map(|&inner| shape[inner]).product();
-                        return if is_reduced && !operand.of_result {
-                            within as isize * size
-                        } else {
-                            0
-                        };
+                        return 0;
                     }
                     if !operand.of_result {
                         return layout.strides[axis] * size;
@@ -261,48 +261,57 @@ fn logical_loops(lowered: &Lowered, shape: &[usize], layouts: &[Layout]) -> Vec<
         .collect()
 }
 
-/// Which order a reduction has: by the logical shape, or, where the bits do not depend on it, by what lies together.
-fn reduction_order(lowered: &Lowered, shape: &[usize], loops: &[Loop]) -> Option<Order> {
-    let reduce = match &lowered.leaf {
-        Leaf::Reduce(reduce) => reduce,
-        // The stages of rows have their orders, and the reduced axes are innermost.
-        Leaf::Rows(stages) => {
-            return stages.iter().find_map(|stage| match stage {
-                Leaf::Reduce(reduce) => Some(reduce.order),
-                _ => None,
-            });
-        }
-        Leaf::Map { .. } | Leaf::MatMul(_) => return None,
-    };
-    let long = |role| loops.iter().filter(move |l| l.role == role && l.extent > 1);
-    let chain = if lowered.order_free {
-        let cost = |role| long(role).map(Loop::cost).min();
-        match (cost(AxisRole::Kept), cost(AxisRole::Reduced)) {
-            (Some(kept), Some(reduced)) => kept < reduced,
-            _ => false,
-        }
-    } else {
-        let has_kept = long(AxisRole::Kept).next().is_some();
-        let last = (0..shape.len()).rev().find(|&axis| shape[axis] != 1);
-        has_kept && last.is_some_and(|axis| !lowered.reduced.contains(&axis))
-    };
-    Some(if chain { Lowered::chain() } else { reduce.order })
+/// How the reductions of a nest go about their elements.
+#[derive(Clone, Copy, Debug)]
+struct Reduction {
+    /// The order of all, as [`Order::within`] has it.
+    order: Order,
+    /// Whether vectors run across results.
+    is_across: bool,
 }
 
-impl Loop {
-    /// How far apart the operands' elements lie along the axis: first by whether they share cache lines, then in all.
-    fn cost(&self) -> (usize, usize) {
-        let near = self.strides.iter().map(|s| s.unsigned_abs().min(64)).sum();
-        let far = self
-            .strides
-            .iter()
-            .fold(0usize, |sum, s| sum.saturating_add(s.unsigned_abs()));
-        (near, far)
+impl Reduction {
+    /// The order by the logical shape, or, where the bits do not depend on it, by what lies together, as that decides which way
+    /// vectors run.
+    fn of(lowered: &Lowered, shape: &[usize], loops: &[Loop]) -> Option<Reduction> {
+        let reduces = |leaf: &Leaf| match leaf {
+            Leaf::Reduce(reduce) => Some(reduce.order),
+            Leaf::Map { .. } | Leaf::MatMul(_) | Leaf::Rows(_) => None,
+        };
+        let lanes = lowered.leaf.stages().iter().find_map(reduces)?;
+        // What is read, in every stage; results are written once.
+        let is_read = |i: &usize| lowered.operands[*i].role == Role::Input;
+        let cost = |role| {
+            let long = loops.iter().filter(|l| l.role == role && l.extent > 1);
+            let read = |l: &Loop| distance((0..l.strides.len()).filter(is_read).map(|i| l.strides[i]));
+            long.map(read).min()
+        };
+        let lie_together = match (cost(AxisRole::Kept), cost(AxisRole::Reduced)) {
+            (Some(kept), Some(reduced)) => kept < reduced,
+            _ => false,
+        };
+        let is_chained = if lowered.order_free {
+            lie_together
+        } else {
+            let last = (0..shape.len()).rfind(|&axis| shape[axis] != 1);
+            last.is_some_and(|axis| !lowered.reduced.contains(&axis))
+        };
+        Some(Reduction {
+            order: if is_chained { Lowered::CHAIN } else { lanes },
+            is_across: is_chained || lie_together,
+        })
     }
 }
 
+/// How far apart elements lie that are these strides apart: first by whether they share cache lines, then in all.
+fn distance(strides: impl Iterator<Item = isize>) -> (usize, usize) {
+    strides.map(isize::unsigned_abs).fold((0, 0), |(near, far), stride| {
+        (near + stride.min(64), far.saturating_add(stride))
+    })
+}
+
 fn order_by_stride(loops: &mut [Loop], notes: &mut Vec<Note>) {
-    loops.sort_by_key(|l| Reverse(l.cost()));
+    loops.sort_by_key(|l| Reverse(distance(l.strides.iter().copied())));
     if !loops.is_sorted_by_key(|l| l.logical) {
         notes.push(Note::Reordered {
             axes: loops.iter().map(|l| l.name.clone()).collect(),
@@ -361,13 +370,7 @@ fn merge(loops: &mut Vec<Loop>, lowered: &Lowered, notes: &mut Vec<Note>) {
 }
 
 /// The axes in the order of the nest. A nest has at least the axes its leaf needs, of extent 1 where the shape has none.
-fn arrange(
-    mut kept: Vec<Loop>,
-    mut reduced: Vec<Loop>,
-    leaf: &Leaf,
-    order: Option<Order>,
-    operands: usize,
-) -> Vec<Loop> {
+fn arrange(mut kept: Vec<Loop>, mut reduced: Vec<Loop>, reduction: Option<Reduction>, operands: usize) -> Vec<Loop> {
     let unit = |role| Loop {
         name: String::from("_"),
         logical: usize::MAX,
@@ -375,35 +378,76 @@ fn arrange(
         extent: 1,
         strides: smallvec![0; operands],
     };
-    if matches!(leaf, Leaf::Reduce(_) | Leaf::Rows(_)) && reduced.is_empty() {
+    if reduction.is_some() && reduced.is_empty() {
         reduced.push(unit(AxisRole::Reduced));
     }
-    let needs_kept = match order {
-        None | Some(Order::Chain { .. }) => true,
-        Some(Order::Lanes { .. }) => false,
-    };
-    if needs_kept && kept.is_empty() {
+    if reduction.is_none_or(|reduction| reduction.is_across) && kept.is_empty() {
         kept.push(unit(AxisRole::Kept));
     }
-    match order {
-        None => kept,
-        Some(Order::Lanes { .. }) => kept.into_iter().chain(reduced).collect(),
-        Some(Order::Chain { .. }) => {
-            let vector = kept.pop();
-            kept.into_iter().chain(reduced).chain(vector).collect()
+    let vector = match reduction {
+        Some(reduction) if reduction.is_across => kept.pop(),
+        _ => None,
+    };
+    kept.into_iter().chain(reduced).chain(vector).collect()
+}
+
+/// Gives local operands their distances: along the reduced axes as in an array of their own, with room for a strip of results
+/// side by side where vectors run across those.
+fn lay_locals(lowered: &Lowered, loops: &mut [Loop], strip: Option<usize>) {
+    for (i, operand) in lowered.operands.iter().enumerate() {
+        if operand.role != Role::Local {
+            continue;
+        }
+        let mut step = operand.dtype.size() as isize;
+        if let (Some(strip), Some(vector)) = (strip, loops.last_mut()) {
+            vector.strides[i] = step;
+            step *= strip as isize;
+        }
+        if operand.of_result {
+            continue;
+        }
+        for axis in loops.iter_mut().rev().filter(|l| l.role == AxisRole::Reduced) {
+            axis.strides[i] = step;
+            step *= axis.extent as isize;
         }
     }
 }
 
+/// The part of a second-level cache that a strip of rows may fill.
+const STRIP_CACHE: usize = 2;
+/// A strip has a multiple of this many results: a cache line of f32 elements.
+const STRIP_GRAIN: usize = 16;
+
+/// How many rows go from stage to stage together, where vectors run across them: as many as stay in the second-level cache.
+fn strip(lowered: &Lowered, loops: &[Loop], target: &Target) -> usize {
+    let reduced = || loops.iter().filter(|l| l.role == AxisRole::Reduced);
+    let operands = lowered.operands.iter().enumerate();
+    // What later stages read again.
+    let stays = operands.filter(|(i, operand)| match operand.role {
+        Role::Local => !operand.of_result,
+        Role::Input => reduced().any(|l| l.strides[*i] != 0),
+        Role::Output => false,
+    });
+    let bytes: usize = stays.map(|(_, operand)| operand.dtype.size()).sum();
+    let row = reduced().map(|l| l.extent).fold(bytes, usize::saturating_mul);
+    let room = target.caches().l2 / STRIP_CACHE / row.max(1);
+    let widest = loops.last().map_or(1, |l| l.extent.max(1));
+    (room / STRIP_GRAIN * STRIP_GRAIN).max(STRIP_GRAIN).min(widest)
+}
+
 fn finish(
     lowered: &Lowered,
-    loops: Vec<Loop>,
-    order: Option<Order>,
+    mut loops: Vec<Loop>,
+    reduction: Option<Reduction>,
     mut bounds: SmallVec<[Bound; 6]>,
     mut notes: Vec<Note>,
     target: &Target,
 ) -> Scheduled {
     let vector_axis = loops.len() - 1;
+    let is_across = reduction.is_some_and(|reduction| reduction.is_across);
+    let is_strip = is_across && matches!(lowered.leaf, Leaf::Rows(_));
+    let strip = is_strip.then(|| strip(lowered, &loops, target));
+    lay_locals(lowered, &mut loops, strip);
     for (i, bound) in bounds.iter_mut().enumerate() {
         bound.strides = loops.iter().map(|l| l.strides[i]).collect();
     }
@@ -420,8 +464,7 @@ fn finish(
                 dtype: operand.dtype,
                 role: operand.role,
                 stride: match (bound.strides[vector_axis], loops[vector_axis].extent) {
-                    // What is kept for a row lies in scratch as one element or as neighbours.
-                    _ if operand.role == Role::Local && operand.of_result => Stride::Zero,
+                    _ if operand.role == Role::Local && operand.of_result && !is_across => Stride::Zero,
                     _ if operand.role == Role::Local => Stride::Unit,
                     // The stride along an axis of extent 1 is never taken, so it may be the one of most calls.
                     (_, 1) if !operand.of_result => Stride::Unit,
@@ -434,8 +477,9 @@ fn finish(
         })
         .collect();
     let mut leaf = lowered.leaf.clone();
-    if let (Leaf::Reduce(reduce), Some(order)) = (&mut leaf, order) {
-        reduce.order = order;
+    if let Some(reduction) = reduction {
+        leaf.reductions_mut()
+            .for_each(|reduce| reduce.order = reduce.order.within(reduction.order));
     }
     let mut vector = vector_shape(&leaf, &operands, target);
     if let Leaf::MatMul(product) = &mut leaf {
@@ -473,7 +517,9 @@ fn finish(
     let binding = Binding {
         extents,
         operands: bounds,
+        strip,
     };
+    notes.extend(strip.map(|rows| Note::Strips { rows }));
     notes.extend(tile.or(nest.turned_side()).map(|size| Note::Tiled { size }));
     let bytes = binding.operand_bytes(&nest).fold(0, usize::saturating_add);
     nest.writes = writes(&nest, bytes, target);

@@ -39,7 +39,7 @@ pub(super) struct Unrolled {
     pub(super) elements: usize,
 }
 
-/// The group as a map, if its rows are narrow. `order` is that of a reduction; the stages of rows have their own.
+/// The group as a map, if its rows are narrow.
 pub(super) fn unrolled(lowered: &Lowered, shape: &[usize], layouts: &[Layout], order: Order) -> Option<Unrolled> {
     let is_reduced = |axis: &usize| lowered.reduced.contains(axis);
     let kept: Vec<usize> = (0..shape.len()).filter(|axis| !is_reduced(axis)).collect();
@@ -175,14 +175,10 @@ impl Unroll<'_> {
         for element in 0..self.elements {
             values.push(self.map(&reduce.map, &reduce.loads, element));
         }
-        let order = match &self.group.leaf {
-            Leaf::Rows(_) => reduce.order,
-            _ => self.order,
-        };
         let mut combine = |a: &[ExprId], b: &[ExprId]| self.builder.inline(&reduce.combine, &[a, b].concat());
         // All elements are of one block, in which a chain is a single lane.
         const { assert!(MOST_ELEMENTS <= CHAIN_BLOCK as usize) };
-        let lanes = match order {
+        let lanes = match reduce.order.within(self.order) {
             Order::Lanes { lanes, .. } => lanes as usize,
             Order::Chain { .. } => 1,
         };

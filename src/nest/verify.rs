@@ -21,7 +21,7 @@ use std::ops::Range;
 use loopweave_ir::{Dtype, Func, Op, Stage};
 
 use super::matmul::{MatMul, Tile};
-use super::{AxisRole, Binding, Leaf, Nest, OperandId, Order, Reduce, Role, Stride};
+use super::{AxisRole, Binding, Bound, Leaf, Nest, OperandId, Order, Reduce, Role, Stride};
 
 /// One way in which a nest or a binding is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -116,23 +116,15 @@ pub fn verify(nest: &Nest) -> Result<(), Vec<Violation>> {
     let axes = nest.axes.len();
     match &nest.leaf {
         Leaf::Map { .. } => check.axis_order(0, axes),
-        Leaf::Reduce(reduce) => {
-            let reduced = nest.reduced().count();
-            let end = axes.saturating_sub(matches!(reduce.order, Order::Chain { .. }) as usize);
-            check.axis_order(reduced, end);
-            if reduced == 0 {
-                check.violations.push(Violation::AxisOrder);
-            }
-        }
         Leaf::MatMul(_) => {
             if axes < 3 {
                 check.violations.push(Violation::AxisOrder);
             }
             check.axis_order(1, axes.saturating_sub(1));
         }
-        Leaf::Rows(_) => {
+        Leaf::Reduce(_) | Leaf::Rows(_) => {
             let reduced = nest.reduced().count();
-            check.axis_order(reduced, axes);
+            check.axis_order(reduced, axes.saturating_sub(nest.is_across() as usize));
             if reduced == 0 {
                 check.violations.push(Violation::AxisOrder);
             }
@@ -155,6 +147,7 @@ pub fn verify_binding(nest: &Nest, binding: &Binding, views: &[Range<isize>]) ->
         violations: Vec::new(),
     };
     let axes = nest.axes.len();
+    let strip = binding.strip_extents();
     let fits = binding.extents.len() == axes
         && binding.operands.len() == nest.operands.len()
         && views.len() == nest.operands.len()
@@ -164,7 +157,12 @@ pub fn verify_binding(nest: &Nest, binding: &Binding, views: &[Range<isize>]) ->
         return check.done();
     }
     for (i, view) in views.iter().enumerate() {
-        check.bounds(i, binding, view);
+        // Local memory serves one strip after the other.
+        let extents = match nest.operands[i].role {
+            Role::Local => &strip,
+            Role::Input | Role::Output => &binding.extents,
+        };
+        check.bounds(i, &binding.operands[i], extents, view);
     }
     check.done()
 }
@@ -228,7 +226,7 @@ impl Check<'_> {
             Leaf::Map { map, loads, stores } => self.func(map, &self.dtypes(loads), &self.dtypes(stores), false),
             Leaf::Reduce(reduce) => {
                 self.reduce(reduce);
-                if in_rows && matches!(reduce.order, Order::Chain { .. }) {
+                if matches!(reduce.order, Order::Chain { .. }) && !self.nest.is_across() {
                     self.violations.push(Violation::BadOrder { order: reduce.order });
                 }
             }
@@ -340,12 +338,11 @@ impl Check<'_> {
         }
     }
 
-    fn bounds(&mut self, i: usize, binding: &Binding, view: &Range<isize>) {
+    fn bounds(&mut self, i: usize, bound: &Bound, extents: &[usize], view: &Range<isize>) {
         let operand = &self.nest.operands[i];
-        let bound = &binding.operands[i];
         let size = operand.dtype.size() as isize;
         let vector = self.nest.vector_axis().index();
-        let (stride, extent) = (bound.strides[vector], binding.extents[vector]);
+        let (stride, extent) = (bound.strides[vector], extents[vector]);
         let class_holds = match operand.stride {
             Stride::Zero => stride == 0,
             Stride::Unit => stride == size || extent <= 1,
@@ -359,7 +356,7 @@ impl Check<'_> {
             });
         }
         let along = |(&extent, &stride): (&usize, &isize)| stride.saturating_mul(extent.saturating_sub(1) as isize);
-        let reaches = binding.extents.iter().zip(&bound.strides).map(along);
+        let reaches = extents.iter().zip(&bound.strides).map(along);
         let (mut low, mut high) = (bound.offset, bound.offset.saturating_add(size));
         for reach in reaches {
             low = low.saturating_add(reach.min(0));
@@ -367,13 +364,9 @@ impl Check<'_> {
         }
         // An operand is touched when every axis it depends on has an index; a result of an empty reduction is, but not what a
         // map of an empty row stores.
-        let id = OperandId(i as u32);
-        let is_mapped = |stage: &Leaf| matches!(stage, Leaf::Map { stores, .. } if stores.contains(&id));
-        let touched = match operand.role {
-            Role::Input => binding.extents.iter().all(|&e| e > 0),
-            _ if self.nest.leaf.stages().iter().any(is_mapped) => binding.extents.iter().all(|&e| e > 0),
-            Role::Output | Role::Local => binding.kept_len(self.nest) > 0,
-        };
+        let is_of_result = self.nest.is_of_result(OperandId(i as u32));
+        let mut axes = self.nest.axes.iter().zip(extents);
+        let touched = axes.all(|(axis, &extent)| extent > 0 || (is_of_result && axis.role == AxisRole::Reduced));
         if touched && (low < view.start || high > view.end) {
             self.violations.push(Violation::OutOfBounds {
                 operand: operand.name.clone(),

@@ -17,7 +17,7 @@ use crate::graph::bind::{self, Shapes};
 use crate::nest::lower::Lowered;
 use crate::nest::schedule::{Note, Scheduled, schedule};
 use crate::nest::verify;
-use crate::nest::{Leaf, Role};
+use crate::nest::{Leaf, OperandId, Role};
 use crate::report::gather::Step;
 use crate::runtime::arena::{self, ArenaSize, Interval};
 use crate::runtime::array::fits_memory;
@@ -108,7 +108,7 @@ impl Program {
         let shape = group.domain.shape(&self.graph, &placement.shapes);
         for operand in &group.operands {
             if operand.role == Role::Local {
-                views.push(0..group.local_bytes(operand, &shape) as isize);
+                views.push(0..0);
                 layouts.push(Layout::contiguous(&[])?);
                 continue;
             }
@@ -123,7 +123,13 @@ impl Program {
             scheduled.for_fresh_results();
         }
         debug_assert_eq!(verify::verify(&scheduled.nest), Ok(()), "{}", scheduled.nest);
-        let views = scheduled.sources.iter().map(|&source| views[source].clone()).collect();
+        let nest = &scheduled.nest;
+        let strip = scheduled.binding.strip_extents();
+        let view = |(id, &source): (OperandId, &usize)| match nest.operand(id).role {
+            Role::Local => 0..nest.local_bytes(id, &strip) as isize,
+            Role::Input | Role::Output => views[source].clone(),
+        };
+        let views = nest.operand_ids().zip(&scheduled.sources).map(view).collect();
         Ok((scheduled, views))
     }
 

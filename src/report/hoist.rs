@@ -8,7 +8,7 @@ use loopweave_ir::text::{print_expr, raise};
 use loopweave_ir::{Builder, ExprId, Func, Op};
 
 use super::Hoisted;
-use crate::nest::{AxisRole, Leaf, Nest, OperandId, Order, Stride};
+use crate::nest::{AxisRole, Leaf, Nest, OperandId, Stride};
 
 /// An expression with more ops than these is counted instead of shown.
 const SHOWN_OPS: usize = 8;
@@ -24,13 +24,9 @@ fn of_stage(nest: &Nest, stage: &Leaf) -> Vec<Hoisted> {
         Leaf::Map { map, loads, .. } => of_function(nest, map, 0, loads).into_iter().collect(),
         // The values of a row of results are finished side by side where these have the vector loop.
         Leaf::Reduce(reduce) => {
-            let finish = match reduce.order {
-                Order::Lanes { .. } => None,
-                Order::Chain { .. } => {
-                    let accumulated = reduce.finish.params().len() - reduce.finish_loads.len();
-                    of_function(nest, &reduce.finish, accumulated, &reduce.finish_loads)
-                }
-            };
+            let accumulated = reduce.finish.params().len() - reduce.finish_loads.len();
+            let finish = || of_function(nest, &reduce.finish, accumulated, &reduce.finish_loads);
+            let finish = nest.is_across().then(finish).flatten();
             let map = of_function(nest, &reduce.map, 0, &reduce.loads);
             map.into_iter().chain(finish).collect()
         }

@@ -340,6 +340,10 @@ pub(super) fn note(note: &Note) -> Row {
                 count(*elements, "element")
             ),
         ),
+        Note::Strips { rows } => (
+            "strips",
+            format!("{} go through all stages together", count(*rows, "row")),
+        ),
         Note::Streamed { bytes } => (
             "streamed",
             format!("results go past the caches, which do not hold {}", Bytes(*bytes)),

@@ -26,7 +26,7 @@ use crate::codegen::abi::{Abi, scratch_bytes};
 use crate::codegen::jit::JitCode;
 use crate::nest::schedule::Scheduled;
 use crate::nest::verify::{Violation, verify_binding};
-use crate::nest::{AxisId, AxisRole, Binding, Leaf, Nest, Order, Role};
+use crate::nest::{AxisId, AxisRole, Binding, Leaf, Nest, Role};
 use crate::shape::byte_range;
 
 /// A nest and its machine code, shared by all calls it fits.
@@ -225,10 +225,11 @@ impl Launch {
             offset: bound.offset,
             written: operand.role == Role::Output,
         });
-        // Those of the largest part.
-        let mut extents = binding.extents.clone();
+        // Those of the largest part, or of a strip, for which the distances of local operands leave room.
+        let mut extents = binding.strip_extents();
         let mut narrow = |axis: AxisId, grain: usize| extents[axis.index()] = grain.min(extents[axis.index()]);
         match split {
+            _ if binding.strip.is_some() => {}
             Split::Axis { axis, grain } => narrow(axis, grain),
             Split::Grid { axes, grain } => axes
                 .into_iter()
@@ -322,11 +323,22 @@ impl Launch {
         });
     }
 
-    /// Runs `main` on one part, tile by tile where the operands disagree about the fast axis.
+    /// Runs `main` on one part, tile by tile where the operands disagree about the fast axis, and strip by strip where rows go
+    /// together.
     fn part(&self, words: &mut [u64]) {
-        match self.tile {
-            Some(size) => self.tiles(words, 0, size),
-            None => with_scratch(self.scratch, |scratch| {
+        let vector = self.binding.extents.len() - 1;
+        let extent = words[self.abi.extent(vector)] as usize;
+        match (self.tile, self.binding.strip) {
+            (Some(size), _) => self.tiles(words, 0, size),
+            (None, Some(strip)) if extent > strip => {
+                for start in (0..extent).step_by(strip) {
+                    with_copy(words, |words| {
+                        self.narrow(words, vector, start, strip.min(extent - start));
+                        self.part(words);
+                    });
+                }
+            }
+            (None, _) => with_scratch(self.scratch, |scratch| {
                 words[Abi::SCRATCH] = scratch.expose_provenance() as u64;
                 // SAFETY: the block has the form that `Abi` gives this nest. Its pointers and strides reach inside the
                 // regions that `point` checked: `new` verified the whole, and a part is the whole with some axis narrowed.
@@ -364,10 +376,9 @@ impl Launch {
             return self.part(words);
         };
         let vector = nest.vector_axis().index();
-        let chain = matches!(reduce.order, Order::Chain { .. });
         let count = self.binding.reduced_len(nest).div_ceil(reduce.order.block() as usize);
         let outer: SmallVec<[usize; 4]> = (0..nest.axes.len())
-            .filter(|&a| nest.axes[a].role == AxisRole::Kept && !(chain && a == vector))
+            .filter(|&a| nest.axes[a].role == AxisRole::Kept && !(nest.is_across() && a == vector))
             .collect();
         let rounds: usize = outer.iter().map(|&a| self.binding.extents[a]).product();
         with_scratch(self.scratch, |scratch| {

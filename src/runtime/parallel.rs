@@ -28,7 +28,7 @@ use rayon::ThreadPool;
 
 use super::team::{End, Loop, Team};
 use crate::nest::schedule::Scheduled;
-use crate::nest::{AxisId, AxisRole, Leaf, MatMul, Order, Role};
+use crate::nest::{AxisId, AxisRole, Leaf, MatMul, Role};
 
 /// Calls estimated below this stay on the caller's thread.
 pub const SPLIT_NS: f64 = 24_000.0;
@@ -303,10 +303,7 @@ fn blocks(scheduled: &Scheduled, estimate: f64, threads: usize) -> Option<(usize
     let (nest, binding) = (&scheduled.nest, &scheduled.binding);
     let Leaf::Reduce(reduce) = &nest.leaf else { return None };
     let blocks = binding.reduced_len(nest).div_ceil(reduce.order.block() as usize);
-    let row = match reduce.order {
-        Order::Lanes { .. } => 1,
-        Order::Chain { .. } => binding.extents[nest.vector_axis().index()],
-    };
+    let row = nest.row_len(&binding.extents);
     // Each kept index outside of the vector axis is a parallel loop of its own, worth its own wake-up.
     let rounds = (binding.kept_len(nest) / row.max(1)).max(1);
     let estimate = estimate / rounds as f64;

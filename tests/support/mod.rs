@@ -352,11 +352,12 @@ pub(crate) fn interpret(program: &Program, inputs: &[Strided]) -> Vec<Vec<Scalar
             arrays.insert(node, (Buffer { bytes, origin: 0 }, layout));
         }
         let operands = || scheduled.sources.iter().map(|&source| &group.operands[source]);
-        let space = group.domain.shape(graph, &shapes);
+        let strip = scheduled.binding.strip_extents();
         let ranges: Vec<_> = operands()
-            .map(|o| {
+            .zip(scheduled.nest.operand_ids())
+            .map(|(o, id)| {
                 if o.role == Role::Local {
-                    return 0..group.local_bytes(o, &space) as isize;
+                    return 0..scheduled.nest.local_bytes(id, &strip) as isize;
                 }
                 let size = o.dtype.size() as isize;
                 let range = arrays[&o.access.source].1.range();

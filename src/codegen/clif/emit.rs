@@ -22,6 +22,9 @@ use crate::nest::Nest;
 /// The type of pointers, extents and indices.
 pub(super) const WORD: Type = types::I64;
 
+/// Stack that one function may use: a small part of a thread's.
+const STACK_LIMIT: usize = 1 << 20;
+
 /// Values that a loop carries around.
 pub(super) type Carried = SmallVec<[Value; 8]>;
 
@@ -124,6 +127,18 @@ impl<'a> Emitter<'a> {
     /// A constant word.
     pub(super) fn word(&mut self, value: i64) -> Value {
         self.b.ins().iconst(WORD, value)
+    }
+
+    /// Refuses arrays on the stack of more bytes than a function may use.
+    pub(super) fn limit_stack(&self, bytes: usize) -> Result<(), CodegenError> {
+        if bytes <= STACK_LIMIT {
+            return Ok(());
+        }
+        Err(CodegenError::Stack {
+            nest: self.nest.name.clone(),
+            bytes,
+            limit: STACK_LIMIT,
+        })
     }
 
     /// An array on the stack, aligned to a cache line: its address.

@@ -29,9 +29,6 @@ use crate::codegen::CodegenError;
 /// Room at both ends of the array of lanes: a vector of any dtype.
 const MARGIN: usize = 64;
 
-/// Stack that one function may use: a small part of a thread's.
-const STACK_LIMIT: usize = 1 << 20;
-
 /// Operations up to which the tree over lanes is written out rather than looped.
 const TREE_LENGTH: usize = 64;
 
@@ -214,13 +211,7 @@ impl Emitter<'_> {
         let per_element: usize = r.accumulators.iter().map(|d| d.size()).sum();
         let packed = if r.axes.len() > 1 { block * per_element } else { 0 };
         let bytes = packed + fold.virtual_lanes * per_element + 2 * MARGIN * r.accumulators.len();
-        if bytes > STACK_LIMIT {
-            return Err(CodegenError::Stack {
-                nest: self.nest.name.clone(),
-                bytes,
-                limit: STACK_LIMIT,
-            });
-        }
+        self.limit_stack(bytes)?;
         if packed == 0 {
             return Ok(Vec::new());
         }

@@ -2,7 +2,7 @@
 //!
 //! In: a nest and a target. Out: the functions of its kernel, defined in a module: [`define`]; or their text: [`print()`].
 //!
-//! [`mod@emit`] has the loops around a leaf, [`map`] and [`reduce`] the leaves (the latter with [`lanes`] and [`chain`] for its
+//! [`mod@emit`] has the loops around a leaf, [`map`] and [`reduce`] the leaves (the latter with [`lanes`] and [`across`] for its
 //! two orders), [`rows`] several of both, [`body`] the evaluation of a function on lanes,
 //! [`op`], [`cast`] and [`scalar`] the ops, [`memory`] loads and stores.
 
@@ -12,7 +12,7 @@ mod map;
 
 mod reduce;
 
-mod chain;
+mod across;
 mod lanes;
 
 mod rows;
@@ -49,7 +49,7 @@ use self::emit::Emitter;
 use self::reduce::Wide;
 use crate::codegen::wide::{self, MachineCode};
 use crate::codegen::{CodegenError, abi};
-use crate::nest::{Leaf, MatMul, Nest, Order, Vector};
+use crate::nest::{Leaf, MatMul, Nest, Vector};
 use crate::target::{Placement, Target};
 
 /// The functions of a kernel in a module.
@@ -254,10 +254,10 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
 pub fn vector(nest: &Nest, target: &Target) -> Result<Vector, CodegenError> {
     let leaf = match nest.leaf.stages().last() {
         Some(Leaf::Map { map, loads, stores }) => wide::map(nest, 1, map, loads, stores, Vec::new(), target)?,
-        Some(Leaf::Reduce(reduce)) => match reduce.order {
-            Order::Lanes { .. } => wide::fold(nest, reduce, Vec::new(), target)?,
-            Order::Chain { .. } => wide::strip(nest, reduce, chain::rows_at_once(reduce), target)?,
-        },
+        Some(Leaf::Reduce(reduce)) if nest.is_across() => {
+            wide::strip(nest, reduce, across::rows_at_once(reduce), target)?
+        }
+        Some(Leaf::Reduce(reduce)) => wide::fold(nest, reduce, Vec::new(), target)?,
         Some(Leaf::MatMul(_) | Leaf::Rows(_)) | None => None,
     };
     Ok(leaf.map_or(nest.vector, |leaf| leaf.vector()))
@@ -285,14 +285,15 @@ fn wide_stages(
         match stage {
             Leaf::Map { map, loads, stores } => {
                 let next_row = wide::next_rows(nest, i);
-                wide.map = part("map", wide::map(nest, 1, map, loads, stores, next_row, target)?)?;
+                let axes = rows::map_axes(nest);
+                wide.map = part("map", wide::map(nest, axes, map, loads, stores, next_row, target)?)?;
             }
-            Leaf::Reduce(reduce) if matches!(reduce.order, Order::Lanes { .. }) => {
+            Leaf::Reduce(reduce) if !nest.is_across() => {
                 let next_row = wide::next_rows(nest, i);
                 wide.fold = part("fold", wide::fold(nest, reduce, next_row, target)?)?;
             }
             Leaf::Reduce(reduce) => {
-                let mut counts = vec![chain::rows_at_once(reduce), 1, 0];
+                let mut counts = vec![across::rows_at_once(reduce), 1, 0];
                 counts.dedup();
                 for rows in counts {
                     let Some(id) = part(&format!("rows{rows}_"), wide::strip(nest, reduce, rows, target)?)? else {

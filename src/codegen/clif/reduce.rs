@@ -4,7 +4,7 @@
 //!
 //! One body of code serves `main`, `blocks` and `finish`, which differ in the mode word of the argument block: `main` loops
 //! over the kept axes and does everything, the others stand at one kept index and do their part. [`lanes`](super::lanes)
-//! and [`chain`](super::chain) emit what is between: elements to values of blocks, in the two orders.
+//! and [`across`](super::across) emit what is between: elements to values of blocks, along one result or across results.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Type, Value};
@@ -74,10 +74,25 @@ impl Emitter<'_> {
                 (axis.index(), self.b.ins().select(reduction.is_main, extent, one))
             })
             .collect();
-        self.outer_loops(&outer, &pointers, &mut |e, pointers| match reduce.order {
-            Order::Lanes { lanes, .. } => e.lanes_leaf(&reduction, lanes as usize, pointers),
-            Order::Chain { .. } => e.chain_leaf(&reduction, pointers),
+        self.outer_loops(&outer, &pointers, &mut |e, pointers| {
+            e.reduce_leaf(&reduction, pointers)
         })
+    }
+
+    /// All that a function of a reduction does at one index of the outer axes.
+    pub(super) fn reduce_leaf(&mut self, r: &Reduction<'_>, pointers: &[Value]) -> Result<(), CodegenError> {
+        match r.reduce.order {
+            Order::Lanes { lanes, .. } if !self.nest.is_across() => self.lanes_leaf(r, lanes as usize, pointers),
+            Order::Lanes { .. } | Order::Chain { .. } => self.across_leaf(r, pointers),
+        }
+    }
+
+    /// The results that stand side by side along the vector axis; 1 where it is reduced.
+    pub(super) fn row_len(&mut self) -> Value {
+        match self.nest.is_across() {
+            true => self.extent(self.nest.vector_axis().index()),
+            false => self.word(1),
+        }
     }
 
     /// What the code of a reduction shares at all kept indices; `scratch` is where its blocks stand.
@@ -108,10 +123,7 @@ impl Emitter<'_> {
         let first = self.b.ins().select(only_blocks, first, zero);
         let last = self.b.ins().select(only_blocks, last, zero);
         let last = self.b.ins().select(is_main, blocks, last);
-        let row = match reduce.order {
-            Order::Lanes { .. } => self.word(1),
-            Order::Chain { .. } => self.extent(self.nest.vector_axis().index()),
-        };
+        let row = self.row_len();
         let accumulators = reduce.accumulators();
         let scratch = self.scratch(&accumulators, scratch, blocks, row);
         let fold = wide.fold.filter(|_| axes.len() == 1).map(|fold| {
