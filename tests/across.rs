@@ -140,3 +140,17 @@ fn same(found: &[AnyArray], expected: &[AnyArray], what: &str) {
         }
     }
 }
+
+/// Many sums in one chain share the room that they take on the stack of a thread.
+#[test]
+fn long_chains_fit_a_small_stack() {
+    let steps: String = (0..12)
+        .map(|i| format!("let h{} = h{i} - sum(h{i} * {i}.5, axis = -1, keepdims = true);", i + 1))
+        .collect();
+    let kernel = kernel(&format!("let h0 = x; {steps} h12"), Dtype::F32, 2);
+    let x = Array2::from_shape_fn((70, 300).f(), |(i, j)| (i * 31 + j * 7) as f32 * 1e-6);
+    let run = move || call(&kernel, x.view().into_dyn());
+    let thread = std::thread::Builder::new().stack_size(512 << 10);
+    let found = thread.spawn(run).unwrap().join().unwrap();
+    assert_eq!(found[0].shape(), [70, 300]);
+}

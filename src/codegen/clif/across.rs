@@ -64,16 +64,9 @@ impl Emitter<'_> {
         if let Order::Lanes { lanes: count, .. } = r.reduce.order {
             let all: usize = r.accumulators.iter().map(|d| d.size()).sum();
             strip = strip.min((LANE_STRIPS / (all * count as usize)).next_multiple_of(16));
-            self.limit_stack(strip * count as usize * all)?;
-            let rows = r
-                .accumulators
-                .iter()
-                .map(|d| self.stack(strip * count as usize * d.size()));
-            lanes = Some(LaneRows {
-                count,
-                strip,
-                rows: rows.collect(),
-            });
+            let bytes = r.accumulators.iter().map(|d| strip * count as usize * d.size());
+            let rows = self.shared_stack(bytes)?;
+            lanes = Some(LaneRows { count, strip, rows });
         }
         let strip = strip as i64;
         let zero = self.word(0);

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
-    AbiParam, Block, BlockArg, FuncRef, InstBuilder, MemFlagsData, Signature, StackSlotData, StackSlotKind, Type,
-    Value, types,
+    AbiParam, Block, BlockArg, FuncRef, InstBuilder, MemFlagsData, Signature, StackSlot, StackSlotData, StackSlotKind,
+    Type, Value, types,
 };
 use cranelift_frontend::FunctionBuilder;
 use cranelift_module::{FuncId, Linkage, Module};
@@ -46,6 +46,8 @@ pub(super) struct Emitter<'a> {
     /// The pointer to the argument block.
     args: Value,
     library: HashMap<&'static str, FuncRef>,
+    /// What the stages of rows use on the stack, one after the other.
+    shared: Option<StackSlot>,
 }
 
 impl<'a> Emitter<'a> {
@@ -62,6 +64,7 @@ impl<'a> Emitter<'a> {
             abi: Abi::of(nest),
             args,
             library: HashMap::new(),
+            shared: None,
         }
     }
 
@@ -139,6 +142,30 @@ impl<'a> Emitter<'a> {
             bytes,
             limit: STACK_LIMIT,
         })
+    }
+
+    /// Room on the stack that all who ask for it use in turn: arrays of these lengths, one after the other.
+    ///
+    /// # Errors
+    /// More bytes than a function may use.
+    pub(super) fn shared_stack(&mut self, bytes: impl Iterator<Item = usize>) -> Result<Vec<Value>, CodegenError> {
+        let mut end = 0;
+        let starts: Vec<usize> = bytes
+            .map(|bytes| {
+                let start = end;
+                end += bytes.next_multiple_of(64);
+                start
+            })
+            .collect();
+        self.limit_stack(end)?;
+        let slot = *self.shared.get_or_insert_with(|| {
+            let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, 0, 6);
+            self.b.create_sized_stack_slot(slot)
+        });
+        let room = &mut self.b.func.sized_stack_slots[slot].size;
+        *room = (*room).max(end as u32);
+        let at = |start: usize| self.b.ins().stack_addr(WORD, slot, start as i32);
+        Ok(starts.into_iter().map(at).collect())
     }
 
     /// An array on the stack, aligned to a cache line: its address.
