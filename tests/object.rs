@@ -141,6 +141,7 @@ fn product() -> Nest {
                 panel: 16,
                 ways: 8,
                 band: 8,
+                in_place: false,
             },
         }),
         vector: Vector { lanes: 4, unroll: 1 },

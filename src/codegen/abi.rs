@@ -42,7 +42,8 @@
 //! # Scratch of a matrix product
 //!
 //! As [`MatMul::scratch_bytes`](crate::nest::MatMul::scratch_bytes) lays it out: packed blocks of the factors, and
-//! accumulators between blocks of the contracted axis.
+//! accumulators between blocks of the contracted axis. A product without blocks has none, and its code keeps where it is in
+//! the words before the extents.
 
 use crate::nest::{Leaf, Nest, Reduce, Role};
 
@@ -140,8 +141,56 @@ impl Abi {
     }
 }
 
-/// The arguments of a micro-kernel, as words of a block of its own: `extern "C" fn(args: *const u64)`. It computes a tile of
-/// accumulators over some elements of the contracted axis.
+/// The arguments of the function over the tiles of a block, as words of a block of its own: `extern "C" fn(args: *mut u64)`,
+/// which may overwrite them. It computes accumulators over some elements of the contracted axis, for some rows and columns,
+/// of which there are both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockWord {
+    /// The first element of `left`.
+    Left,
+    /// Bytes to its next element along the contracted axis.
+    LeftStep,
+    /// Bytes to its next row.
+    LeftRow,
+    /// The first element of `right`, where the columns of a tile are neighbours.
+    Right,
+    /// Bytes to its next element along the contracted axis.
+    RightStep,
+    /// Bytes to the columns of the next tile.
+    RightPanel,
+    /// The number of elements along the contracted axis.
+    Depth,
+    /// What the accumulators start from; null for zeros.
+    From,
+    /// Bytes between its rows.
+    FromRow,
+    /// Where the accumulators go.
+    To,
+    /// Bytes between its rows.
+    ToRow,
+    /// The number of rows.
+    Rows,
+    /// The number of columns: whole tiles of them, but where the micro-kernels have masks.
+    Columns,
+    /// The function's own: the words named alike, at the tile at work, and the rows and columns from there on.
+    RightAt,
+    /// As above.
+    FromAt,
+    /// As above.
+    ToAt,
+    /// As above.
+    RowsAt,
+    /// As above.
+    ColumnsAt,
+}
+
+impl BlockWord {
+    /// The number of words.
+    pub const COUNT: usize = BlockWord::ColumnsAt as usize + 1;
+}
+
+/// The arguments of a micro-kernel that is a function, as words of a block of its own: `extern "C" fn(args: *const u64)`. It
+/// computes one tile of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TileWord {
     /// The first element of `left`.
@@ -164,13 +213,11 @@ pub enum TileWord {
     To,
     /// Bytes between its rows.
     ToRow,
-    /// How many columns of the tile there are; all of them, but where the micro-kernel has masks.
-    Columns,
 }
 
 impl TileWord {
     /// The number of words.
-    pub const COUNT: usize = TileWord::Columns as usize + 1;
+    pub const COUNT: usize = TileWord::ToRow as usize + 1;
 }
 
 /// The arguments of a function that turns a tile, as words of a block of its own: `extern "C" fn(args: *const u64)`. It copies

@@ -22,13 +22,15 @@
 //! keeps a tile of accumulators in registers. Where a block of the contracted axis is not the first, the tile starts from
 //! what the one before left: in the output, or in scratch where the accumulators are not what is stored.
 //!
+//! Small products, and those of few rows, have no blocks: all tiles are one call on the factors where they are.
+//!
 //! Packed `left` is rows as they are: a micro-kernel reads an element at a time, at any distance between rows, so packing
 //! only keeps rows from competing for the same sets of a cache, and is a copy. Each element is packed once; packing row
 //! panels for each block of columns instead took 21 % of the time at 2048³.
 
 use loopweave_ir::{Dtype, Func, Op, Scalar};
 
-use super::{Nest, OperandId, Stride};
+use super::{Binding, Leaf, Nest, OperandId, Stride};
 use crate::target::Target;
 
 /// The leaf of a matrix product. The nest's last three axes are its rows, the contracted axis, and its columns.
@@ -78,10 +80,20 @@ pub struct Tile {
     pub band: u32,
     /// Lines that a first-level cache holds of those whose addresses differ by a multiple of [`SET_BYTES`].
     pub ways: u32,
+    /// Whether there are no blocks: the factors are read where they are.
+    pub in_place: bool,
 }
 
 /// Rows up to which a right factor that lies in rows is read where it is: packing it costs more than it saves.
 pub const ROWS_UNPACKED: usize = 48;
+/// Columns up to which a left factor whose rows are not runs of memory is read where it is.
+pub const COLUMNS_UNPACKED: usize = 64;
+/// Elements of the contracted axis per block where `right` is read in place, and its rows are so far apart that each is on a
+/// page of its own. As many pages a processor fetches ahead from at once, each row from one column panel to the next, if they
+/// are returned to soon enough. In GFLOP/s at one thread on Sapphire Rapids, in blocks of 1024 / 32: f32 16 × 1024 × 1024
+/// 71 / 101, 32 × 1024 × 1024 92 / 124, 16 × 4096 × 4096 25 / 88, f64 16 × 1024 × 1024 33 / 50; where all is in the
+/// second-level cache (f32 16 × 600 × 600), 126 / 125.
+const ROWS_STREAMED: u32 = 32;
 /// Bytes of address bits that choose a set of a first-level cache: as far apart, lines compete for the same set.
 pub const SET_BYTES: usize = 4096;
 
@@ -100,6 +112,7 @@ impl Tile {
         panel: 1,
         band: 1,
         ways: 1,
+        in_place: false,
     };
 
     /// Columns of the register tile.
@@ -146,8 +159,8 @@ impl Tile {
             (..=16, true) if target.fma_bytes() == 0 => &[(12, 1, 100)],
             (..=16, _) => &[(6, 2, 100), (12, 1, 130)],
             _ if holds && packs => &[(9, 3, 100)],
-            _ if holds && columns <= 64 => &[(6, 4, 100), (9, 3, 102), (14, 2, 103), (14, 1, 130)],
-            _ if bytes == 64 => &[(14, 2, 100), (9, 3, 102), (14, 1, 130)],
+            _ if holds && columns <= 64 => &[(6, 4, 100), (9, 3, 102), (14, 2, 103), (16, 1, 130)],
+            _ if bytes == 64 => &[(14, 2, 100), (9, 3, 102), (16, 1, 130)],
             _ => &[(8, 3, 100), (12, 2, 100), (16, 1, 130)],
         };
         let time = |&(_, vectors, time): &(u32, u32, usize)| columns.next_multiple_of(vectors as usize * lanes) * time;
@@ -167,7 +180,45 @@ impl Tile {
             panel: panel as u32,
             band: (BAND_BYTES / (depth * size)) as u32,
             ways: ways as u32,
+            in_place: false,
         }
+    }
+}
+
+/// Fits the blocks to the strides of a call.
+///
+/// Where there are few rows to pack `right` for and its rows are far apart, blocks of the contracted axis are as short as
+/// [`ROWS_STREAMED`]. There are no blocks at all where the contracted axis is one, `right` has few rows to be packed for or
+/// takes no more room than a packed block, and `left` lies in rows or has few columns to be packed for; the sizes of blocks
+/// are then the same for all products, so that they share code.
+pub(super) fn settle(nest: &mut Nest, binding: &Binding) {
+    let Leaf::MatMul(product) = &nest.leaf else { return };
+    let (Some([left, right]), &[.., rows, k, columns]) = (product.plain_factors(nest), &binding.extents[..]) else {
+        return;
+    };
+    let (mut tile, size) = (product.tile, product.accumulator().size());
+    let along_k = nest.axes.len() - 2;
+    let step = |id: OperandId| binding.operands[id.index()].strides[along_k].unsigned_abs();
+    let (few, near) = (rows <= ROWS_UNPACKED, step(right) <= SET_BYTES / 2);
+    if few && !near {
+        tile.depth = tile.depth.min(ROWS_STREAMED);
+    }
+    let fits = near && k.saturating_mul(step(right)) <= (tile.depth * tile.panel) as usize * size;
+    let left_in_rows = step(left) == size && tile.holds_competing_rows();
+    tile.in_place = product.masks_columns()
+        && k <= tile.depth as usize
+        && (few || fits)
+        && (columns <= COLUMNS_UNPACKED || left_in_rows);
+    if tile.in_place {
+        tile = Tile {
+            depth: 1,
+            panel: tile.columns(),
+            band: 1,
+            ..tile
+        };
+    }
+    if let Leaf::MatMul(product) = &mut nest.leaf {
+        product.tile = tile;
     }
 }
 
@@ -204,6 +255,24 @@ impl MatMul {
             .filter(|&id| nest.operand(id).stride == Stride::Unit)
     }
 
+    /// Both factors, if their elements are those of the product as they stand in memory, and columns of `right` neighbours.
+    fn plain_factors(&self, nest: &Nest) -> Option<[OperandId; 2]> {
+        let left = self.left.plain(nest, self.accumulator())?;
+        let right = self.right.plain(nest, self.accumulator())?;
+        (nest.operand(right).stride == Stride::Unit).then_some([left, right])
+    }
+
+    /// Both factors, if there are no blocks: then they are read where they are.
+    pub fn factors_in_place(&self, nest: &Nest) -> Option<[OperandId; 2]> {
+        self.plain_factors(nest).filter(|_| self.tile.in_place)
+    }
+
+    /// As [`MatMul::factors_in_place`], and the result, if tiles go there as they are.
+    pub fn operands_in_place(&self, nest: &Nest) -> Option<[OperandId; 3]> {
+        let [left, right] = self.factors_in_place(nest)?;
+        Some([left, right, self.direct_store(nest)?])
+    }
+
     /// Whether the micro-kernels take tiles with fewer columns than theirs: vectors of 64 bytes have masks.
     pub fn masks_columns(&self) -> bool {
         self.tile.lanes as usize * self.accumulator().size() == 64
@@ -211,8 +280,11 @@ impl MatMul {
 
     /// Bytes of scratch memory for `rows` × `k` × `columns` elements: packed rows of `left`, a packed block of `right`, and
     /// the accumulators between blocks of the contracted axis, each from a multiple of 64 bytes on. Of accumulators that
-    /// are stored as they are, only those of the last tile of each row are here, if it is not whole.
+    /// are stored as they are, only those of the last tile of each row are here, if it is not whole. None without blocks.
     pub fn scratch_bytes(&self, nest: &Nest, rows: usize, k: usize, columns: usize) -> usize {
+        if self.factors_in_place(nest).is_some() {
+            return 0;
+        }
         let size = self.accumulator().size();
         let (depth, panel, width) = (
             self.tile.depth as usize,

@@ -6,7 +6,7 @@ use std::fmt::{self, Formatter, Write};
 
 use loopweave_ir::text::print_func;
 
-use super::matmul::{MatMul, Tile};
+use super::matmul::MatMul;
 use super::{AxisId, AxisRole, Leaf, Nest, OperandId, Order, Reduce, Role, Stride, Writes};
 
 pub(super) fn print(nest: &Nest, f: &mut Formatter<'_>) -> fmt::Result {
@@ -55,18 +55,17 @@ fn print_leaf(nest: &Nest, leaf: &Leaf, depth: usize, f: &mut Formatter<'_>) -> 
 }
 
 fn print_matmul(nest: &Nest, product: &MatMul, depth: usize, f: &mut Formatter<'_>) -> fmt::Result {
-    let Tile {
-        rows,
-        depth: block,
-        panel,
-        ..
-    } = product.tile;
-    let columns = product.tile.columns();
+    let (tile, columns) = (product.tile, product.tile.columns());
     let [i, k, j] = [3, 2, 1].map(|back| name(nest, AxisId((nest.axes.len() - back) as u32)));
+    let blocks = match tile.in_place {
+        true => String::from("factors in place"),
+        false => format!("{k} in blocks of {}, {j} in panels of {}", tile.depth, tile.panel),
+    };
     indent(f, depth)?;
     writeln!(
         f,
-        "matmul {i} x {j} over {k} in tiles of {rows} x {columns}, {k} in blocks of {block}, {j} in panels of {panel}{}",
+        "matmul {i} x {j} over {k} in tiles of {} x {columns}, {blocks}{}",
+        tile.rows,
         shape(nest)
     )?;
     indent(f, depth + 1)?;

@@ -17,7 +17,7 @@ use loopweave_ir::{Dtype, Func, Op};
 use smallvec::{SmallVec, smallvec};
 
 use super::lower::Lowered;
-use super::matmul::Tile;
+use super::matmul::{self, Tile};
 use super::unroll::unrolled;
 use super::{Axis, AxisRole, Binding, Bound, Leaf, Nest, Operand, Order, Role, Stride, Vector, Writes};
 use crate::shape::Layout;
@@ -520,6 +520,7 @@ fn finish(
         strip,
     };
     notes.extend(strip.map(|rows| Note::Strips { rows }));
+    matmul::settle(&mut nest, &binding);
     notes.extend(tile.or(nest.turned_side()).map(|size| Note::Tiled { size }));
     let bytes = binding.operand_bytes(&nest).fold(0, usize::saturating_add);
     nest.writes = writes(&nest, bytes, target);

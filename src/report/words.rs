@@ -135,7 +135,7 @@ fn product(report: &Report, group: &Group) -> String {
 fn blocks(schedule: &Schedule, tile: Tile) -> String {
     let cut = |back: usize, size: u32| {
         let l = schedule.loops.iter().rev().nth(back)?;
-        (l.extent > size as usize).then(|| format!(", {} blocked by {size}", l.name))
+        (!tile.in_place && l.extent > size as usize).then(|| format!(", {} blocked by {size}", l.name))
     };
     format!(
         "{} x {} register tiles{}{}",
@@ -271,7 +271,7 @@ pub(super) fn nest_loops(schedule: &Schedule) -> Vec<Row> {
             2 => tile.depth,
             _ => return None,
         };
-        (schedule.loops[at].extent > size as usize).then_some(size)
+        (!tile.in_place && schedule.loops[at].extent > size as usize).then_some(size)
     };
     let loops = schedule.loops.iter().enumerate();
     let mut rows: Vec<Row> = loops.map(|(i, l)| nest_loop(l, size(i))).collect();

@@ -4,6 +4,7 @@
 //! cargo run --release --manifest-path benches/products/Cargo.toml -- [OPTION …] [MxKxN …]
 //!     --threads N                       of every side; BLAS libraries read it from the environment (OMP_NUM_THREADS)
 //!     --dtype f32|f64                   that one alone
+//!     --target NAME                     what ours is compiled for, such as simd128; the peak is then that of its vectors
 //!     --seconds S                       for each case, 1.0 if not said
 //!     --blas NAME=PATH=SGEMM=DGEMM      a shared library and the names of its two Fortran functions, any number of times
 //! ```
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use libloading::Library;
 use loopweave::ir::Element;
 use loopweave::jit;
+use loopweave::target::Target;
 use memmap2::{Advice, MmapMut, MmapOptions};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
@@ -75,8 +77,16 @@ struct Wanted {
     threads: usize,
     seconds: f64,
     dtypes: Vec<String>,
+    target: Target,
     shapes: Vec<[usize; 3]>,
     peers: Vec<Peer>,
+}
+
+impl Wanted {
+    /// Bytes of the vectors that ours multiplies and adds.
+    fn vector_bytes(&self) -> usize {
+        self.target.fma_bytes().max(self.target.vector_bytes())
+    }
 }
 
 trait Real: Element + Copy + 'static {
@@ -85,15 +95,12 @@ trait Real: Element + Copy + 'static {
     const ONE: Self;
     const ZERO: Self;
     fn of(value: f64) -> Self;
-    /// Lanes of the dtype in the units that [`peak::vectors_per_ns`] counts.
-    const LANES: usize;
 }
 
 impl Real for f32 {
     const INDEX: usize = 0;
     const ONE: f32 = 1.0;
     const ZERO: f32 = 0.0;
-    const LANES: usize = peak::BYTES / 4;
     fn of(value: f64) -> f32 {
         value as f32
     }
@@ -103,7 +110,6 @@ impl Real for f64 {
     const INDEX: usize = 1;
     const ONE: f64 = 1.0;
     const ZERO: f64 = 0.0;
-    const LANES: usize = peak::BYTES / 8;
     fn of(value: f64) -> f64 {
         value
     }
@@ -112,7 +118,7 @@ impl Real for f64 {
 fn main() {
     let wanted = wanted();
     let others: Vec<&str> = wanted.peers.iter().map(|p| p.name.as_str()).collect();
-    let peak = peak_of::<f32>(wanted.threads, peak::vectors_per_ns());
+    let peak = peak_of::<f32>(wanted.threads, peak::bytes_per_ns(wanted.vector_bytes()));
     println!("{} threads, whose peak in f32 is about {peak:.0}", wanted.threads);
     println!(
         "| dtype | m x k x n | ours | share | gemm | {} | ours / best |",
@@ -134,6 +140,7 @@ fn wanted() -> Wanted {
         threads: 1,
         seconds: 1.0,
         dtypes: vec!["f32".into(), "f64".into()],
+        target: Target::native().expect("a processor"),
         shapes: Vec::new(),
         peers: Vec::new(),
     };
@@ -144,6 +151,7 @@ fn wanted() -> Wanted {
             "--threads" => wanted.threads = value().parse().expect("a number of threads"),
             "--seconds" => wanted.seconds = value().parse().expect("seconds"),
             "--dtype" => wanted.dtypes = vec![value()],
+            "--target" => wanted.target = Target::parse(&value()).expect("a target"),
             "--blas" => wanted.peers.push(peer(&value())),
             shape => {
                 let extents: Vec<usize> = shape.split('x').map(|e| e.parse().expect("an extent")).collect();
@@ -171,7 +179,6 @@ fn peer(text: &str) -> Peer {
     }
 }
 
-/// A product as a program of its own.
 /// Zeroed memory in huge pages, where the system gives those on request.
 fn memory<T: Real>(len: usize) -> MmapMut {
     let bytes = (len * size_of::<T>()).next_multiple_of(2 << 20) + (2 << 20);
@@ -202,7 +209,8 @@ fn case<T: Real>(wanted: &Wanted, [m, k, n]: [usize; 3]) {
         ArrayView2::from_shape((k, n), w).expect("a matrix"),
     );
     let mut ys = ArrayViewMut2::from_shape((m, n), y).expect("a matrix");
-    let product = jit::matmul().threads(wanted.threads).expect("threads");
+    let product = jit::matmul().target(wanted.target.clone());
+    let product = product.threads(wanted.threads).expect("threads");
     let mut bound = product.bind((&xs, &ws), &mut ys).expect("fitting arrays");
     let parallelism = match wanted.threads {
         1 => gemm::Parallelism::None,
@@ -250,7 +258,7 @@ fn case<T: Real>(wanted: &Wanted, [m, k, n]: [usize; 3]) {
             unsafe { function(as_is, as_is, &n, &m, &k, &T::ONE, wp, &n, xp, &k, &T::ZERO, zp, &n) }
         }));
     }
-    let (times, peak) = interleaved(&mut sides, wanted.seconds);
+    let (times, peak) = interleaved(&mut sides, wanted.seconds, wanted.vector_bytes());
     drop(sides);
     let rates: Vec<f64> = times.iter().map(|ns| 2.0 * (m * k * n) as f64 / ns).collect();
     let best = rates[1..].iter().copied().fold(0.0, f64::max);
@@ -265,13 +273,13 @@ fn case<T: Real>(wanted: &Wanted, [m, k, n]: [usize; 3]) {
     );
 }
 
-/// Operations a nanosecond of all threads, of a core's rate in [`peak::vectors_per_ns`].
+/// Operations a nanosecond of all threads, of a core's rate in [`peak::bytes_per_ns`].
 fn peak_of<T: Real>(threads: usize, rate: f64) -> f64 {
-    2.0 * threads as f64 * rate * T::LANES as f64
+    2.0 * threads as f64 * rate / size_of::<T>() as f64
 }
 
-/// The lower quartiles of the sides' times in nanoseconds, and the peak in the same rounds.
-fn interleaved(sides: &mut [Box<dyn FnMut() + '_>], seconds: f64) -> (Vec<f64>, f64) {
+/// The lower quartiles of the sides' times in nanoseconds, and the peak of vectors of so many bytes in the same rounds.
+fn interleaved(sides: &mut [Box<dyn FnMut() + '_>], seconds: f64, vector_bytes: usize) -> (Vec<f64>, f64) {
     let repeats: Vec<u32> = sides
         .iter_mut()
         .map(|side| {
@@ -294,7 +302,7 @@ fn interleaved(sides: &mut [Box<dyn FnMut() + '_>], seconds: f64) -> (Vec<f64>, 
             (0..repeats).for_each(|_| side());
             times.push(start.elapsed().as_nanos() as f64 / f64::from(repeats));
         }
-        peaks.push(-peak::vectors_per_ns());
+        peaks.push(-peak::bytes_per_ns(vector_bytes));
     }
     let quartile = |values: &mut Vec<f64>| {
         values.sort_by(f64::total_cmp);

@@ -1,30 +1,30 @@
-//! The rate of multiply-adds between registers, in the widest vectors that the processor has.
+//! The rate of multiply-adds between registers.
 
-/// Bytes of the vectors that are counted.
-pub(crate) const BYTES: usize = 64;
-
-/// Multiply-adds of 64 bytes a nanosecond on one core: the best of a few tries of some microseconds each, as a core that
-/// waited for memory takes a while to run at its full width.
-pub(crate) fn vectors_per_ns() -> f64 {
-    (0..8).map(|_| one_try()).fold(f64::NAN, f64::max)
+/// Bytes that multiply-adds in vectors of up to `width` bytes take a nanosecond on one core: the best of a few tries of some
+/// microseconds each, as a core that waited for memory takes a while to run at its full width.
+pub(crate) fn bytes_per_ns(width: usize) -> f64 {
+    (0..8).map(|_| one_try(width)).fold(f64::NAN, f64::max)
 }
 
 #[cfg(target_arch = "x86_64")]
-fn one_try() -> f64 {
+fn one_try(width: usize) -> f64 {
     use std::is_x86_feature_detected as has;
-    if has!("avx512f") {
+    if width >= 64 && has!("avx512f") {
         // SAFETY: the processor has the instructions.
-        unsafe { x86::zmm() }
-    } else if has!("avx2") && has!("fma") {
+        64.0 * unsafe { x86::zmm() }
+    } else if width >= 32 && has!("avx2") && has!("fma") {
         // SAFETY: as above.
-        unsafe { x86::ymm() / 2.0 }
+        32.0 * unsafe { x86::ymm() }
+    } else if has!("fma") {
+        // SAFETY: as above.
+        16.0 * unsafe { x86::xmm() }
     } else {
         f64::NAN
     }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn one_try() -> f64 {
+fn one_try(_width: usize) -> f64 {
     f64::NAN
 }
 
@@ -57,4 +57,5 @@ mod x86 {
     }
     chains!(zmm, "avx512f", _mm512_set1_ps, _mm512_fmadd_ps);
     chains!(ymm, "avx2,fma", _mm256_set1_ps, _mm256_fmadd_ps);
+    chains!(xmm, "fma", _mm_set1_ps, _mm_fmadd_ps);
 }

@@ -1,15 +1,16 @@
 //! The leaf of a matrix product: the loops over blocks, around micro-kernels that keep a tile of accumulators in registers.
 //!
 //! In: the pointers at one index of the batch axes. Out: the stored results. [`crate::nest::matmul`] says in which order; the
-//! names here are its. Packing of the factors is in [`panel`](super::panel), and the micro-kernel in [`micro`](super::micro).
+//! names here are its. Packing of the factors is in [`panel`](super::panel), and the micro-kernels in [`micro`](super::micro)
+//! and the wide emitter's `tile`.
 //!
-//! A micro-kernel is a function of its own, so that its loop has the registers to itself: the nest's function calls it with
-//! [`TileWord`]s that say where a tile's elements are and where its accumulators go. That is the output itself where they are
-//! the result and the tile is whole, or masks leave the rest alone; else a small buffer, from where `finish` stores them row by
-//! row while they are in the first-level cache.
+//! The nest's function calls another one for all tiles of some rows and columns, with [`BlockWord`]s that say where their
+//! elements are and where the accumulators go. That is the output itself where they are the result and the tiles are whole, or
+//! masks leave the rest alone; else a small buffer for one tile, from where `finish` stores them row by row while they are in
+//! the first-level cache.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
+use cranelift_codegen::ir::{InstBuilder, Value, types};
 use cranelift_module::FuncId;
 
 use super::body::Body;
@@ -17,11 +18,9 @@ use super::emit::{Carried, Emitter, InnerBlock};
 use super::memory::Access;
 use super::reduce::Wide;
 use crate::codegen::CodegenError;
-use crate::codegen::abi::{Abi, TileWord};
+use crate::codegen::abi::{Abi, BlockWord};
 use crate::nest::{MatMul, OperandId, Stride, matmul};
 
-/// Columns up to which a left factor whose rows are not runs of memory is read where it is.
-const COLUMNS_UNPACKED: i64 = 64;
 const SET_BYTES: i64 = matmul::SET_BYTES as i64;
 /// Bytes of a cache line.
 const LINE: i64 = 64;
@@ -49,13 +48,13 @@ pub(super) struct Product<'f> {
     partial_row: Value,
     /// A tile on its way to `finish`.
     buffer: Value,
-    /// The micro-kernels, and the rows of each.
-    kernels: &'f [(usize, FuncId)],
-    /// Their arguments.
+    /// The function over the tiles of a block.
+    tiles: FuncId,
+    /// Its arguments.
     words: Value,
     /// Where whole tiles of the result go, if they are the accumulators as they are.
     plain_store: Option<OperandId>,
-    /// Whether micro-kernels take tiles with fewer columns than theirs.
+    /// Whether that function takes tiles with fewer columns than theirs.
     masks: bool,
     /// The operands that are read where they are, if the call's extents and strides suggest it.
     plain_left: Option<OperandId>,
@@ -98,14 +97,30 @@ struct Left {
     packs: Value,
 }
 
-/// Where the micro-kernel finds one factor: the first element, and the distances to the next ones.
+/// Where the micro-kernels find one factor: the first element, and the distances to the next ones.
 #[derive(Clone, Copy)]
 struct Source {
     pointer: Value,
     /// Along the contracted axis.
     step: Value,
-    /// Between rows; of `left` only.
+    /// Between rows of `left`, or between column panels of `right`.
+    next: Value,
+}
+
+/// Accumulators in memory: the first, and the distance between rows.
+#[derive(Clone, Copy)]
+struct Sums {
+    pointer: Value,
     row: Value,
+}
+
+/// Some rows of a block.
+#[derive(Clone, Copy)]
+struct Rows {
+    /// The first, and the number of them.
+    start: Value,
+    count: Value,
+    left: Source,
 }
 
 impl Emitter<'_> {
@@ -113,11 +128,14 @@ impl Emitter<'_> {
     pub(super) fn matmul_leaf(
         &mut self,
         product: &MatMul,
-        kernels: &[(usize, FuncId)],
+        tiles: FuncId,
         wide: &Wide,
         pointers: &[Value],
     ) -> Result<(), CodegenError> {
-        let p = self.product(product, kernels, wide);
+        let p = self.product(product, tiles, wide);
+        if let Some(factors) = product.factors_in_place(self.nest) {
+            return self.product_in_place(&p, factors, pointers);
+        }
         let (zero, tile) = (self.word(0), product.tile);
         self.for_range(zero, p.rows, tile.band as i64, &[], |e, row, _| {
             let rows = e.at_most(tile.band as i64, p.rows, row);
@@ -143,7 +161,45 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn product<'f>(&mut self, product: &'f MatMul, kernels: &'f [(usize, FuncId)], wide: &Wide) -> Product<'f> {
+    /// A product whose factors are read where they are, tile by tile on the way to `finish`.
+    fn product_in_place(
+        &mut self,
+        p: &Product<'_>,
+        [left, right]: [OperandId; 2],
+        pointers: &[Value],
+    ) -> Result<(), CodegenError> {
+        let (zero, width) = (self.word(0), p.product.tile.columns() as i64);
+        let buffer = Sums {
+            pointer: p.buffer,
+            row: self.word(p.size * width),
+        };
+        let none = Sums {
+            pointer: zero,
+            row: zero,
+        };
+        self.loop_while(zero, p.rows, pointers, |e, row, pointers| {
+            let rest = e.b.ins().isub(p.rows, row);
+            let rows = e.panel_rows(p, rest);
+            e.for_range(zero, p.columns, width, &[], |e, column, _| {
+                let columns = e.at_most(width, p.columns, column);
+                let pointers = e.moved_along(p.column, column, pointers);
+                let left = Source {
+                    pointer: pointers[left.index()],
+                    step: e.stride(left.index(), p.k),
+                    next: e.stride(left.index(), p.row),
+                };
+                let right = e.right_in_rows(p, right, &pointers);
+                e.call_tiles(p, p.depth, (left, right), (none, buffer), (rows, columns));
+                e.finish_tile(p, rows, columns, &pointers)?;
+                Ok(Carried::new())
+            })?;
+            let next = e.moved_along(p.row, rows, pointers);
+            Ok((e.b.ins().iadd(row, rows), next))
+        })?;
+        Ok(())
+    }
+
+    fn product<'f>(&mut self, product: &'f MatMul, tiles: FuncId, wide: &Wide) -> Product<'f> {
         let dtype = product.accumulator();
         let column = self.nest.vector_axis().index();
         let size = dtype.size();
@@ -189,9 +245,9 @@ impl Emitter<'_> {
             partial,
             left_row,
             partial_row,
-            buffer: self.stack((tile.rows * tile.columns()) as usize * size),
-            kernels,
-            words: self.stack(8 * TileWord::COUNT),
+            buffer: self.stack((2 * tile.rows * tile.columns()) as usize * size),
+            tiles,
+            words: self.stack(8 * BlockWord::COUNT),
             plain_store,
             masks: product.masks_columns(),
             plain_left: product.left.plain(self.nest, dtype),
@@ -242,9 +298,8 @@ impl Emitter<'_> {
         self.b.ins().bor(few, fits)
     }
 
-    /// Whether rows of `left` are read where they are: where the elements of a row are neighbours and rows do not compete
-    /// for the same sets of the first-level cache, or the cache holds so many, or elements lie apart and there are few columns
-    /// to pack them for.
+    /// Whether rows of `left` are read where they are: where there are few columns to pack them for, or the elements of a row
+    /// are neighbours and rows do not compete for the same sets of the first-level cache, or the cache holds so many.
     ///
     /// Packed always / read in place, at one thread in f32: 128³ 101 / 104, 256³ 110 / 113, 512³ 98 / 102, 1000³ 100 / 103;
     /// but 1023³ 100 / 94, 1024³ 103 / 79 and 2048³ 101 / 76 GFLOP/s of a peak of 117.
@@ -252,7 +307,7 @@ impl Emitter<'_> {
         let few = self
             .b
             .ins()
-            .icmp_imm_s(IntCC::SignedLessThanOrEqual, p.columns, COLUMNS_UNPACKED);
+            .icmp_imm_s(IntCC::SignedLessThanOrEqual, p.columns, matmul::COLUMNS_UNPACKED as i64);
         let neighbours = self.b.ins().icmp_imm_s(IntCC::Equal, step, p.size);
         if p.product.tile.holds_competing_rows() {
             return self.b.ins().bor(neighbours, few);
@@ -264,7 +319,8 @@ impl Emitter<'_> {
         let apart = self.b.ins().band_imm_u(apart, SET_BYTES - 1);
         let apart = self.b.ins().icmp_imm_u(at_most, apart, SET_BYTES - 2 * LINE);
         let apart = self.b.ins().bor(near, apart);
-        self.b.ins().select(neighbours, apart, few)
+        let apart = self.b.ins().band(neighbours, apart);
+        self.b.ins().bor(apart, few)
     }
 
     /// Packs a block of `right`, and runs over the row panels.
@@ -283,48 +339,54 @@ impl Emitter<'_> {
         let is_first = self.b.ins().icmp_imm_s(IntCC::Equal, block.start, 0);
         let packs_left = self.b.ins().band(band.left.packs, is_first);
         self.loop_while(zero, band.rows, &[], |e, row, _| {
-            let left = e.b.ins().isub(band.rows, row);
-            let count = e.panel_rows(p, left);
+            let rest = e.b.ins().isub(band.rows, row);
+            let mut count = e.panel_rows(p, rest);
+            if p.masks && p.plain_store.is_some() {
+                count = e.b.ins().select(packs_left, count, rest);
+            }
             let pointers = e.moved_along(p.row, row, &block.pointers);
-            let kernel = e.kernel_of(p, count);
             let offset = e.b.ins().imul(row, band.left.advance);
-            let source = Source {
-                pointer: e.b.ins().iadd(band.left.source.pointer, offset),
-                ..band.left.source
+            let rows = Rows {
+                start: row,
+                count,
+                left: Source {
+                    pointer: e.b.ins().iadd(band.left.source.pointer, offset),
+                    ..band.left.source
+                },
             };
             e.when(packs_left, |e| {
-                e.pack_left(p, &pointers, source.pointer, count, band.depth)
+                e.pack_left(p, &pointers, rows.left.pointer, count, band.depth)
             })?;
-            e.for_range(zero, block.columns, tile.columns() as i64, &[], |e, column, _| {
-                e.tile(p, (band, block), (row, count, kernel), column, source, &pointers)?;
-                Ok(Carried::new())
-            })?;
+            match p.plain_store {
+                Some(operand) if p.masks => e.store_tiles(p, band, rows, whole, operand, &pointers),
+                Some(operand) => {
+                    let some = e.less(zero, whole);
+                    e.when(some, |e| {
+                        e.store_tiles(p, band, rows, whole, operand, &pointers);
+                        Ok(())
+                    })?;
+                    let some = e.less(whole, block.columns);
+                    e.when(some, |e| e.tile(p, (band, block), rows, whole, &pointers))?;
+                }
+                None => {
+                    e.for_range(zero, block.columns, tile.columns() as i64, &[], |e, column, _| {
+                        e.tile(p, (band, block), rows, column, &pointers)?;
+                        Ok(Carried::new())
+                    })?;
+                }
+            }
             Ok((e.b.ins().iadd(row, count), Carried::new()))
         })?;
         Ok(())
     }
 
-    /// The rows of the next panel: as many as there is a micro-kernel for, and the same for all panels as far as possible.
-    fn panel_rows(&mut self, p: &Product<'_>, left: Value) -> Value {
-        let most = p.kernels.iter().map(|&(rows, _)| rows).max().unwrap_or(1) as i64;
-        if p.kernels.len() as i64 == most {
-            let size = self.word(most);
-            let panels = self.b.ins().iadd_imm_s(left, most - 1);
-            let panels = self.b.ins().udiv(panels, size);
-            let rounded = self.b.ins().iadd(left, panels);
-            let rounded = self.b.ins().iadd_imm_s(rounded, -1);
-            return self.b.ins().udiv(rounded, panels);
-        }
-        let mut count = self.word(1);
-        for &(rows, _) in p.kernels.iter().rev() {
-            let fits = self
-                .b
-                .ins()
-                .icmp_imm_s(IntCC::SignedGreaterThanOrEqual, left, rows as i64);
-            let rows = self.word(rows as i64);
-            count = self.b.ins().select(fits, rows, count);
-        }
-        count
+    /// The rows of the next panel, of so many that are left: those of a tile; or, if they are less than two tiles, all, which
+    /// then are parted as is best for the micro-kernels.
+    fn panel_rows(&mut self, p: &Product<'_>, rest: Value) -> Value {
+        let rows = p.product.tile.rows as i64;
+        let last = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, rest, 2 * rows);
+        let rows = self.word(rows);
+        self.b.ins().select(last, rest, rows)
     }
 
     /// Where the micro-kernels find rows of `left`: where they are, or packed.
@@ -339,7 +401,7 @@ impl Emitter<'_> {
             source: Source {
                 pointer: p.left_room,
                 step: self.word(p.size),
-                row: p.left_row,
+                next: p.left_row,
             },
             advance: self.b.ins().select(once, zero, p.left_row),
             packs: self.b.ins().iconst(types::I8, 1),
@@ -352,7 +414,7 @@ impl Emitter<'_> {
             source: Source {
                 pointer: select(pointers[operand.index()], packed.source.pointer),
                 step: select(step, packed.source.step),
-                row: select(row, packed.source.row),
+                next: select(row, packed.source.next),
             },
             advance: select(row, packed.advance),
             packs: self.b.ins().icmp_imm_s(IntCC::Equal, in_place, 0),
@@ -366,95 +428,128 @@ impl Emitter<'_> {
         self.b.ins().iadd(p.right_room, offset)
     }
 
-    /// The address of the micro-kernel for a number of rows, which has one.
-    fn kernel_of(&mut self, p: &Product<'_>, rows: Value) -> Value {
-        let mut address = None;
-        for &(kernel_rows, kernel) in p.kernels {
-            let this = self.address_of(kernel);
-            address = Some(match address {
-                None => this,
-                Some(other) => {
-                    let fits = self.b.ins().icmp_imm_s(IntCC::Equal, rows, kernel_rows as i64);
-                    self.b.ins().select(fits, this, other)
-                }
-            });
+    /// The columns of `right` where they are.
+    fn right_in_rows(&mut self, p: &Product<'_>, right: OperandId, pointers: &[Value]) -> Source {
+        Source {
+            pointer: pointers[right.index()],
+            step: self.stride(right.index(), p.k),
+            next: self.word(p.size * p.product.tile.columns() as i64),
         }
-        address.unwrap_or_else(|| self.word(0))
     }
 
-    /// One tile: `rows` rows from `row` on, and the columns of a panel from `column` of the block on.
+    /// Column panels of `right` from a column of the block on: packed, or where they are if no tile of them is partial but by
+    /// masks.
+    fn right_at(&mut self, p: &Product<'_>, band: &Band, column: Value, is_whole: Value, pointers: &[Value]) -> Source {
+        let step = p.size * p.product.tile.columns() as i64;
+        let packed = Source {
+            pointer: self.packed_panel(p, column, band.depth),
+            step: self.word(step),
+            next: self.b.ins().imul_imm_s(band.depth, step),
+        };
+        let Some(operand) = p.plain_right else { return packed };
+        let in_place = self.b.ins().band(band.unpacked, is_whole);
+        let there = self.right_in_rows(p, operand, pointers);
+        let mut select = |a: Value, b: Value| self.b.ins().select(in_place, a, b);
+        Source {
+            pointer: select(there.pointer, packed.pointer),
+            step: select(there.step, packed.step),
+            next: select(there.next, packed.next),
+        }
+    }
+
+    /// The tiles of some rows and of the first columns of a block, whose accumulators are always in the output.
+    fn store_tiles(
+        &mut self,
+        p: &Product<'_>,
+        band: &Band,
+        rows: Rows,
+        columns: Value,
+        operand: OperandId,
+        pointers: &[Value],
+    ) {
+        let (zero, yes) = (self.word(0), self.b.ins().iconst(types::I8, 1));
+        let right = self.right_at(p, band, zero, yes, pointers);
+        let to = Sums {
+            pointer: pointers[operand.index()],
+            row: self.stride(operand.index(), p.row),
+        };
+        let from = Sums {
+            pointer: self.b.ins().select(band.is_first, zero, to.pointer),
+            ..to
+        };
+        self.call_tiles(p, band.depth, (rows.left, right), (from, to), (rows.count, columns));
+    }
+
+    /// One tile of some rows, of less than two register tiles, whose accumulators are in scratch between blocks of the
+    /// contracted axis, and before `finish` in a buffer.
     fn tile(
         &mut self,
         p: &Product<'_>,
         (band, block): (&Band, &Block),
-        (row, rows, kernel): (Value, Value, Value),
+        rows: Rows,
         column: Value,
-        left: Source,
         pointers: &[Value],
     ) -> Result<(), CodegenError> {
-        let tile = p.product.tile;
-        let count = self.at_most(tile.columns() as i64, block.columns, column);
+        let width = p.product.tile.columns() as i64;
+        let count = self.at_most(width, block.columns, column);
         let is_whole = match p.masks {
             true => self.b.ins().iconst(types::I8, 1),
-            false => self.b.ins().icmp_imm_s(IntCC::Equal, count, tile.columns() as i64),
+            false => self.b.ins().icmp_imm_s(IntCC::Equal, count, width),
         };
         let pointers = self.moved_along(p.column, column, pointers);
-        let mut right = Source {
-            pointer: self.packed_panel(p, column, band.depth),
-            step: self.word(p.size * tile.columns() as i64),
-            row: left.row,
+        let right = self.right_at(p, band, column, is_whole, &pointers);
+        let offset = self.b.ins().imul(rows.start, p.partial_row);
+        let mut partial = Sums {
+            pointer: self.b.ins().iadd(p.partial, offset),
+            row: p.partial_row,
         };
-        if let Some(operand) = p.plain_right {
-            let in_place = self.b.ins().band(band.unpacked, is_whole);
-            let at = pointers[operand.index()];
-            let step = self.stride(operand.index(), p.k);
-            right.pointer = self.b.ins().select(in_place, at, right.pointer);
-            right.step = self.b.ins().select(in_place, step, right.step);
-        }
-        // Between blocks of the contracted axis the accumulators are in scratch, before `finish` in a buffer; but those of
-        // a whole tile that is stored as it is are always in the output.
-        let partial = self.b.ins().imul(row, p.partial_row);
-        let mut partial = self.b.ins().iadd(p.partial, partial);
         if p.plain_store.is_none() {
             let column = self.b.ins().iadd(block.start, column);
             let offset = self.b.ins().imul_imm_s(column, p.size);
-            partial = self.b.ins().iadd(partial, offset);
+            partial.pointer = self.b.ins().iadd(partial.pointer, offset);
         }
-        let mut partial_row = p.partial_row;
-        let buffer_row = self.word(p.size * tile.columns() as i64);
-        let mut to = self.b.ins().select(band.is_last, p.buffer, partial);
-        let mut to_row = self.b.ins().select(band.is_last, buffer_row, partial_row);
-        let mut finishes = band.is_last;
-        if let Some(operand) = p.plain_store {
-            let at = pointers[operand.index()];
-            let row = self.stride(operand.index(), p.row);
-            partial = self.b.ins().select(is_whole, at, partial);
-            partial_row = self.b.ins().select(is_whole, row, partial_row);
-            to = self.b.ins().select(is_whole, at, to);
-            to_row = self.b.ins().select(is_whole, row, to_row);
-            finishes = self.b.ins().band_not(band.is_last, is_whole);
-        }
-        let null = self.word(0);
-        let from = self.b.ins().select(band.is_first, null, partial);
+        let (null, buffer_row) = (self.word(0), self.word(p.size * width));
+        let from = Sums {
+            pointer: self.b.ins().select(band.is_first, null, partial.pointer),
+            ..partial
+        };
+        let to = Sums {
+            pointer: self.b.ins().select(band.is_last, p.buffer, partial.pointer),
+            row: self.b.ins().select(band.is_last, buffer_row, partial.row),
+        };
+        self.call_tiles(p, band.depth, (rows.left, right), (from, to), (rows.count, count));
+        self.when(band.is_last, |e| e.finish_tile(p, rows.count, count, &pointers))
+    }
+
+    /// Calls the function over the tiles of a block: for so many elements of the contracted axis, both factors, accumulators
+    /// before and after, and so many rows and columns.
+    fn call_tiles(
+        &mut self,
+        p: &Product<'_>,
+        depth: Value,
+        (left, right): (Source, Source),
+        (from, to): (Sums, Sums),
+        (rows, columns): (Value, Value),
+    ) {
         for (word, value) in [
-            (TileWord::Left, left.pointer),
-            (TileWord::LeftStep, left.step),
-            (TileWord::LeftRow, left.row),
-            (TileWord::Right, right.pointer),
-            (TileWord::RightStep, right.step),
-            (TileWord::Depth, band.depth),
-            (TileWord::From, from),
-            (TileWord::FromRow, partial_row),
-            (TileWord::To, to),
-            (TileWord::ToRow, to_row),
-            (TileWord::Columns, count),
+            (BlockWord::Left, left.pointer),
+            (BlockWord::LeftStep, left.step),
+            (BlockWord::LeftRow, left.next),
+            (BlockWord::Right, right.pointer),
+            (BlockWord::RightStep, right.step),
+            (BlockWord::RightPanel, right.next),
+            (BlockWord::Depth, depth),
+            (BlockWord::From, from.pointer),
+            (BlockWord::FromRow, from.row),
+            (BlockWord::To, to.pointer),
+            (BlockWord::ToRow, to.row),
+            (BlockWord::Rows, rows),
+            (BlockWord::Columns, columns),
         ] {
-            self.b
-                .ins()
-                .store(MemFlagsData::trusted(), value, p.words, 8 * word as i32);
+            self.store_word(value, p.words, word as usize);
         }
-        self.call_at(kernel, p.words);
-        self.when(finishes, |e| e.finish_tile(p, rows, count, &pointers))
+        let tiles = self.address_of(p.tiles);
+        self.call_at(tiles, p.words);
     }
 
     /// `finish` of the rows and columns of a tile in the buffer, and its stores.

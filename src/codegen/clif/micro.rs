@@ -1,9 +1,14 @@
-//! The micro-kernel of a matrix product in 128-bit code: a tile of accumulators over the contracted axis.
+//! The tiles of a block of a matrix product in 128-bit code: loops around micro-kernels, each of which keeps a tile of
+//! accumulators in registers over the contracted axis.
 //!
-//! In: [`TileWord`]s. Out: the tile, stored where they say. `codegen::wide` has its counterpart for x86-64's wider vectors.
+//! In: [`BlockWord`]s, and from them [`TileWord`]s. Out: the tiles, stored where they say. `codegen::wide` has its counterpart
+//! for x86-64's wider vectors.
+//!
+//! A micro-kernel is a function of its own, so that its loop has the registers to itself.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Type, Value};
+use cranelift_module::FuncId;
 use loopweave_ir::Dtype;
 
 use super::body::Body;
@@ -11,7 +16,7 @@ use super::emit::{Carried, Emitter};
 use super::memory::Access;
 use super::value::{Lanes, Registers};
 use crate::codegen::CodegenError;
-use crate::codegen::abi::TileWord;
+use crate::codegen::abi::{BlockWord, TileWord};
 use crate::nest::MatMul;
 
 /// Elements of the contracted axis per iteration of a micro-kernel's loop: accumulators change registers with every step,
@@ -41,6 +46,72 @@ impl Tile<'_> {
 }
 
 impl Emitter<'_> {
+    /// All tiles of a block: row panel by row panel by these micro-kernels, the largest first, and in each the column panels.
+    pub(super) fn block_tiles(&mut self, product: &MatMul, kernels: &[(usize, FuncId)]) -> Result<(), CodegenError> {
+        let word = |e: &mut Self, word: BlockWord| e.argument(word as usize);
+        let words = self.stack(8 * TileWord::COUNT);
+        let zero = self.word(0);
+        let [rows, columns] = [BlockWord::Rows, BlockWord::Columns].map(|w| word(self, w));
+        let [left, right, from, to] =
+            [BlockWord::Left, BlockWord::Right, BlockWord::From, BlockWord::To].map(|w| word(self, w));
+        let [left_row, to_row] = [BlockWord::LeftRow, BlockWord::ToRow].map(|w| word(self, w));
+        let width = product.tile.columns() as i64;
+        let width_bytes = self.word(width * product.accumulator().size() as i64);
+        // No accumulators to start from are none at every tile.
+        let is_first = self.b.ins().icmp_imm_s(IntCC::Equal, from, 0);
+        let from_row = word(self, BlockWord::FromRow);
+        let [from_row, from_columns] = [from_row, width_bytes].map(|bytes| self.b.ins().select(is_first, zero, bytes));
+        for (to, value) in [
+            (TileWord::LeftStep, word(self, BlockWord::LeftStep)),
+            (TileWord::LeftRow, left_row),
+            (TileWord::RightStep, word(self, BlockWord::RightStep)),
+            (TileWord::Depth, word(self, BlockWord::Depth)),
+            (TileWord::FromRow, from_row),
+            (TileWord::ToRow, to_row),
+        ] {
+            self.store_word(value, words, to as usize);
+        }
+        let along_columns = [word(self, BlockWord::RightPanel), from_columns, width_bytes];
+        self.loop_while(zero, rows, &[left, from, to], |e, row, panel| {
+            let rest = e.b.ins().isub(rows, row);
+            let (count, kernel) = e.kernel_for(kernels, rest);
+            e.store_word(panel[0], words, TileWord::Left as usize);
+            e.for_range(zero, columns, width, &[right, panel[1], panel[2]], |e, _, at| {
+                for (word, &value) in [TileWord::Right, TileWord::From, TileWord::To].into_iter().zip(at) {
+                    e.store_word(value, words, word as usize);
+                }
+                e.call_at(kernel, words);
+                Ok(at
+                    .iter()
+                    .zip(along_columns)
+                    .map(|(&at, step)| e.b.ins().iadd(at, step))
+                    .collect())
+            })?;
+            let mut next = Carried::new();
+            for (&at, distance) in panel.iter().zip([left_row, from_row, to_row]) {
+                let bytes = e.b.ins().imul(count, distance);
+                next.push(e.b.ins().iadd(at, bytes));
+            }
+            Ok((e.b.ins().iadd(row, count), next))
+        })?;
+        Ok(())
+    }
+
+    /// The most rows, of these that are left, that there is a micro-kernel for, and its address.
+    fn kernel_for(&mut self, kernels: &[(usize, FuncId)], rest: Value) -> (Value, Value) {
+        let (mut count, mut address) = (self.word(0), self.word(0));
+        for &(rows, kernel) in kernels.iter().rev() {
+            let fits = self
+                .b
+                .ins()
+                .icmp_imm_s(IntCC::SignedGreaterThanOrEqual, rest, rows as i64);
+            let (rows, kernel) = (self.word(rows as i64), self.address_of(kernel));
+            count = self.b.ins().select(fits, rows, count);
+            address = self.b.ins().select(fits, kernel, address);
+        }
+        (count, address)
+    }
+
     /// A micro-kernel: a tile of this many rows, as the [`TileWord`]s of the argument block say.
     pub(super) fn micro_kernel(&mut self, product: &MatMul, rows: usize) -> Result<(), CodegenError> {
         let tile = Tile {

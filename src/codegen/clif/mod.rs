@@ -193,16 +193,22 @@ fn define_function(
         .map_err(|e| failed(symbol, e))
 }
 
-/// Emits the functions of a nest: `main`, then the micro-kernels of a product, or the two parts of a reduction.
+/// Emits the functions of a nest: `main`, then those over the tiles of a product, or the two parts of a reduction.
 fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> Result<Vec<Emitted>, CodegenError> {
     if let Leaf::Map { map, loads, stores } = &nest.leaf {
         let axes = nest.axes.len().min(2);
         if let Some(leaf) = wide::map(nest, axes, map, loads, stores, Vec::new(), target)? {
             return match nest.turned_side() {
                 Some(side) => turned_map(module, nest, side, symbol, leaf.encode()?),
-                None => wide_map(module, nest, axes, symbol, leaf.encode()?),
+                None => wide_leaf(module, nest, axes, symbol, leaf.encode()?),
             };
         }
+    }
+    if let Leaf::MatMul(product) = &nest.leaf
+        && let Some(operands) = product.operands_in_place(nest)
+    {
+        let code = wide::product_in_place(nest, product, operands)?;
+        return wide_leaf(module, nest, 3, symbol, code);
     }
     let mut parts = Vec::new();
     let wide = match &nest.leaf {
@@ -210,12 +216,11 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
         leaf => wide_stages(module, nest, leaf.stages(), target, symbol, &mut parts)?,
     };
     let nest = &lower(nest, target)?;
-    let mut kernels = Vec::new();
+    let mut tiles = None;
     if let Leaf::MatMul(product) = &nest.leaf {
-        for (rows, part) in micro_kernels(module, nest, product, target, symbol)? {
-            kernels.push((rows, part.id));
-            parts.push(part);
-        }
+        let functions = block_tiles(module, nest, product, target, symbol)?;
+        tiles = functions.first().map(|tiles| tiles.id);
+        parts.extend(functions);
     }
     let main = function(module, nest, symbol.to_owned(), |e| match &nest.leaf {
         Leaf::Map { map, loads, stores } => {
@@ -226,7 +231,8 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
         Leaf::MatMul(product) => {
             let pointers = e.pointers();
             e.nest_loops(&pointers, &mut |e, pointers| {
-                e.matmul_leaf(product, &kernels, &wide[0], pointers)
+                let tiles = tiles.expect("a product has them");
+                e.matmul_leaf(product, tiles, &wide[0], pointers)
             })
         }
         Leaf::Rows(rows) => e.rows_leaf(rows, &wide),
@@ -302,6 +308,8 @@ fn wide_stages(
                     wide.strips.push((rows, id));
                 }
             }
+            // Tiles that go to the output as they are need none.
+            Leaf::MatMul(product) if product.masks_columns() && product.direct_store(nest).is_some() => {}
             Leaf::MatMul(product) => {
                 wide.map = part("epilogue", wide::epilogue(nest, product, target)?)?;
             }
@@ -312,9 +320,9 @@ fn wide_stages(
     Ok(all)
 }
 
-/// The functions of a map whose last axes, `axes` of them, are the machine code of the wide emitter: that alone, or loops around
-/// it.
-fn wide_map(
+/// The functions of a nest whose last axes, `axes` of them, are the machine code of the wide emitter: that alone, or loops
+/// around it.
+fn wide_leaf(
     module: &mut dyn Module,
     nest: &Nest,
     axes: usize,
@@ -363,33 +371,28 @@ fn turned_map(
     Ok(functions)
 }
 
-/// The micro-kernels of a product, each with its number of rows, the largest first.
-fn micro_kernels(
+/// The function over the tiles of a block of a product, and then what it calls.
+fn block_tiles(
     module: &mut dyn Module,
     nest: &Nest,
     product: &MatMul,
     target: &Target,
     symbol: &str,
-) -> Result<Vec<(usize, Emitted)>, CodegenError> {
-    let name = |rows: usize| format!("{symbol}_tile{rows}");
-    if wide::has_micro_kernel(product, target) {
-        return (1..=product.tile.rows as usize)
-            .rev()
-            .map(|rows| {
-                let code = wide::micro_kernel(product, rows)?;
-                Ok((rows, machine_code(module, name(rows), code)?))
-            })
-            .collect();
+) -> Result<Vec<Emitted>, CodegenError> {
+    let name = format!("{symbol}_tiles");
+    if wide::has_tiles(product, target) {
+        return Ok(vec![machine_code(module, name, wide::block_tiles(product)?)?]);
     }
-    micro::row_counts(product.tile.rows)
-        .into_iter()
-        .map(|rows| {
-            Ok((
-                rows,
-                function(module, nest, name(rows), |e| e.micro_kernel(product, rows))?,
-            ))
-        })
-        .collect()
+    let (mut ids, mut functions) = (Vec::new(), Vec::new());
+    for rows in micro::row_counts(product.tile.rows) {
+        let kernel = function(module, nest, format!("{symbol}_tile{rows}"), |e| {
+            e.micro_kernel(product, rows)
+        })?;
+        ids.push((rows, kernel.id));
+        functions.push(kernel);
+    }
+    functions.insert(0, function(module, nest, name, |e| e.block_tiles(product, &ids))?);
+    Ok(functions)
 }
 
 /// Declares a function that takes an argument block, and is made of these bytes.

@@ -7,7 +7,7 @@
 //! [`map`](mod@map) and [`fold`](mod@fold) (with [`align`] and [`extrema`]) select instructions for loops, with [`body`] for
 //! functions, [`order`], [`op`], [`cast`], [`pattern`] and [`quotient`] for ops, and [`lanes`] for values and memory; [`isa`] is
 //! the table of instructions. The result is an [`asm`] of virtual registers, which [`alloc`] gives real ones and
-//! [`encode`](mod@encode) turns into bytes. [`tile`] is the micro-kernel of a matrix product, and [`turn`] makes rows of columns.
+//! [`encode`](mod@encode) turns into bytes. [`tile`] is the micro-kernels of a matrix product, and [`turn`] makes rows of columns.
 
 mod alloc;
 mod asm;
@@ -51,29 +51,42 @@ use self::fold::Fold;
 use self::isa::Isa;
 use self::lanes::Selector;
 use self::map::{Map, Stream};
+use self::tile::Places;
 
 pub(super) use self::ahead::next_rows;
 
 /// The alignment of a function: a cache line.
 pub(super) const ALIGNMENT: u64 = 64;
 
-/// Whether the micro-kernels of a product are this emitter's.
-pub(super) fn has_micro_kernel(product: &MatMul, target: &Target) -> bool {
+/// Whether the tiles of a product are computed by this emitter's code.
+pub(super) fn has_tiles(product: &MatMul, target: &Target) -> bool {
     let dtype = product.accumulator();
     let bytes = product.tile.lanes as usize * dtype.size();
     matches!(dtype, Dtype::F32 | Dtype::F64) && target.fma_bytes() >= bytes && bytes >= 16
 }
 
-/// The micro-kernel for a tile of this many rows.
+/// The function over the tiles of a block of a product.
 ///
 /// # Errors
 /// An instruction that cannot be encoded, which no tile that fits the registers has.
-pub(super) fn micro_kernel(product: &MatMul, rows: usize) -> Result<MachineCode, CodegenError> {
-    let bytes = tile::micro_kernel(product.accumulator(), product.tile, rows)?;
-    Ok(MachineCode {
-        instructions: bytes.len(),
-        bytes,
-    })
+pub(super) fn block_tiles(product: &MatMul) -> Result<MachineCode, CodegenError> {
+    tile::block_tiles(product.accumulator(), product.tile, Places::block())
+}
+
+/// A whole product of these factors and to this result, all where they are: a function over the nest's last three axes.
+///
+/// # Errors
+/// As [`block_tiles`].
+pub(super) fn product_in_place(
+    nest: &Nest,
+    product: &MatMul,
+    operands: [OperandId; 3],
+) -> Result<MachineCode, CodegenError> {
+    tile::block_tiles(
+        product.accumulator(),
+        product.tile,
+        Places::nest(Abi::inner(nest, 3), operands),
+    )
 }
 
 /// The function that turns tiles of elements of this size, 4 or 8 bytes; the target has wide vectors.

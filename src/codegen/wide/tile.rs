@@ -1,21 +1,29 @@
-//! The micro-kernel of a matrix product: a tile of accumulators over the contracted axis, in vectors of 16, 32 or 64 bytes.
+//! The micro-kernels of a matrix product, in vectors of 16, 32 or 64 bytes, and the loops over the tiles of a block around
+//! them.
 //!
-//! In: a tile's shape. Out: machine code with the interface of [`TileWord`], in the System V calling convention.
+//! In: a tile's shape. Out: machine code with the interface of [`BlockWord`], or of a nest's whole product, in the System V
+//! calling convention.
 //!
-//! A step loads the tile's columns of one row of `right`, and for each row of the tile broadcasts an element of `left` and
-//! adds its products to that row's accumulators. Rows are reached from one pointer, by multiples of the distance between
-//! them: with 1, 3, 5, 7 … times that distance in registers, the scales of an addressing mode make all others.
+//! A micro-kernel keeps a tile of accumulators in registers over the contracted axis. A step loads the tile's columns of one
+//! row of `right`, and for each row of the tile broadcasts an element of `left` and adds its products to that row's
+//! accumulators. Rows are reached from one pointer, by multiples of the distance between them: with 1, 3, 5, 7 … times that
+//! distance in registers, the scales of an addressing mode make all others.
 //!
-//! Vectors of 64 bytes have masks, and then a tile may have fewer columns. Its accumulators are loaded and stored by masks in
-//! any case; rows of `right` only where columns are missing, as that takes a unit from the multiply-adds.
+//! There is a micro-kernel for each number of rows, so that the rows of a block are parted into nearly equal numbers. Row panels
+//! are the outer loop: that of `left` is in the first-level cache for all columns.
+//!
+//! Vectors of 64 bytes have masks, and then the last tile may have fewer columns. Accumulators are loaded and stored by masks
+//! in any case; rows of `right` only where columns are missing, as that takes a unit from the multiply-adds.
 
 use iced_x86::{
     BlockEncoder, BlockEncoderOptions, Code, IcedError, Instruction, InstructionBlock, MemoryOperand, Register,
 };
 use loopweave_ir::Dtype;
 
+use super::MachineCode;
 use crate::codegen::CodegenError;
-use crate::codegen::abi::TileWord;
+use crate::codegen::abi::{Abi, BlockWord};
+use crate::nest::OperandId;
 use crate::nest::matmul::Tile;
 
 const ARGS: Register = Register::RDI;
@@ -25,7 +33,7 @@ const RIGHT: Register = Register::R8;
 const RIGHT_STEP: Register = Register::R9;
 const DEPTH: Register = Register::R10;
 /// 1, 3, 5 … times the distance between rows; also that between rows of the accumulators, before and after the loop.
-const ROWS: [Register; 7] = [
+const ROWS: [Register; 8] = [
     Register::RDX,
     Register::RSI,
     Register::R11,
@@ -33,13 +41,21 @@ const ROWS: [Register; 7] = [
     Register::RBP,
     Register::R12,
     Register::R13,
+    Register::R15,
 ];
-/// The number of columns, where there are masks; free for the pointers to rows before and after.
-const COLUMNS: Register = Register::R8;
+/// The number of columns, where there are masks, and of rows; free for the pointers to rows before and after.
+const COUNT: Register = Register::R8;
 /// Bytes from the row of `right` at work to the one that is prefetched.
 const AHEAD: Register = Register::R14;
 /// Those of them that belong to the caller.
-const SAVED: [Register; 5] = [Register::RBX, Register::RBP, Register::R12, Register::R13, AHEAD];
+const SAVED: [Register; 6] = [
+    Register::RBX,
+    Register::RBP,
+    Register::R12,
+    Register::R13,
+    Register::R15,
+    AHEAD,
+];
 /// Elements of the contracted axis from which on prefetching pays.
 const PREFETCH_DEPTH: i32 = 256;
 /// Rows of `right` further apart than this are prefetched: the processor does not see from one which is next. In GFLOP/s at
@@ -49,16 +65,76 @@ const FAR_BYTES: i32 = 2048;
 const ROWS_AHEAD: i32 = 12;
 /// Steps per iteration of the loop.
 const UNROLL: i32 = 2;
+/// Words of the function's own, and the arguments that they start from in each row panel; the last is in blocks only.
+const CURSORS: [(BlockWord, BlockWord); 4] = [
+    (BlockWord::ColumnsAt, BlockWord::Columns),
+    (BlockWord::RightAt, BlockWord::Right),
+    (BlockWord::ToAt, BlockWord::To),
+    (BlockWord::FromAt, BlockWord::From),
+];
 /// The most rows that have an address.
 const MOST_ROWS: usize = 2 * ROWS.len();
 
-/// The code of a micro-kernel for `rows` rows and the columns of `tile`.
+/// Which words of the argument block the arguments are.
+pub(super) struct Places {
+    words: [usize; BlockWord::COUNT],
+    /// Whether they are those of a whole product in place, whose tiles start from zeros and whose column panels of `right` are
+    /// neighbours: there are no words that say so.
+    in_place: bool,
+}
+
+impl Places {
+    /// Those of a block of their own.
+    pub(super) fn block() -> Places {
+        Places {
+            words: std::array::from_fn(|word| word),
+            in_place: false,
+        }
+    }
+
+    /// Those of a nest's last three axes, with both factors and the result at these operands. The function's own are words that
+    /// products have no other use for.
+    pub(super) fn nest(abi: Abi, [left, right, to]: [OperandId; 3]) -> Places {
+        let (row, k, column) = (0, 1, 2);
+        let mut words = [usize::MAX; BlockWord::COUNT];
+        for (word, place) in [
+            (BlockWord::Left, abi.pointer(left.index())),
+            (BlockWord::LeftStep, abi.stride(left.index(), k)),
+            (BlockWord::LeftRow, abi.stride(left.index(), row)),
+            (BlockWord::Right, abi.pointer(right.index())),
+            (BlockWord::RightStep, abi.stride(right.index(), k)),
+            (BlockWord::Depth, abi.extent(k)),
+            (BlockWord::To, abi.pointer(to.index())),
+            (BlockWord::ToRow, abi.stride(to.index(), row)),
+            (BlockWord::Rows, abi.extent(row)),
+            (BlockWord::Columns, abi.extent(column)),
+            (BlockWord::RightAt, Abi::SCRATCH),
+            (BlockWord::ToAt, Abi::FIRST_BLOCK),
+            (BlockWord::RowsAt, Abi::LAST_BLOCK),
+            (BlockWord::ColumnsAt, Abi::MODE),
+        ] {
+            words[word as usize] = place;
+        }
+        Places { words, in_place: true }
+    }
+
+    fn of(&self, word: BlockWord) -> MemoryOperand {
+        memory(ARGS, Register::None, 1, 8 * self.words[word as usize])
+    }
+
+    /// The cursors that there are words for.
+    fn cursors(&self) -> &'static [(BlockWord, BlockWord)] {
+        if self.in_place { &CURSORS[..3] } else { &CURSORS }
+    }
+}
+
+/// The code over all tiles of a block, or of a product, whose arguments are at these places.
 ///
 /// # Errors
 /// A tile that does not fit the registers.
-pub(super) fn micro_kernel(dtype: Dtype, tile: Tile, rows: usize) -> Result<Vec<u8>, CodegenError> {
+pub(super) fn block_tiles(dtype: Dtype, tile: Tile, places: Places) -> Result<MachineCode, CodegenError> {
     let failed = |e: IcedError| CodegenError::Encode(e.to_string());
-    let vectors = tile.vectors as usize;
+    let (rows, vectors) = (tile.rows as usize, tile.vectors as usize);
     let width = tile.lanes as usize * dtype.size();
     let registers = if width == 64 { 32 } else { 16 };
     if rows == 0 || rows > MOST_ROWS || rows * vectors + vectors + 1 > registers {
@@ -66,19 +142,24 @@ pub(super) fn micro_kernel(dtype: Dtype, tile: Tile, rows: usize) -> Result<Vec<
             "{rows} x {vectors} vectors do not fit the registers"
         )));
     }
-    let mut kernel = Kernel {
+    let mut block = Block {
         set: Set::of(dtype, width),
         width,
         lanes: tile.lanes as usize,
         rows,
         vectors,
+        places,
         code: Vec::new(),
         labels: 0,
     };
-    kernel.emit().map_err(failed)?;
-    let block = InstructionBlock::new(&kernel.code, 0);
-    let encoded = BlockEncoder::encode(64, block, BlockEncoderOptions::NONE).map_err(failed)?;
-    Ok(encoded.code_buffer)
+    block.emit().map_err(failed)?;
+    let instructions = InstructionBlock::new(&block.code, 0);
+    let encoded = BlockEncoder::encode(64, instructions, BlockEncoderOptions::NONE).map_err(failed)?;
+    let bytes = encoded.code_buffer;
+    Ok(MachineCode {
+        instructions: bytes.len(),
+        bytes,
+    })
 }
 
 /// The instructions of one dtype and width.
@@ -167,73 +248,63 @@ enum Right {
 }
 
 /// Code under construction. Branches go to labels: the address that the first instruction after one is given.
-struct Kernel {
+struct Block {
     set: Set,
     width: usize,
     lanes: usize,
+    /// The most rows of a tile.
     rows: usize,
     vectors: usize,
+    places: Places,
     code: Vec<Instruction>,
     labels: u64,
 }
 
-impl Kernel {
+impl Block {
     fn emit(&mut self) -> Result<(), IcedError> {
         let saved = self.saved();
         for &register in &saved {
             self.push(Instruction::with1(Code::Push_r64, register)?);
         }
-        self.masks()?;
-        self.start()?;
-        self.prefetch()?;
-        for (register, word) in [
-            (LEFT, TileWord::Left),
-            (LEFT_STEP, TileWord::LeftStep),
-            (RIGHT, TileWord::Right),
-            (RIGHT_STEP, TileWord::RightStep),
-        ] {
-            self.word(register, word)?;
-        }
-        self.row_distances(TileWord::LeftRow)?;
-
-        let (far, end) = (self.label(), self.label());
-        let counts = 1..=if self.set.masks { self.vectors } else { 0 };
-        let partial: Vec<(usize, u64)> = counts.map(|vectors| (vectors, self.label())).collect();
-        for &(vectors, label) in &partial {
-            let columns = memory(ARGS, Register::None, 1, 8 * TileWord::Columns as usize);
-            let most = (vectors * self.lanes - (vectors == self.vectors) as usize) as i32;
-            self.push(Instruction::with2(Code::Cmp_rm64_imm8, columns, most)?);
-            self.push(Instruction::with_branch(Code::Jle_rel32_64, label)?);
-        }
-        self.push(Instruction::with2(Code::Cmp_rm64_imm32, RIGHT_STEP, FAR_BYTES)?);
-        self.push(Instruction::with_branch(Code::Jg_rel32_64, far)?);
-        self.steps(Right::Near, end)?;
-        self.push(Instruction::with_branch(Code::Jmp_rel32_64, end)?);
-        self.place(far);
-        self.push(Instruction::with3(
-            Code::Imul_r64_rm64_imm32,
-            AHEAD,
-            RIGHT_STEP,
-            ROWS_AHEAD,
-        )?);
-        self.steps(Right::Far, end)?;
-        for (vectors, label) in partial {
-            self.push(Instruction::with_branch(Code::Jmp_rel32_64, end)?);
-            self.place(label);
-            self.steps(Right::Partial(vectors), end)?;
-        }
-        self.place(end);
-
-        self.word(LEFT, TileWord::To)?;
-        self.row_distances(TileWord::ToRow)?;
-        for row in 0..self.rows {
-            for vector in 0..self.vectors {
-                let to = self.address(LEFT, row, vector * self.width);
-                let from = self.sum(row, vector);
-                let store = Instruction::with2(self.set.store, to, from)?;
-                self.push_masked(store, vector);
+        let (panels, counted, end) = (self.label(), self.label(), self.label());
+        let tiles: Vec<u64> = (0..self.rows).map(|_| self.label()).collect();
+        self.word(LEFT, BlockWord::Rows)?;
+        self.put(LEFT, BlockWord::RowsAt)?;
+        if self.places.in_place {
+            for extent in [BlockWord::Rows, BlockWord::Columns] {
+                self.compare(extent, 0)?;
+                self.push(Instruction::with_branch(Code::Jle_rel32_64, end)?);
             }
         }
+        // As many rows as a tile has; of less than twice as many, half.
+        self.place(panels);
+        self.word(COUNT, BlockWord::RowsAt)?;
+        self.push(Instruction::with2(Code::Cmp_rm64_imm8, COUNT, self.rows as i32)?);
+        self.push(Instruction::with_branch(Code::Jle_rel32_64, counted)?);
+        self.push(Instruction::with2(Code::Cmp_rm64_imm8, COUNT, 2 * self.rows as i32)?);
+        self.push(Instruction::with_branch(Code::Jge_rel32_64, tiles[self.rows - 1])?);
+        self.push(Instruction::with2(Code::Add_rm64_imm8, COUNT, 1)?);
+        self.push(Instruction::with2(Code::Shr_rm64_1, COUNT, 1)?);
+        self.place(counted);
+        self.choose(&tiles, 1)?;
+        for (rows, label) in (1..).zip(tiles) {
+            self.place(label);
+            self.row_panel(rows)?;
+            let rest = self.places.of(BlockWord::RowsAt);
+            self.push(Instruction::with2(Code::Sub_rm64_imm8, rest, rows as i32)?);
+            self.push(Instruction::with_branch(Code::Jle_rel32_64, end)?);
+            self.next_rows(BlockWord::Left, BlockWord::LeftRow, rows)?;
+            self.next_rows(BlockWord::To, BlockWord::ToRow, rows)?;
+            if !self.places.in_place {
+                // Where there is nothing to start from, nor is there at the next panel.
+                self.compare(BlockWord::From, 0)?;
+                self.push(Instruction::with_branch(Code::Je_rel32_64, panels)?);
+                self.next_rows(BlockWord::From, BlockWord::FromRow, rows)?;
+            }
+            self.push(Instruction::with_branch(Code::Jmp_rel32_64, panels)?);
+        }
+
+        self.place(end);
         for &register in saved.iter().rev() {
             self.push(Instruction::with1(Code::Pop_r64, register)?);
         }
@@ -242,14 +313,114 @@ impl Kernel {
         Ok(())
     }
 
+    /// All tiles of so many rows.
+    fn row_panel(&mut self, rows: usize) -> Result<(), IcedError> {
+        for &(at, start) in self.places.cursors() {
+            self.word(LEFT, start)?;
+            self.put(LEFT, at)?;
+        }
+        let (panels, end) = (self.label(), self.label());
+        self.place(panels);
+        self.tile(rows)?;
+        let (rest, columns) = (self.places.of(BlockWord::ColumnsAt), self.vectors * self.lanes);
+        self.push(Instruction::with2(Code::Sub_rm64_imm8, rest, columns as i32)?);
+        self.push(Instruction::with_branch(Code::Jle_rel32_64, end)?);
+        self.next_columns(BlockWord::ToAt)?;
+        if self.places.in_place {
+            self.next_columns(BlockWord::RightAt)?;
+        } else {
+            self.next_columns(BlockWord::FromAt)?;
+            self.word(LEFT, BlockWord::RightPanel)?;
+            let right = self.places.of(BlockWord::RightAt);
+            self.push(Instruction::with2(Code::Add_rm64_r64, right, LEFT)?);
+        }
+        self.push(Instruction::with_branch(Code::Jmp_rel32_64, panels)?);
+        self.place(end);
+        Ok(())
+    }
+
+    /// Goes to the label of a number of rows, where that of the first is `least`.
+    fn choose(&mut self, tiles: &[u64], least: usize) -> Result<(), IcedError> {
+        if let [tile] = tiles {
+            self.push(Instruction::with_branch(Code::Jmp_rel32_64, *tile)?);
+            return Ok(());
+        }
+        let (few, many) = tiles.split_at(tiles.len() / 2);
+        let above = self.label();
+        let least_of_many = least + few.len();
+        self.push(Instruction::with2(Code::Cmp_rm64_imm8, COUNT, least_of_many as i32)?);
+        self.push(Instruction::with_branch(Code::Jge_rel32_64, above)?);
+        self.choose(few, least)?;
+        self.place(above);
+        self.choose(many, least_of_many)
+    }
+
+    /// One tile of so many rows, where the cursors are.
+    fn tile(&mut self, rows: usize) -> Result<(), IcedError> {
+        self.masks()?;
+        self.start(rows)?;
+        self.prefetch(rows)?;
+        for (register, word) in [
+            (LEFT, BlockWord::Left),
+            (LEFT_STEP, BlockWord::LeftStep),
+            (RIGHT, BlockWord::RightAt),
+            (RIGHT_STEP, BlockWord::RightStep),
+        ] {
+            self.word(register, word)?;
+        }
+        self.row_distances(BlockWord::LeftRow, rows)?;
+
+        let (far, end) = (self.label(), self.label());
+        let counts = 1..=if self.set.masks { self.vectors } else { 0 };
+        let partial: Vec<(usize, u64)> = counts.map(|vectors| (vectors, self.label())).collect();
+        for &(vectors, label) in &partial {
+            let most = vectors * self.lanes - (vectors == self.vectors) as usize;
+            self.compare(BlockWord::ColumnsAt, most as i32)?;
+            self.push(Instruction::with_branch(Code::Jle_rel32_64, label)?);
+        }
+        self.push(Instruction::with2(Code::Cmp_rm64_imm32, RIGHT_STEP, FAR_BYTES)?);
+        self.push(Instruction::with_branch(Code::Jg_rel32_64, far)?);
+        self.steps(Right::Near, rows, end)?;
+        self.push(Instruction::with_branch(Code::Jmp_rel32_64, end)?);
+        self.place(far);
+        self.push(Instruction::with3(
+            Code::Imul_r64_rm64_imm32,
+            AHEAD,
+            RIGHT_STEP,
+            ROWS_AHEAD,
+        )?);
+        self.steps(Right::Far, rows, end)?;
+        for (vectors, label) in partial {
+            self.push(Instruction::with_branch(Code::Jmp_rel32_64, end)?);
+            self.place(label);
+            self.steps(Right::Partial(vectors), rows, end)?;
+        }
+        self.place(end);
+
+        self.word(LEFT, BlockWord::ToAt)?;
+        self.row_distances(BlockWord::ToRow, rows)?;
+        for row in 0..rows {
+            for vector in 0..self.vectors {
+                let to = self.address(LEFT, row, vector * self.width);
+                let store = Instruction::with2(self.set.store, to, self.sum(row, vector))?;
+                self.push_masked(store, vector);
+            }
+        }
+        Ok(())
+    }
+
     /// A mask for each vector of columns, of those that there are.
     fn masks(&mut self) -> Result<(), IcedError> {
         if !self.set.masks {
             return Ok(());
         }
-        self.word(COLUMNS, TileWord::Columns)?;
+        // The instruction looks at the low byte of the count alone.
+        self.word(COUNT, BlockWord::ColumnsAt)?;
+        self.push(Instruction::with2(Code::Mov_rm64_imm32, LEFT, 64)?);
+        self.push(Instruction::with2(Code::Cmp_r64_rm64, COUNT, LEFT)?);
+        self.push(Instruction::with2(Code::Cmovg_r64_rm64, COUNT, LEFT)?);
         self.push(Instruction::with2(Code::Mov_rm64_imm32, LEFT, -1)?);
-        self.push(Instruction::with3(Code::VEX_Bzhi_r64_rm64_r64, LEFT, LEFT, COLUMNS)?);
+        self.push(Instruction::with3(Code::VEX_Bzhi_r64_rm64_r64, LEFT, LEFT, COUNT)?);
         self.push(Instruction::with2(Code::VEX_Kmovq_kr_r64, mask(0), LEFT)?);
         for vector in 1..self.vectors {
             let (from, lanes) = (mask(vector - 1), self.lanes as u32);
@@ -273,13 +444,16 @@ impl Kernel {
     }
 
     /// The accumulators: zeros, or what the words say.
-    fn start(&mut self) -> Result<(), IcedError> {
+    fn start(&mut self, rows: usize) -> Result<(), IcedError> {
+        if self.places.in_place {
+            return self.zeros(rows);
+        }
         let (zeros, started) = (self.label(), self.label());
-        self.word(LEFT, TileWord::From)?;
-        self.push(Instruction::with2(Code::Test_rm64_r64, LEFT, LEFT)?);
+        self.compare(BlockWord::From, 0)?;
         self.push(Instruction::with_branch(Code::Je_rel32_64, zeros)?);
-        self.row_distances(TileWord::FromRow)?;
-        for row in 0..self.rows {
+        self.word(LEFT, BlockWord::FromAt)?;
+        self.row_distances(BlockWord::FromRow, rows)?;
+        for row in 0..rows {
             for vector in 0..self.vectors {
                 let from = self.address(LEFT, row, vector * self.width);
                 let to = self.sum(row, vector);
@@ -289,27 +463,30 @@ impl Kernel {
         }
         self.push(Instruction::with_branch(Code::Jmp_rel32_64, started)?);
         self.place(zeros);
-        for row in 0..self.rows {
-            for vector in 0..self.vectors {
-                let zero = self.set.zero(row * self.vectors + vector)?;
-                self.push(zero);
-            }
-        }
+        self.zeros(rows)?;
         self.place(started);
+        Ok(())
+    }
+
+    fn zeros(&mut self, rows: usize) -> Result<(), IcedError> {
+        for sum in 0..rows * self.vectors {
+            let zero = self.set.zero(sum)?;
+            self.push(zero);
+        }
         Ok(())
     }
 
     /// Where the tile goes, to write, and where the next tile to the right does, which may start from what is there. Over
     /// few elements of the contracted axis there is no time to wait for them, and they are near: 1 % at 1024³, 2 % at 2048³.
-    fn prefetch(&mut self) -> Result<(), IcedError> {
+    fn prefetch(&mut self, rows: usize) -> Result<(), IcedError> {
         let few = self.label();
-        self.word(DEPTH, TileWord::Depth)?;
+        self.word(DEPTH, BlockWord::Depth)?;
         self.push(Instruction::with2(Code::Cmp_rm64_imm32, DEPTH, PREFETCH_DEPTH)?);
         self.push(Instruction::with_branch(Code::Jl_rel32_64, few)?);
-        self.word(LEFT, TileWord::To)?;
-        self.row_distances(TileWord::ToRow)?;
+        self.word(LEFT, BlockWord::ToAt)?;
+        self.row_distances(BlockWord::ToRow, rows)?;
         let bytes = self.vectors * self.width;
-        for row in 0..self.rows {
+        for row in 0..rows {
             for line in (0..bytes).step_by(64) {
                 let to = self.address(LEFT, row, line);
                 self.push(Instruction::with1(Code::Prefetchw_m8, to)?);
@@ -322,28 +499,29 @@ impl Kernel {
     }
 
     /// The loop over the contracted axis, which leaves to a label or falls through.
-    fn steps(&mut self, right: Right, end: u64) -> Result<(), IcedError> {
+    fn steps(&mut self, right: Right, rows: usize, end: u64) -> Result<(), IcedError> {
         let (steps, rest) = (self.label(), self.label());
         self.push(Instruction::with2(Code::Sub_rm64_imm8, DEPTH, UNROLL)?);
         self.push(Instruction::with_branch(Code::Jl_rel32_64, rest)?);
         self.place(steps);
         for _ in 0..UNROLL {
-            self.step(right)?;
+            self.step(right, rows)?;
         }
         self.push(Instruction::with2(Code::Sub_rm64_imm8, DEPTH, UNROLL)?);
         self.push(Instruction::with_branch(Code::Jge_rel32_64, steps)?);
         self.place(rest);
         self.push(Instruction::with2(Code::Add_rm64_imm8, DEPTH, UNROLL)?);
         self.push(Instruction::with_branch(Code::Jle_rel32_64, end)?);
-        self.step(match right {
+        let last = match right {
             Right::Near | Right::Far => Right::Near,
             Right::Partial(vectors) => Right::Partial(vectors),
-        })
+        };
+        self.step(last, rows)
     }
 
     /// One element of the contracted axis.
-    fn step(&mut self, right: Right) -> Result<(), IcedError> {
-        let sums = self.rows * self.vectors;
+    fn step(&mut self, right: Right, rows: usize) -> Result<(), IcedError> {
+        let sums = rows * self.vectors;
         let registers = if self.width == 64 { 32 } else { 16 };
         let spare = registers - sums - self.vectors;
         let vectors = match right {
@@ -363,8 +541,16 @@ impl Kernel {
                 _ => self.push(load),
             }
         }
-        for row in 0..self.rows {
+        for row in 0..rows {
             let from = self.address(LEFT, row, 0);
+            if vectors == 1 && self.set.masks {
+                // What is used once is broadcast by its use.
+                let (sum, column) = (self.sum(row, 0), self.set.register(sums));
+                let mut multiply_add = Instruction::with3(self.set.multiply_add, sum, column, from)?;
+                multiply_add.set_is_broadcast(true);
+                self.push(multiply_add);
+                continue;
+            }
             let element = self.set.register(sums + self.vectors + row % spare.min(4));
             self.push(Instruction::with2(self.set.broadcast, element, from)?);
             for vector in 0..vectors {
@@ -377,10 +563,10 @@ impl Kernel {
         Ok(())
     }
 
-    /// The odd multiples, below the number of rows, of the distance that a word holds.
-    fn row_distances(&mut self, word: TileWord) -> Result<(), IcedError> {
+    /// The odd multiples, below a number of rows, of the distance that a word holds.
+    fn row_distances(&mut self, word: BlockWord, rows: usize) -> Result<(), IcedError> {
         self.word(ROWS[0], word)?;
-        for odd in 1..(self.rows / 2).max(1) {
+        for odd in 1..(rows / 2).max(1) {
             let twice = memory(ROWS[odd - 1], ROWS[0], 2, 0);
             self.push(Instruction::with2(Code::Lea_r64_m, ROWS[odd], twice)?);
         }
@@ -401,9 +587,43 @@ impl Kernel {
     }
 
     /// Loads an argument.
-    fn word(&mut self, register: Register, word: TileWord) -> Result<(), IcedError> {
-        let from = memory(ARGS, Register::None, 1, 8 * word as usize);
+    fn word(&mut self, register: Register, word: BlockWord) -> Result<(), IcedError> {
+        let from = self.places.of(word);
         self.push(Instruction::with2(Code::Mov_r64_rm64, register, from)?);
+        Ok(())
+    }
+
+    /// Stores a word.
+    fn put(&mut self, register: Register, word: BlockWord) -> Result<(), IcedError> {
+        let to = self.places.of(word);
+        self.push(Instruction::with2(Code::Mov_rm64_r64, to, register)?);
+        Ok(())
+    }
+
+    fn compare(&mut self, word: BlockWord, with: i32) -> Result<(), IcedError> {
+        let what = self.places.of(word);
+        self.push(Instruction::with2(Code::Cmp_rm64_imm8, what, with)?);
+        Ok(())
+    }
+
+    /// Moves a pointer by the columns of a tile, which are neighbours.
+    fn next_columns(&mut self, word: BlockWord) -> Result<(), IcedError> {
+        let to = self.places.of(word);
+        let bytes = (self.vectors * self.width) as i32;
+        self.push(Instruction::with2(Code::Add_rm64_imm32, to, bytes)?);
+        Ok(())
+    }
+
+    /// Moves a pointer by so many rows.
+    fn next_rows(&mut self, word: BlockWord, distance: BlockWord, rows: usize) -> Result<(), IcedError> {
+        let (to, distance) = (self.places.of(word), self.places.of(distance));
+        self.push(Instruction::with3(
+            Code::Imul_r64_rm64_imm8,
+            LEFT,
+            distance,
+            rows as i32,
+        )?);
+        self.push(Instruction::with2(Code::Add_rm64_r64, to, LEFT)?);
         Ok(())
     }
 
