@@ -1,8 +1,8 @@
 //! The leaf of a matrix product: the loops over blocks, around micro-kernels that keep a tile of accumulators in registers.
 //!
 //! In: the pointers at one index of the batch axes. Out: the stored results. [`crate::nest::matmul`] says in which order; the
-//! names here are its. Packing of the factors is in [`panel`](super::panel), and the micro-kernels in [`micro`](super::micro)
-//! and the wide emitter's `tile`.
+//! names here are its. Packing of the factors is in [`panel`](super::panel), the tiles of a block are in [`micro`](super::micro)
+//! and the wide emitter's `block`, and what is done with them in [`finish`](super::finish).
 //!
 //! The nest's function calls another one for all tiles of some rows and columns, with [`BlockWord`]s that say where their
 //! elements are and where the accumulators go. That is the output itself where they are the result and the tiles are whole, or
@@ -13,9 +13,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use cranelift_module::FuncId;
 
-use super::body::Body;
 use super::emit::{Carried, Emitter, InnerBlock};
-use super::memory::Access;
 use super::reduce::Wide;
 use crate::codegen::CodegenError;
 use crate::codegen::abi::{Abi, BlockWord};
@@ -27,7 +25,7 @@ const LINE: i64 = 64;
 /// What the loops of one product share.
 pub(super) struct Product<'f> {
     /// The wide emitter's `finish` over a tile, with its argument block.
-    epilogue: Option<(FuncId, InnerBlock)>,
+    pub(super) epilogue: Option<(FuncId, InnerBlock)>,
     pub(super) product: &'f MatMul,
     /// Bytes of an accumulator.
     pub(super) size: i64,
@@ -47,7 +45,7 @@ pub(super) struct Product<'f> {
     pub(super) left_row: Value,
     partial_row: Value,
     /// A tile on its way to `finish`.
-    buffer: Value,
+    pub(super) buffer: Value,
     /// The function over the tiles of a block.
     tiles: FuncId,
     /// Its arguments.
@@ -550,90 +548,6 @@ impl Emitter<'_> {
         }
         let tiles = self.address_of(p.tiles);
         self.call_at(tiles, p.words);
-    }
-
-    /// `finish` of the rows and columns of a tile in the buffer, and its stores.
-    fn finish_tile(
-        &mut self,
-        p: &Product<'_>,
-        rows: Value,
-        columns: Value,
-        pointers: &[Value],
-    ) -> Result<(), CodegenError> {
-        if let Some((func, block)) = &p.epilogue {
-            self.set_extent(block, 0, rows);
-            self.set_extent(block, 1, columns);
-            let others = p.product.finish_loads.iter().chain(&p.product.stores);
-            let places: Carried = std::iter::once(p.buffer)
-                .chain(others.map(|id| pointers[id.index()]))
-                .collect();
-            self.call_inner(*func, block, &places);
-            return Ok(());
-        }
-        let zero = self.word(0);
-        let mut carried: Carried = pointers.iter().copied().collect();
-        carried.push(p.buffer);
-        self.for_range(zero, rows, 1, &carried, |e, _, carried| {
-            let (&buffer, pointers) = carried.split_last().expect("the buffer was carried");
-            let (loads, stores, body) = e.finish_row(p, pointers)?;
-            let sums = Access::contiguous(p.product.accumulator(), buffer);
-            e.vector_loops(zero, columns, |e, v, count| {
-                let load = |e: &mut Self, i: usize| {
-                    Ok(match i {
-                        0 => e.load(&sums, v, 0, count),
-                        i => e.load(&loads[i - 1], v, 0, count),
-                    })
-                };
-                let results = e.eval(&body, count, load, None)?;
-                for (store, value) in stores.iter().zip(&results) {
-                    e.store(store, v, 0, value);
-                }
-                Ok(())
-            })?;
-            let mut next = e.advance_finish(p, pointers);
-            let row = p.size * p.product.tile.columns() as i64;
-            next.push(e.b.ins().iadd_imm_s(buffer, row));
-            Ok(next)
-        })?;
-        Ok(())
-    }
-
-    /// The argument block of the wide emitter's `finish`: tiles of accumulators, then what it loads and stores.
-    fn epilogue_block(&mut self, product: &MatMul) -> InnerBlock {
-        let row = self.nest.vector_axis().index() - 2;
-        let others = product.finish_loads.iter().chain(&product.stores);
-        let block = self.empty_block(Abi::sized(2, 1 + others.clone().count()));
-        let buffer_row = product.tile.columns() as i64 * product.accumulator().size() as i64;
-        let stride = self.word(buffer_row);
-        self.set_stride(&block, 0, 0, stride);
-        for (operand, id) in others.enumerate() {
-            let stride = self.stride(id.index(), row);
-            self.set_stride(&block, operand + 1, 0, stride);
-        }
-        block
-    }
-
-    /// The loads and stores of `finish` along one row, and its body.
-    fn finish_row<'f>(
-        &mut self,
-        p: &Product<'f>,
-        pointers: &[Value],
-    ) -> Result<(Vec<Access>, Vec<Access>, Body<'f>), CodegenError> {
-        let loads = self.accesses(&p.product.finish_loads, pointers, p.column);
-        let stores = self.accesses(&p.product.stores, pointers, p.column);
-        let once = self.load_once(&loads);
-        let body = self.body(&p.product.finish, |i| i.checked_sub(1).and_then(|i| once[i]), None)?;
-        Ok((loads, stores, body))
-    }
-
-    /// The pointers of what `finish` loads and stores, one row further on.
-    fn advance_finish(&mut self, p: &Product<'_>, pointers: &[Value]) -> Carried {
-        let mut next: Carried = pointers.iter().copied().collect();
-        for id in p.product.finish_loads.iter().chain(&p.product.stores) {
-            let stride = self.stride(id.index(), p.row);
-            next[id.index()] = self.b.ins().iadd(pointers[id.index()], stride);
-        }
-        next
     }
 
     /// All pointers, moved by an index along an axis.

@@ -21,6 +21,7 @@ mod turn;
 mod elements;
 mod tree;
 
+mod finish;
 mod matmul;
 mod panel;
 

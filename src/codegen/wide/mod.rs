@@ -7,7 +7,7 @@
 //! [`map`](mod@map) and [`fold`](mod@fold) (with [`align`] and [`extrema`]) select instructions for loops, with [`body`] for
 //! functions, [`order`], [`op`], [`cast`], [`pattern`] and [`quotient`] for ops, and [`lanes`] for values and memory; [`isa`] is
 //! the table of instructions. The result is an [`asm`] of virtual registers, which [`alloc`] gives real ones and
-//! [`encode`](mod@encode) turns into bytes. [`tile`] is the micro-kernels of a matrix product, and [`turn`] makes rows of columns.
+//! [`encode`](mod@encode) turns into bytes. [`block`] and [`tile`] are the tiles of a matrix product, and [`turn`] makes rows of columns.
 
 mod alloc;
 mod asm;
@@ -29,6 +29,7 @@ mod extrema;
 mod fold;
 mod map;
 
+mod block;
 mod tile;
 mod turn;
 
@@ -47,11 +48,11 @@ use crate::nest::{self, MatMul, Nest, OperandId, Order, Reduce, Role, Stride, TU
 use crate::target::Target;
 
 use self::ahead::NextRow;
+use self::block::Places;
 use self::fold::Fold;
 use self::isa::Isa;
 use self::lanes::Selector;
 use self::map::{Map, Stream};
-use self::tile::Places;
 
 pub(super) use self::ahead::next_rows;
 
@@ -70,7 +71,7 @@ pub(super) fn has_tiles(product: &MatMul, target: &Target) -> bool {
 /// # Errors
 /// An instruction that cannot be encoded, which no tile that fits the registers has.
 pub(super) fn block_tiles(product: &MatMul) -> Result<MachineCode, CodegenError> {
-    tile::block_tiles(product.accumulator(), product.tile, Places::block())
+    block::block_tiles(product.accumulator(), product.tile, Places::block())
 }
 
 /// A whole product of these factors and to this result, all where they are: a function over the nest's last three axes.
@@ -82,7 +83,7 @@ pub(super) fn product_in_place(
     product: &MatMul,
     operands: [OperandId; 3],
 ) -> Result<MachineCode, CodegenError> {
-    tile::block_tiles(
+    block::block_tiles(
         product.accumulator(),
         product.tile,
         Places::nest(Abi::inner(nest, 3), operands),
