@@ -168,6 +168,10 @@ pub enum BlockWord {
     To,
     /// Bytes between its rows.
     ToRow,
+    /// Where the results go in the end, which may be fetched meanwhile.
+    Ahead,
+    /// Bytes between its rows.
+    AheadRow,
     /// The number of rows.
     Rows,
     /// The number of columns: whole tiles of them, but where the micro-kernels have masks.
@@ -178,6 +182,8 @@ pub enum BlockWord {
     FromAt,
     /// As above.
     ToAt,
+    /// As above.
+    AheadAt,
     /// As above.
     RowsAt,
     /// As above.

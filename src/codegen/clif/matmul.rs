@@ -105,7 +105,7 @@ struct Source {
     next: Value,
 }
 
-/// Accumulators in memory: the first, and the distance between rows.
+/// Accumulators or results in memory: the first, and the distance between rows.
 #[derive(Clone, Copy)]
 struct Sums {
     pointer: Value,
@@ -187,7 +187,8 @@ impl Emitter<'_> {
                     next: e.stride(left.index(), p.row),
                 };
                 let right = e.right_in_rows(p, right, &pointers);
-                e.call_tiles(p, p.depth, (left, right), (none, buffer), (rows, columns));
+                let ahead = e.first_result(p, &pointers);
+                e.call_tiles(p, p.depth, (left, right), [none, buffer, ahead], (rows, columns));
                 e.finish_tile(p, rows, columns, &pointers)?;
                 Ok(Carried::new())
             })?;
@@ -475,7 +476,7 @@ impl Emitter<'_> {
             pointer: self.b.ins().select(band.is_first, zero, to.pointer),
             ..to
         };
-        self.call_tiles(p, band.depth, (rows.left, right), (from, to), (rows.count, columns));
+        self.call_tiles(p, band.depth, (rows.left, right), [from, to, to], (rows.count, columns));
     }
 
     /// One tile of some rows, of less than two register tiles, whose accumulators are in scratch between blocks of the
@@ -515,18 +516,43 @@ impl Emitter<'_> {
             pointer: self.b.ins().select(band.is_last, p.buffer, partial.pointer),
             row: self.b.ins().select(band.is_last, buffer_row, partial.row),
         };
-        self.call_tiles(p, band.depth, (rows.left, right), (from, to), (rows.count, count));
+        let result = self.first_result(p, &pointers);
+        let ahead = Sums {
+            pointer: self.b.ins().select(band.is_last, result.pointer, partial.pointer),
+            row: self.b.ins().select(band.is_last, result.row, partial.row),
+        };
+        self.call_tiles(
+            p,
+            band.depth,
+            (rows.left, right),
+            [from, to, ahead],
+            (rows.count, count),
+        );
         self.when(band.is_last, |e| e.finish_tile(p, rows.count, count, &pointers))
     }
 
+    /// Where `finish` stores its first result, if it has one.
+    fn first_result(&mut self, p: &Product<'_>, pointers: &[Value]) -> Sums {
+        match p.product.stores.first() {
+            Some(operand) => Sums {
+                pointer: pointers[operand.index()],
+                row: self.stride(operand.index(), p.row),
+            },
+            None => Sums {
+                pointer: p.buffer,
+                row: self.word(0),
+            },
+        }
+    }
+
     /// Calls the function over the tiles of a block: for so many elements of the contracted axis, both factors, accumulators
-    /// before and after, and so many rows and columns.
+    /// before and after and where the results go, and so many rows and columns.
     fn call_tiles(
         &mut self,
         p: &Product<'_>,
         depth: Value,
         (left, right): (Source, Source),
-        (from, to): (Sums, Sums),
+        [from, to, ahead]: [Sums; 3],
         (rows, columns): (Value, Value),
     ) {
         for (word, value) in [
@@ -541,6 +567,8 @@ impl Emitter<'_> {
             (BlockWord::FromRow, from.row),
             (BlockWord::To, to.pointer),
             (BlockWord::ToRow, to.row),
+            (BlockWord::Ahead, ahead.pointer),
+            (BlockWord::AheadRow, ahead.row),
             (BlockWord::Rows, rows),
             (BlockWord::Columns, columns),
         ] {

@@ -18,19 +18,20 @@ use crate::codegen::abi::{Abi, BlockWord};
 use crate::nest::OperandId;
 use crate::nest::matmul::Tile;
 
-/// Words of the function's own, and the arguments that they start from in each row panel; the last is in blocks only.
-const CURSORS: [(BlockWord, BlockWord); 4] = [
+/// Words of the function's own, and the arguments that they start from in each row panel; the last are in blocks only.
+const CURSORS: [(BlockWord, BlockWord); 5] = [
     (BlockWord::ColumnsAt, BlockWord::Columns),
     (BlockWord::RightAt, BlockWord::Right),
     (BlockWord::ToAt, BlockWord::To),
+    (BlockWord::AheadAt, BlockWord::Ahead),
     (BlockWord::FromAt, BlockWord::From),
 ];
 
 /// Which words of the argument block the arguments are.
 pub(super) struct Places {
     words: [usize; BlockWord::COUNT],
-    /// Whether they are those of a whole product in place, whose tiles start from zeros and whose column panels of `right` are
-    /// neighbours: there are no words that say so.
+    /// Whether they are those of a whole product in place, whose tiles start from zeros and are the results, and whose column
+    /// panels of `right` are neighbours: there are no words that say so.
     pub(super) in_place: bool,
 }
 
@@ -150,6 +151,7 @@ impl Block {
             self.next_rows(BlockWord::Left, BlockWord::LeftRow, rows)?;
             self.next_rows(BlockWord::To, BlockWord::ToRow, rows)?;
             if !self.places.in_place {
+                self.next_rows(BlockWord::Ahead, BlockWord::AheadRow, rows)?;
                 // Where there is nothing to start from, nor is there at the next panel.
                 self.compare(BlockWord::From, 0)?;
                 self.push(Instruction::with_branch(Code::Je_rel32_64, panels)?);
@@ -184,6 +186,7 @@ impl Block {
             self.next_columns(BlockWord::RightAt)?;
         } else {
             self.next_columns(BlockWord::FromAt)?;
+            self.next_columns(BlockWord::AheadAt)?;
             self.word(LEFT, BlockWord::RightPanel)?;
             let right = self.places.of(BlockWord::RightAt);
             self.push(Instruction::with2(Code::Add_rm64_r64, right, LEFT)?);

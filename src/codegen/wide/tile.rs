@@ -279,15 +279,19 @@ impl Block {
         Ok(())
     }
 
-    /// Where the tile goes, to write, and where the next tile to the right does, which may start from what is there. Over
+    /// Where the results go, to write, and where those of the next tile to the right do, which may start from what is there. Over
     /// few elements of the contracted axis there is no time to wait for them, and they are near: 1 % at 1024³, 2 % at 2048³.
     fn prefetch(&mut self, rows: usize) -> Result<(), IcedError> {
         let few = self.label();
         self.word(DEPTH, BlockWord::Depth)?;
         self.push(Instruction::with2(Code::Cmp_rm64_imm32, DEPTH, PREFETCH_DEPTH)?);
         self.push(Instruction::with_branch(Code::Jl_rel32_64, few)?);
-        self.word(LEFT, BlockWord::ToAt)?;
-        self.row_distances(BlockWord::ToRow, rows)?;
+        let (ahead, row) = match self.places.in_place {
+            true => (BlockWord::ToAt, BlockWord::ToRow),
+            false => (BlockWord::AheadAt, BlockWord::AheadRow),
+        };
+        self.word(LEFT, ahead)?;
+        self.row_distances(row, rows)?;
         let bytes = self.vectors * self.width;
         for row in 0..rows {
             for line in (0..bytes).step_by(64) {
