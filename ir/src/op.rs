@@ -424,7 +424,7 @@ ops! {
         /// Natural logarithm.
         Ln "ln" 1 Float Expensive within 1 1;
         /// Logarithm to base 2.
-        Log2 "log2" 1 Float Expensive within 1 1 fast 4;
+        Log2 "log2" 1 Float Expensive within 1 1;
         /// Logarithm to base 10.
         Log10 "log10" 1 Float Expensive within 1 1 fast 4;
         /// ln(1 + x).
@@ -466,7 +466,7 @@ ops! {
         /// 1 − erf(x).
         Erfc "erfc" 1 Float Expensive within 2 2;
         /// 1 / (1 + e⁻ˣ).
-        Sigmoid "sigmoid" 1 Float Expensive within 1 1 fast 4;
+        Sigmoid "sigmoid" 1 Float Expensive within 1 1;
         /// ln(1 + eˣ).
         Softplus "softplus" 1 Float Expensive within 2 2;
         /// x Φ(x) with the normal distribution function Φ.
@@ -474,7 +474,7 @@ ops! {
         /// x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2, the approximation of `gelu` that many models are trained with.
         GeluTanh "gelu_tanh" 1 Float Expensive within 2 2;
         /// x / (1 + e⁻ˣ).
-        Silu "silu" 1 Float Expensive within 2 2 fast 4;
+        Silu "silu" 1 Float Expensive within 2 2;
         /// x tanh(ln(1 + eˣ)).
         Mish "mish" 1 Float Expensive within 2 2;
         /// ln |Γ(x)|.

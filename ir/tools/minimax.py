@@ -184,11 +184,15 @@ def elementary():
             linear = round_to(bits, log(2)) if base == 2 else log(10)
             fit = Fit(lambda r: q(r) - linear, lambda r: r / mpf(base) ** r * below_one(r), -top, top, range(1, n))
             emit(f"EXP{base}_{dtype}", f"((({base}ʳ − 1) / r) − ln {base}) / r for |r| ≤ {nstr(top, 4)}.", *fit.rounded(bits))
-    for base, top, shown in ((2, mpf(1) / 3, "1/3"), (10, mpf("0.3341"), "0.3341")):
+    root = sqrt(mpf(2)) * mpf("1.00001")
+    for base, low, top, shown, terms in (
+        (2, 1 / root - 1, root - 1, "√½ − 1 ≤ f ≤ √2 − 1", (9, 20)),
+        (10, mpf("-0.3341"), mpf("0.3341"), "|f| ≤ 0.3341", (9, 20)),
+    ):
         q = near_zero(lambda f: (log1p(f) - f) / f**2, lambda f: -mpf(1) / 2 + f / 3)
-        for dtype, bits, n in (("F32", 24, 9), ("F64", 53, 20)):
-            fit = Fit(lambda f: q(f) / log(base), lambda f: f * f * log(base) / log1p(f), -top, top, range(n))
-            emit(f"LOG{base}_{dtype}", f"(log{base}(1 + f) − f log{base} e) / f² for |f| ≤ {shown}.", *fit.rounded(bits))
+        for dtype, bits, n in (("F32", 24, terms[0]), ("F64", 53, terms[1])):
+            fit = Fit(lambda f: q(f) / log(base), lambda f: f * f * log(base) / log1p(f), low, top, range(n))
+            emit(f"LOG{base}_{dtype}", f"(log{base}(1 + f) − f log{base} e) / f² for {shown}.", *fit.rounded(bits))
     for dtype, bits, n in (("F32", 24, 9), ("F64", 53, 20)):
         fit = Fit(odd_tail(atan), lambda s: s * sqrt(s) / atan(sqrt(s)), least, 1, range(n))
         emit(f"ATAN_{dtype}", "(atan z / z − 1) / s in s = z² for z ≤ 1.", *fit.rounded(bits))
@@ -197,6 +201,9 @@ def elementary():
     for dtype, bits, n in (("F32", 24, 5), ("F64", 53, 13)):
         fit = Fit(odd_tail(asin), lambda s: s * sqrt(s) / asin(sqrt(s)), least, mpf("0.2501"), range(n))
         emit(f"ASIN_{dtype}", "(asin z / z − 1) / s in s = z² for z ≤ 1/2.", *fit.rounded(bits))
+    for dtype, bits, n in (("F32", 24, 6), ("F64", 53, 13)):
+        fit = Fit(odd_tail(atanh), lambda s: s * sqrt(s) / atanh(sqrt(s)), least, mpf("0.2501"), range(n))
+        emit(f"ATANH_{dtype}", "(atanh z / z − 1) / s in s = z² for z ≤ 1/2.", *fit.rounded(bits))
     for dtype, bits, n in (("F32", 24, 4), ("F64", 53, 8)):
         fit = Fit(odd_tail(sinh), lambda s: s * sqrt(s) / sinh(sqrt(s)), least, 1, range(n))
         emit(f"SINH_{dtype}", "(sinh z / z − 1) / s in s = z² for z ≤ 1.", *fit.rounded(bits))
@@ -260,7 +267,7 @@ def narrow():
     emit("LOG1P_NARROW", "2 atanh s / s in s², |s| ≤ 1/3, for f32 results.", *fit.rounded(53))
     fit = Fit(lambda s: atan(sqrt(s)) / sqrt(s), lambda s: sqrt(s) / atan(sqrt(s)), least, 1, range(12))
     emit("ATAN_NARROW", "atan z / z in s = z² for z ≤ 1, for f32 results.", *fit.rounded(53))
-    fit = Fit(lambda s: sin(pi * sqrt(s)) / sqrt(s), lambda s: sqrt(s) / sin(pi * sqrt(s)), least, mpf("0.2501"), range(6))
+    fit = Fit(lambda s: sin(pi * sqrt(s)) / sqrt(s), lambda s: sqrt(s) / sin(pi * sqrt(s)), least, mpf("0.2501"), range(5))
     emit("SIN_HALF_TURN", "sin(πf) / f in f², |f| ≤ 1/2, for f32 results.", *fit.rounded(53))
     fit = Fit(lambda s: sin(pi * sqrt(s)) / sqrt(s), lambda s: sqrt(s) / sin(pi * sqrt(s)), least, mpf("0.2501"), range(9))
     emit("SIN_HALF_TURN_F64", "sin(πf) / f in f², |f| ≤ 1/2, for lgamma near its zeros.", *fit.rounded(53))

@@ -64,17 +64,6 @@ fn log_of_sum<'a>(base: Value<'a>, d: Value<'a>, d_lo: Value<'a>) -> Value<'a> {
     d.eq(d).select(value, d)
 }
 
-/// x / (1 + e⁻ˣ).
-pub(super) fn silu(x: Value<'_>) -> Value<'_> {
-    match x.dtype() {
-        Dtype::F64 => logistic(x, x, x.constant(0.0)),
-        _ => {
-            let x = x.cast(Dtype::F64);
-            narrow_logistic(x, x).cast(Dtype::F32)
-        }
-    }
-}
-
 /// x / (1 + e^−v) with v = 2√(2/π) (x + 0.044715 x³), which is in two words for f64, as the power multiplies its error.
 pub(super) fn gelu_tanh(x: Value<'_>) -> Value<'_> {
     match x.dtype() {

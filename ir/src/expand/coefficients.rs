@@ -348,41 +348,41 @@ pub(super) const EXP10_F64: [f64; 10] = [
     f64::from_bits(0x3f2f69139255a5a9), // 0.00023964275275582578
 ];
 
-/// (log2(1 + f) − f log2 e) / f² for |f| ≤ 1/3. Largest weighted error 2^-27.53.
+/// (log2(1 + f) − f log2 e) / f² for √½ − 1 ≤ f ≤ √2 − 1. Largest weighted error 2^-27.67.
 pub(super) const LOG2_F32: [f64; 9] = [
-    f64::from_bits(0xbfe7154760000000), // -0.7213475108146667
-    f64::from_bits(0x3fdec70240000000), // 0.480896532535553
-    f64::from_bits(0xbfd7154060000000), // -0.36067208647727966
-    f64::from_bits(0x3fd279f900000000), // 0.2886946201324463
-    f64::from_bits(0xbfcecc44c0000000), // -0.24060878157615662
-    f64::from_bits(0x3fc9dab060000000), // 0.20198635756969452
-    f64::from_bits(0xbfc68f4a00000000), // -0.17624783515930176
-    f64::from_bits(0x3fc9ddbae0000000), // 0.2020791620016098
-    f64::from_bits(0xbfc792b8a0000000), // -0.1841650754213333
+    f64::from_bits(0xbfe7154700000000), // -0.7213473320007324
+    f64::from_bits(0x3fdec70940000000), // 0.4808982014656067
+    f64::from_bits(0xbfd715ac80000000), // -0.360697865486145
+    f64::from_bits(0x3fd277ee60000000), // 0.28857001662254333
+    f64::from_bits(0xbfceab1600000000), // -0.23959612846374512
+    f64::from_bits(0x3fca2e9a20000000), // 0.20454718172550201
+    f64::from_bits(0xbfc877fec0000000), // -0.19116196036338806
+    f64::from_bits(0x3fc7df8940000000), // 0.18650928139686584
+    f64::from_bits(0xbfbc3130c0000000), // -0.1101255863904953
 ];
 
-/// (log2(1 + f) − f log2 e) / f² for |f| ≤ 1/3. Largest weighted error 2^-56.76.
+/// (log2(1 + f) − f log2 e) / f² for √½ − 1 ≤ f ≤ √2 − 1. Largest weighted error 2^-56.8.
 pub(super) const LOG2_F64: [f64; 20] = [
-    f64::from_bits(0xbfe71547652b82f8), // -0.721347520444481
-    f64::from_bits(0x3fdec709dc3a03d0), // 0.4808983469629853
-    f64::from_bits(0xbfd71547652ba232), // -0.36067376022268427
-    f64::from_bits(0x3fd2776c50efe8d0), // 0.28853900817888434
-    f64::from_bits(0xbfcec709dc0afaba), // -0.24044917339593558
-    f64::from_bits(0x3fca61762a209cb1), // 0.20609929139138708
-    f64::from_bits(0xbfc715477566cd49), // -0.18033688766954928
-    f64::from_bits(0x3fc484b157bd03eb), // 0.16029946121309932
-    f64::from_bits(0xbfc277693e9072bc), // -0.14426913790602736
-    f64::from_bits(0x3fc0c9a3e888f537), // 0.13115357259986535
-    f64::from_bits(0xbfbec7bc23a3fedb), // -0.12023521299488087
-    f64::from_bits(0x3fbc69dbda2a9fe8), // 0.1109902770646155
-    f64::from_bits(0xbfba54ddeb62ec3f), // -0.10285746571291642
-    f64::from_bits(0x3fb8902ecf192946), // 0.0959500556574869
-    f64::from_bits(0xbfb7a3af1d72bb69), // -0.09234137028646007
-    f64::from_bits(0x3fb659195ee6af9f), // 0.0872970444385701
-    f64::from_bits(0xbfb0bcf5c96cbb6b), // -0.06538330237957062
-    f64::from_bits(0x3faede5fb2dcec3f), // 0.06029032762895569
-    f64::from_bits(0xbfc010e1f45d9579), // -0.1255152171317311
-    f64::from_bits(0x3fbf5de948abdba9), // 0.12252672218515549
+    f64::from_bits(0xbfe71547652b8303), // -0.7213475204444822
+    f64::from_bits(0x3fdec709dc3a03ad), // 0.48089834696298334
+    f64::from_bits(0xbfd71547652b699e), // -0.36067376022188025
+    f64::from_bits(0x3fd2776c50eff3d5), // 0.28853900817904093
+    f64::from_bits(0xbfcec709dc5f200e), // -0.24044917354899592
+    f64::from_bits(0x3fca61762a494049), // 0.20609929146530906
+    f64::from_bits(0xbfc7154758ee9199), // -0.1803368744123304
+    f64::from_bits(0x3fc484b13d6797b7), // 0.16029944895052292
+    f64::from_bits(0xbfc2776e7c75c7a1), // -0.14426976277496542
+    f64::from_bits(0x3fc0c9aa789b8059), // 0.13115435494455843
+    f64::from_bits(0xbfbec6983f16ff5c), // -0.12021781482962751
+    f64::from_bits(0x3fbc68231f0e891a), // 0.1109640074560371
+    f64::from_bits(0xbfba6829e4551908), // -0.10315191101571852
+    f64::from_bits(0x3fb8b1643f6bdebc), // 0.09645678089497783
+    f64::from_bits(0xbfb6e08cf25a3bf3), // -0.08936386982735182
+    f64::from_bits(0x3fb4e6c0bea919d3), // 0.08164600996779052
+    f64::from_bits(0xbfb4f983b973e9da), // -0.08193228986411985
+    f64::from_bits(0x3fb81d5c9d19af88), // 0.09419802508790387
+    f64::from_bits(0xbfb62bedd0b8ca73), // -0.08660780282733942
+    f64::from_bits(0x3fa350edc3ac6a93), // 0.0377268124922995
 ];
 
 /// (log10(1 + f) − f log10 e) / f² for |f| ≤ 0.3341. Largest weighted error 2^-27.69.
@@ -499,6 +499,33 @@ pub(super) const ASIN_F64: [f64; 13] = [
     f64::from_bits(0x3f963e59bf10ac67), // 0.02172222355526934
     f64::from_bits(0xbf9586aded0f2cd2), // -0.021021573633146336
     f64::from_bits(0x3fa0b6ab1857aaf5), // 0.03264364883565022
+];
+
+/// (atanh z / z − 1) / s in s = z² for z ≤ 1/2. Largest weighted error 2^-29.36.
+pub(super) const ATANH_F32: [f64; 6] = [
+    f64::from_bits(0x3fd55553e0000000), // 0.33333298563957214
+    f64::from_bits(0x3fc99a72c0000000), // 0.20002588629722595
+    f64::from_bits(0x3fc2342360000000), // 0.14221613109111786
+    f64::from_bits(0x3fbe4a63e0000000), // 0.11832260340452194
+    f64::from_bits(0x3faa24ffa0000000), // 0.051063526421785355
+    f64::from_bits(0x3fc6aa6ee0000000), // 0.17707620561122894
+];
+
+/// (atanh z / z − 1) / s in s = z² for z ≤ 1/2. Largest weighted error 2^-57.05.
+pub(super) const ATANH_F64: [f64; 13] = [
+    f64::from_bits(0x3fd55555555555cc), // 0.3333333333333399
+    f64::from_bits(0x3fc999999998784b), // 0.19999999999794435
+    f64::from_bits(0x3fc2492492c440a0), // 0.1428571430810779
+    f64::from_bits(0x3fbc71c6e7c5d4db), // 0.11111109884753338
+    f64::from_bits(0x3fb745d8156b246e), // 0.09090948603547286
+    f64::from_bits(0x3fb3b0b24e89c5df), // 0.07691492478786398
+    f64::from_bits(0x3fb1187a04a5f882), // 0.06677973378643468
+    f64::from_bits(0x3fad90498556f5f4), // 0.05774144890481728
+    f64::from_bits(0x3faea33369a66490), // 0.05983887352631101
+    f64::from_bits(0x3f8db55c7eb50be3), // 0.014506075493619213
+    f64::from_bits(0x3fc291e21748924d), // 0.14507700096977985
+    f64::from_bits(0xbfc3993eaafb10d3), // -0.15311416004818187
+    f64::from_bits(0x3fccca2374d9c332), // 0.22491877751920125
 ];
 
 /// (sinh z / z − 1) / s in s = z² for z ≤ 1. Largest weighted error 2^-31.39.
@@ -782,14 +809,13 @@ pub(super) const ATAN_NARROW: [f64; 12] = [
     f64::from_bits(0xbf466b3f10caedbd), // -0.0006841714799387593
 ];
 
-/// sin(πf) / f in f², |f| ≤ 1/2, for f32 results. Largest weighted error 2^-35.46.
-pub(super) const SIN_HALF_TURN: [f64; 6] = [
-    f64::from_bits(0x400921fb5441e31a), // 3.1415926535231735
-    f64::from_bits(0xc014abbce4f0fb45), // -5.16771276207766
-    f64::from_bits(0x400466bbfbf6cb9f), // 2.550163238972757
-    f64::from_bits(0xbfe32d111741be85), // -0.59925131361338
-    f64::from_bits(0x3fb500fe1f03b450), // 0.08204639680089199
-    f64::from_bits(0xbf7cc31f90225462), // -0.007022021573125677
+/// sin(πf) / f in f², |f| ≤ 1/2, for f32 results. Largest weighted error 2^-27.48.
+pub(super) const SIN_HALF_TURN: [f64; 5] = [
+    f64::from_bits(0x400921fb520549c7), // 3.1415926368583516
+    f64::from_bits(0xc014abbc161198c9), // -5.167709679435753
+    f64::from_bits(0x4004668ae4bdec37), // 2.5500696058711827
+    f64::from_bits(0xbfe324cadf8aab78), // -0.5982412687347809
+    f64::from_bits(0x3fb3dadfa2d8fc86), // 0.07755849576732218
 ];
 
 /// sin(πf) / f in f², |f| ≤ 1/2, for lgamma near its zeros. Largest weighted error 2^-54.51.

@@ -18,14 +18,11 @@ pub(super) type Form = for<'a> fn(Value<'a>) -> Value<'a>;
 /// The fast form of an op, where it has one.
 pub(super) fn form(op: &Op) -> Option<Form> {
     Some(match op {
-        Op::Sigmoid => sigmoid,
-        Op::Silu => silu,
         Op::Tanh => tanh,
         Op::Sinh => sinh,
         Op::Cosh => cosh,
         Op::Expm1 => expm1,
         Op::Log1p => log1p,
-        Op::Log2 => log2,
         Op::Log10 => log10,
         Op::Asinh => asinh,
         Op::Acosh => acosh,
@@ -40,31 +37,6 @@ pub(super) fn form(op: &Op) -> Option<Form> {
 
 fn rsqrt(x: Value<'_>) -> Value<'_> {
     1.0 / x.sqrt()
-}
-
-/// N / (1 + w) with w = e^−|x|, where N is w for negative x and 1 otherwise.
-fn sigmoid(x: Value<'_>) -> Value<'_> {
-    logistic(x, x.constant(1.0))
-}
-
-/// The same times x, before the power of two in N, so that a subnormal result is rounded once.
-fn silu(x: Value<'_>) -> Value<'_> {
-    let far = Format::of(x.dtype()).pick(112.0, 760.0);
-    logistic(x, x.lt(-far).select(x.constant(-far), x))
-}
-
-fn logistic<'a>(x: Value<'a>, factor: Value<'a>) -> Value<'a> {
-    let format = Format::of(x.dtype());
-    let far = format.pick(112.0, 760.0);
-    let a = x.abs();
-    let reduced = reduce(-a.gt(far).select(a.constant(far), a));
-    let n = reduced.expm1() + 1.0;
-    let (s1, s2) = reduced.scales();
-    let d = (n * s1).fma(s2, 1.0);
-    let negative = x.lt(0.0);
-    let one = x.constant(1.0);
-    let value = factor * negative.select(n, one) / d;
-    value * negative.select(s1, one) * negative.select(s2, one)
 }
 
 /// e²ᵃ − 1 over e²ᵃ + 1.
@@ -129,11 +101,6 @@ fn log_of_one_plus(v: Value<'_>) -> Value<'_> {
 
 fn log1p(x: Value<'_>) -> Value<'_> {
     with_sign_of(of_special(x, -1.0, log_of_one_plus(x)), x)
-}
-
-fn log2(x: Value<'_>) -> Value<'_> {
-    let Split { exponent: e, m } = split(x, 2.0 / 3.0);
-    of_special(x, 0.0, ln_of_significand(m - 1.0).fma(std::f64::consts::LOG2_E, e))
 }
 
 fn log10(x: Value<'_>) -> Value<'_> {

@@ -52,29 +52,38 @@ fn gamma_f32(x: Value<'_>) -> Value<'_> {
     x.eq(f64::NEG_INFINITY).select(x.constant(f64::NAN), value)
 }
 
-/// Between 0.85 and 2.25 (x − 1)(x − 2) times a polynomial, as it is 0 at 1 and 2. Its zeros below −2 lie
-/// between the numbers, and the error of the f64 sum is below an ulp of the least value beside them.
+/// Between 0.85 and 2.25 (x − 1)(x − 2) times a polynomial, as it is 0 at 1 and 2; all but positive normal numbers are left to a
+/// seldom taken branch.
 fn lgamma_f32(x: Value<'_>) -> Value<'_> {
     let wide = x.cast(Dtype::F64);
-    let a = wide.abs();
-    let Shifted { z, product } = shifted(a);
-    let stirling = stirling(z, log::ln(z));
-    let turn = a - a.round();
-    let sine = (turn * (turn * turn).poly(&SIN_HALF_TURN_F64)).abs();
-    let negative = wide.lt(0.0);
-    // ln Γ(a) = S − ln P, and ln |Γ(−a)| = ln (π P / (a |sin πa|)) − S.
-    let num = negative.select(product * std::f64::consts::PI, a.constant(1.0));
-    let den = negative.select(a * sine, product);
-    let ratio = log::ln(num / den);
-    let far = ratio + negative.select(-stirling, stirling);
+    let Shifted { z, product } = shifted(wide);
+    let far = stirling(z, narrow::ln(z)) - narrow::ln(product);
     let t = wide - 1.5;
     // The zeros are +0.
     let near = ((wide - 1.0) * (wide - 2.0)).fma(t.poly(&LGAMMA_NEAR_F32), 0.0);
     let is_near = wide.gt(0.85) & wide.lt(2.25);
     let value = is_near.select(near, far);
+    log::is_outside(x, f64::from(f32::MIN_POSITIVE))
+        .rare(lgamma_reflected(wide), value)
+        .cast(Dtype::F32)
+}
+
+/// Its zeros below −2 lie between the numbers, and the error of the f64 sum is below an ulp of the least value beside them.
+fn lgamma_reflected(x: Value<'_>) -> Value<'_> {
+    let a = x.abs();
+    let Shifted { z, product } = shifted(a);
+    let stirling = stirling(z, log::ln(z));
+    let turn = a - a.round();
+    let sine = (turn * (turn * turn).poly(&SIN_HALF_TURN_F64)).abs();
+    let negative = x.lt(0.0);
+    // ln Γ(a) = S − ln P, and ln |Γ(−a)| = ln (π P / (a |sin πa|)) − S.
+    let num = negative.select(product * std::f64::consts::PI, a.constant(1.0));
+    let den = negative.select(a * sine, product);
+    let ratio = log::ln(num / den);
+    let value = ratio + negative.select(-stirling, stirling);
     // At 0 and the negative integers, and at both infinities, it is ∞.
-    let pole = (wide.le(0.0) & turn.eq(0.0)) | a.eq(f64::INFINITY);
-    pole.select(a.constant(f64::INFINITY), value).cast(Dtype::F32)
+    let pole = (x.le(0.0) & turn.eq(0.0)) | a.eq(f64::INFINITY);
+    pole.select(a.constant(f64::INFINITY), value)
 }
 
 /// z and the product P with Γ(a) = Γ(z) / P.

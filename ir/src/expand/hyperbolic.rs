@@ -1,9 +1,9 @@
 //! The hyperbolic sine and cosine, and the inverse hyperbolic functions.
 
-use super::coefficients::{SINH_F32, SINH_F64};
+use super::coefficients::{ATANH_F32, ATANH_F64, SINH_F32, SINH_F64};
 use super::exp::reduce;
 use super::format::Format;
-use super::log::log1p_words;
+use super::log::{ln_of_quotient, log1p_words};
 use super::value::Value;
 use super::words::{Words, fast_two_sum, two_product, two_sum};
 
@@ -95,24 +95,24 @@ pub(super) fn acosh(x: Value<'_>) -> Value<'_> {
     x.lt(1.0).select(x.constant(f64::NAN), y)
 }
 
-/// atanh x = ½ log1p(2a / (1 − a)), a = |x|; 1 − a and the quotient are carried in two words.
+/// atanh x: an odd polynomial below ½, else ½ ln((1 + a) / (1 − a)) with a = |x|, where 1 − a is exact, with the sign put on
+/// last.
 pub(super) fn atanh(x: Value<'_>) -> Value<'_> {
+    let format = Format::of(x.dtype());
     let a = x.abs();
     let one = a.constant(1.0);
-    let d = two_sum(one, -a);
-    let inside = a.lt(1.0);
-    let denominator = Words {
-        hi: inside.select(d.hi, one),
-        lo: d.lo,
-    };
-    let zero = a.constant(0.0);
-    let v = Words { hi: a + a, lo: zero }.over(denominator);
-    let y = log1p_words(v, zero).sum() * 0.5;
-    // A subnormal result must not be doubled and halved.
-    let tiny = a.lt(Format::of(x.dtype()).least_normal * 4.0);
-    let y = tiny.select(a, y);
+    let s = a * a;
+    let near = (s * a).fma(s.poly(format.pick(&ATANH_F32, &ATANH_F64)), a);
+    let far = ln_of_quotient(fast_two_sum(one, a), one - a) * 0.5;
+    let inside = a.lt(0.5).select(near, far);
     let beyond = a.eq(1.0).select(a.constant(f64::INFINITY), f64::NAN);
-    with_sign_of(inside.select(y, beyond), x)
+    with_sign_of(is_outside_unit(a).rare(beyond, inside), x)
+}
+
+/// Whether a number that is not negative is no number below 1.
+fn is_outside_unit(a: Value<'_>) -> Value<'_> {
+    let format = Format::of(a.dtype());
+    a.bitcast(format.dtype.to_signed()).ge(format.bias << format.mantissa)
 }
 
 /// ln(1 + v), or ln 2a where `is_large` says so.

@@ -115,32 +115,20 @@ struct Octant<'a> {
 
 impl<'a> Octant<'a> {
     /// Computed in f64, where no quotient of two f32 overflows or vanishes.
-    fn angle_f32(self) -> Value<'a> {
-        let Octant {
-            num,
-            den,
-            minus,
-            eighths,
-        } = self;
-        let same = num.eq(den);
-        let one = num.constant(1.0);
+    fn angle_f32(&self) -> Value<'a> {
+        let same = self.num.eq(self.den);
+        let one = self.num.constant(1.0);
         // Zeros over zeros are 0, and infinities over infinities 1.
-        let num = same.select(den.eq(0.0).select(den, one), num);
-        let den = same.select(one, den);
-        let num = minus.select(-num, num);
-        let z = num.cast(Dtype::F64) / den.cast(Dtype::F64);
+        let num = same.select(self.den.eq(0.0).select(self.den, one), self.num);
+        let den = same.select(one, self.den);
+        let z = self.signed(num).cast(Dtype::F64) / den.cast(Dtype::F64);
         let arc = z * (z * z).poly(&ATAN_NARROW);
-        let angle = eighths.cast(Dtype::F64).fma(std::f64::consts::FRAC_PI_4, arc);
+        let angle = self.eighths.cast(Dtype::F64).fma(std::f64::consts::FRAC_PI_4, arc);
         angle.cast(Dtype::F32)
     }
 
-    fn angle_f64(self) -> Value<'a> {
-        let Octant {
-            num,
-            den,
-            minus,
-            eighths,
-        } = self;
+    fn angle_f64(&self) -> Value<'a> {
+        let (num, den) = (self.num, self.den);
         // So small a point is enlarged, that the rest of the division is no subnormal number; so large a one is diminished,
         // that its reciprocal is none.
         let one = num.constant(1.0);
@@ -152,18 +140,23 @@ impl<'a> Octant<'a> {
         // Zeros over zeros are 0; all others that are the same, infinities too, are an eighth of a turn.
         let diagonal = same & den.ne(0.0);
         let infinite = den.eq(f64::INFINITY) & !same;
-        let eighth = diagonal.select(minus.select(num.constant(-1.0), one), 0.0);
+        let eighth = diagonal.select(self.minus.select(num.constant(-1.0), one), 0.0);
         let num = same.select(num.constant(0.0), num * scale);
         let den = same.select(one, den * scale);
         let den = den.lt(f64::INFINITY).select(den, one);
         let num = infinite.select(num * 0.0, num);
-        let num = minus.select(-num, num);
+        let num = self.signed(num);
         let z = num / den;
         let z = Words {
             hi: z,
             lo: (-z).fma(den, num) / den,
         };
-        atan_from(eighths + eighth, z)
+        atan_from(self.eighths + eighth, z)
+    }
+
+    /// A value with the sign of the arc.
+    fn signed(&self, value: Value<'a>) -> Value<'a> {
+        self.minus.select(-value, value)
     }
 }
 
@@ -171,50 +164,51 @@ impl<'a> Octant<'a> {
 pub(super) fn asin(x: Value<'_>) -> Value<'_> {
     let format = Format::of(x.dtype());
     let a = x.abs();
-    let Arc { near, z, tail } = arc(a);
+    let Arc { far, z, tail } = arc(a);
     let (pi_2, pi_2_lo) = half_pi(format);
     let two = z.hi + z.hi;
-    let sum = fast_two_sum(x.constant(pi_2), -two);
-    let far = sum.hi + (sum.lo + (pi_2_lo - (tail + tail)));
-    with_sign_of(near.select(z.hi + tail, far), x)
+    let hi = pi_2 - two;
+    let lo = (pi_2 - hi) - two;
+    let beyond = hi + (lo + (pi_2_lo - (tail + tail)));
+    with_sign_of(far.select(beyond, z.hi + tail), x)
 }
 
 /// acos x = π/2 − asin x up to ½, 2 asin √((1 − x)/2) above, and π less that of −x below.
 pub(super) fn acos(x: Value<'_>) -> Value<'_> {
     let format = Format::of(x.dtype());
-    let Arc { near, z, tail } = arc(x.abs());
+    let Arc { far, z, tail } = arc(x.abs());
     let (pi_2, pi_2_lo) = half_pi(format);
     let negative = x.lt(0.0);
-    let one = x.constant(1.0);
+    let (zero, one) = (x.constant(0.0), x.constant(1.0));
     // 1, 0 or 2 quarter turns, less or plus the arc.
-    let quarters = near.select(one, negative.select(x.constant(2.0), 0.0));
-    let minus = near.ne(negative);
-    let doubled = near.select(one, 2.0);
-    let factor = minus.select(-doubled, doubled);
+    let quarters = far.select(negative.select(x.constant(2.0), zero), one);
+    let minus = far.eq(negative).select(x.constant(-0.0), zero);
+    let factor = (far.select(one, zero) + 1.0).bits() ^ minus.bits();
+    let factor = factor.bitcast(format.dtype);
     let sum = fast_two_sum(quarters * pi_2, z.hi * factor);
     sum.hi + (sum.lo + tail.fma(factor, quarters * pi_2_lo))
 }
 
 /// asin z = z.hi + tail, for z = a up to ½ and z = √((1 − a)/2) above.
 struct Arc<'a> {
-    near: Value<'a>,
+    far: Value<'a>,
     z: Words<'a>,
     tail: Value<'a>,
 }
 
 fn arc(a: Value<'_>) -> Arc<'_> {
     let format = Format::of(a.dtype());
-    let near = a.le(0.5);
+    let far = a.gt(0.5);
     let square = (1.0 - a) * 0.5;
     let root = square.sqrt();
     let rest = (-root).fma(root, square);
     let root_lo = rest / (root + root + format.least_normal);
-    let z = near.select(a, root);
-    let s = near.select(a * a, square);
-    let lo = near.select(a.constant(0.0), root_lo);
+    let z = far.select(root, a);
+    let s = far.select(square, a * a);
+    let lo = far.select(root_lo, 0.0);
     let tail = (s * z).fma(s.poly(format.pick(&ASIN_F32, &ASIN_F64)), lo);
     Arc {
-        near,
+        far,
         z: Words { hi: z, lo },
         tail,
     }

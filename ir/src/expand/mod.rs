@@ -206,7 +206,7 @@ fn expansion<'a>(op: Op, args: &[Value<'a>]) -> Option<Value<'a>> {
         Op::Acosh => hyperbolic::acosh(x),
         Op::Atanh => hyperbolic::atanh(x),
         Op::Softplus => activation::softplus(x),
-        Op::Silu => activation::silu(x),
+        Op::Silu => exp::silu(x),
         Op::Mish => activation::mish(x),
         Op::GeluTanh => activation::gelu_tanh(x),
         Op::LogAddExp => activation::logaddexp(x, y),

@@ -2,15 +2,15 @@
 
 use super::coefficients::{COSPI_F32, COSPI_F64, PI_WORDS_F32, PI_WORDS_F64, SINPI_F32, SINPI_F64};
 use super::format::Format;
-use super::hyperbolic::with_sign_of;
 use super::value::Value;
 use super::words::two_product;
 
 /// sin πx. At integers it is a zero with the sign of x.
 pub(super) fn sinpi(x: Value<'_>) -> Value<'_> {
-    let value = half_turns(x, 0);
-    let zero = with_sign_of(x.constant(0.0), x);
-    value.eq(0.0).select(zero, value)
+    let format = Format::of(x.dtype());
+    // A sum with 0 has no negative zero.
+    let magnitude = half_turns(x.abs(), 0) + 0.0;
+    (magnitude.bits() ^ (x.bits() & format.sign_mask())).bitcast(format.dtype)
 }
 
 /// cos πx. Half way between integers it is +0.
@@ -18,12 +18,20 @@ pub(super) fn cospi(x: Value<'_>) -> Value<'_> {
     half_turns(x, 1) + 0.0
 }
 
-/// x = 2j + n/2 + f exactly with |f| ≤ ¼; then πf in two words, and polynomials of f². An infinity gives NaN.
+/// The sine of half turns, `ahead` quarter turns on. Whole turns are taken off first where twice x has no room in the low bits of
+/// a float, which is seldom; an infinity gives NaN.
 fn half_turns(x: Value<'_>, ahead: i64) -> Value<'_> {
     let format = Format::of(x.dtype());
     let turn = x - (x * 0.5).round() * 2.0;
-    let shifted = (turn + turn) + format.magic;
-    let f = (shifted - format.magic).fma(-0.5, turn);
+    let is_large = x.abs().ge(f64::powi(2.0, format.mantissa as i32 - 2));
+    is_large.rare(circle(turn, ahead), circle(x, ahead))
+}
+
+/// x = n/2 + f exactly with |f| ≤ ¼; then πf in two words, and polynomials of f².
+fn circle(x: Value<'_>, ahead: i64) -> Value<'_> {
+    let format = Format::of(x.dtype());
+    let shifted = x.fma(2.0, format.magic);
+    let f = (shifted - format.magic).fma(-0.5, x);
     let s = f * f;
     let (pi, pi_lo) = format.pick(PI_WORDS_F32, PI_WORDS_F64);
     let linear = two_product(f, f.constant(pi));

@@ -126,9 +126,9 @@ impl<'a> Value<'a> {
     }
 
     fn split_poly(self, coefficients: &[f64]) -> Value<'a> {
-        /// Terms up to which waiting costs less than the registers that two sums take.
-        const SHORT: usize = 11;
-        if coefficients.len() <= SHORT {
+        // Terms up to which waiting costs less than the registers that two sums take.
+        let short = if self.dtype() == Dtype::F32 { 6 } else { 11 };
+        if coefficients.len() <= short {
             return self.horner(coefficients);
         }
         let every_second = |from: usize| -> Vec<f64> { coefficients[from..].iter().step_by(2).copied().collect() };
@@ -264,6 +264,14 @@ impl<'a> Mul<Value<'a>> for f64 {
     type Output = Value<'a>;
     fn mul(self, other: Value<'a>) -> Value<'a> {
         self.beside(other) * other
+    }
+}
+
+/// An integer less a value, by the integer's bits.
+impl<'a> Sub<Value<'a>> for i64 {
+    type Output = Value<'a>;
+    fn sub(self, other: Value<'a>) -> Value<'a> {
+        self.beside(other) - other
     }
 }
 

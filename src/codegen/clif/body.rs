@@ -6,7 +6,10 @@
 //! is computed once, as scalars, before the loop. What only the seldom chosen operand of `rare` needs stands behind a branch,
 //! which is taken for vectors of which no lane wants it.
 
-use cranelift_codegen::ir::{InstBuilder, Value};
+use std::collections::HashMap;
+
+use cranelift_codegen::ir::{Block, InstBuilder, Value, types};
+use loopweave_ir::func::Node;
 use loopweave_ir::op::Rule;
 use loopweave_ir::{Dtype, ExprId, Func, Op, Scalar};
 use smallvec::SmallVec;
@@ -27,7 +30,16 @@ pub(super) struct Body<'f> {
 }
 
 /// The most vector constants that are kept in registers across a loop; the others are operands in memory.
-const HOISTED: usize = 6;
+const HOISTED: usize = 10;
+
+/// Ids between two ops that use the same constant, up to which it stays in its register.
+const NEAR: usize = 6;
+
+/// Whether a function has more constants than are kept in registers.
+pub(super) fn has_many_constants(func: &Func) -> bool {
+    let constants = func.nodes().iter().filter(|node| matches!(node.op, Op::Const(_)));
+    constants.count() > HOISTED
+}
 
 impl<'f> Body<'f> {
     fn is_invariant(&self, id: ExprId) -> bool {
@@ -112,6 +124,7 @@ impl Emitter<'_> {
         let func = body.func;
         let splats = body.splats.iter().find(|(c, _)| *c == count).map(|(_, splats)| splats);
         let mut values: Vec<Option<Lanes>> = vec![None; func.nodes().len()];
+        let mut loaded = HashMap::new();
         let mut value = |e: &mut Self, id: ExprId, values: &[Option<Lanes>]| {
             let node = func.node(id);
             let splat = splats.and_then(|s| s[id.index()].clone());
@@ -125,15 +138,27 @@ impl Emitter<'_> {
                 (None, Op::Param(p)) => param(e, p as usize)?,
                 (None, op @ Op::Index) => index.cloned().ok_or(CodegenError::NotBasic { op })?,
                 (None, op) => {
-                    let args: SmallVec<[&Lanes; 3]> =
-                        node.args.iter().filter_map(|a| values[a.index()].as_ref()).collect();
                     let constants: SmallVec<[Option<Scalar>; 3]> =
                         node.args.iter().map(|&a| body.constant(a)).collect();
+                    let operands = node.args.iter().zip(&constants);
+                    let args: SmallVec<[Lanes; 3]> = operands
+                        .filter_map(|(a, constant)| match (&values[a.index()], constant) {
+                            (None, Some(value)) => Some(e.load_constant(&mut loaded, (id, *a), *value, count)),
+                            (value, _) => value.clone(),
+                        })
+                        .collect();
+                    let args: SmallVec<[&Lanes; 3]> = args.iter().collect();
                     e.op(op, func.dtype(id), &args, &constants)?
                 }
             })
         };
-        for (id, node) in func.iter().filter(|(id, _)| body.is_common[id.index()]) {
+        // Constants are left to the ops that use them, but for those in registers and results.
+        let is_left = |id: ExprId, node: &Node| {
+            let is_held = splats.is_some_and(|s| s[id.index()].is_some());
+            matches!(node.op, Op::Const(_)) && !is_held && !func.results().contains(&id)
+        };
+        let common = func.iter().filter(|(id, _)| body.is_common[id.index()]);
+        for (id, node) in common.filter(|(id, node)| !is_left(*id, node)) {
             let is_rare = node.op == Op::Rare && !body.is_invariant(id);
             values[id.index()] = Some(match is_rare {
                 true => self.rarely(func, id, values.clone(), &mut value)?,
@@ -156,7 +181,15 @@ impl Emitter<'_> {
         value: &mut impl FnMut(&mut Self, ExprId, &[Option<Lanes>]) -> Result<Lanes, CodegenError>,
     ) -> Result<Lanes, CodegenError> {
         let [condition, rare, usual] = [0, 1, 2].map(|i| func.node(id).args[i]);
-        let region = func.needed_beside(rare, |id| values[id.index()].is_some());
+        let needed = func.needed_beside(rare, |id| values[id.index()].is_some());
+        let is_op = |id: &ExprId| !matches!(func.node(*id).op, Op::Const(_));
+        let region: Vec<ExprId> = needed.into_iter().filter(is_op).collect();
+        for operand in [condition, usual] {
+            // A constant.
+            if values[operand.index()].is_none() {
+                values[operand.index()] = Some(value(self, operand, &values)?);
+            }
+        }
         let (Some(any), Some(common)) = (&values[condition.index()], &values[usual.index()]) else {
             return Err(CodegenError::NotBasic { op: Op::Rare });
         };
@@ -194,7 +227,29 @@ impl Emitter<'_> {
             .unwrap_or_else(|| mask.first());
         match mask.count {
             1 => any,
+            // One instruction, where a test of a whole register takes two.
+            _ if self.is_x86_64() => self.b.ins().vhigh_bits(types::I32, any),
             _ => self.b.ins().vany_true(any),
+        }
+    }
+
+    /// A constant for an op, anew where the last op that used it is far off or in another block: to hold it costs a register,
+    /// and to load it no more than a load.
+    fn load_constant(
+        &mut self,
+        loaded: &mut HashMap<ExprId, (Option<Block>, ExprId, Lanes)>,
+        (user, id): (ExprId, ExprId),
+        value: Scalar,
+        count: usize,
+    ) -> Lanes {
+        let block = self.b.current_block();
+        match loaded.get(&id) {
+            Some((at, last, lanes)) if *at == block && user.index() - last.index() <= NEAR => lanes.clone(),
+            _ => {
+                let lanes = self.splat_const(value, count);
+                loaded.insert(id, (block, user, lanes.clone()));
+                lanes
+            }
         }
     }
 

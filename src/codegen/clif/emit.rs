@@ -13,6 +13,7 @@ use cranelift_frontend::FunctionBuilder;
 use cranelift_module::{FuncId, Linkage, Module};
 use loopweave_ir::Dtype;
 use smallvec::SmallVec;
+use target_lexicon::Architecture;
 
 use super::value::scalar_type;
 use crate::codegen::CodegenError;
@@ -93,6 +94,11 @@ impl<'a> Emitter<'a> {
         let signature = self.b.func.signature.clone();
         let signature = self.b.import_signature(signature);
         self.b.ins().call_indirect(signature, address, &[args]);
+    }
+
+    /// Whether the code is for an x86-64 machine.
+    pub(super) fn is_x86_64(&self) -> bool {
+        self.module.isa().triple().architecture == Architecture::X86_64
     }
 
     /// Ends the function.

@@ -154,8 +154,9 @@ pub fn print(nest: &Nest, target: &Target, form: Form) -> Result<String, Codegen
 
 /// Compiles a function into a module.
 ///
-/// The micro-kernel of a matrix product needs its instructions where they were emitted: the code generator's optimiser would
-/// bring all of a step's loads before its arithmetic, and they do not fit the registers.
+/// Some code needs its instructions where they were emitted. In the micro-kernel of a matrix product the code generator's
+/// optimiser would bring all of a step's loads before its arithmetic, and they do not fit the registers. In a map of many constants
+/// it would hold them all across the loop, on the stack, and move them about where a branch is.
 fn define_function(
     module: &mut dyn Module,
     nest: &Nest,
@@ -171,7 +172,12 @@ fn define_function(
                 .map_err(|e| failed(symbol, e));
         }
     };
-    if !matches!(nest.leaf, Leaf::MatMul(_)) {
+    let in_order = match &nest.leaf {
+        Leaf::MatMul(_) => true,
+        Leaf::Map { map, .. } => body::has_many_constants(map),
+        Leaf::Reduce(_) | Leaf::Rows(_) => false,
+    };
+    if !in_order {
         return module.define_function(*id, context).map_err(|e| failed(symbol, e));
     }
     let placement = match module.isa().flags().is_pic() {

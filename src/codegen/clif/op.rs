@@ -160,6 +160,13 @@ impl Emitter<'_> {
         }
         let emit: fn(&mut Self, &[Value]) -> Value = match op {
             Op::Neg => |e, v| e.b.ins().fneg(v[0]),
+            Op::Abs if self.is_x86_64() => |e, v| {
+                // The code generator would make the mask of `fabs` anew each time.
+                let ty = e.b.func.dfg.value_type(v[0]);
+                let width = ty.lane_type().bytes() as usize;
+                let mask = e.vector_const(ty, width, |_| u64::MAX >> (65 - 8 * width));
+                e.b.ins().band(v[0], mask)
+            },
             Op::Abs => |e, v| e.b.ins().fabs(v[0]),
             Op::Floor => |e, v| e.b.ins().floor(v[0]),
             Op::Ceil => |e, v| e.b.ins().ceil(v[0]),

@@ -16,7 +16,7 @@
 //! the IBM RISC System/6000 processor, IBM J. Res. Dev. 34 (1990); the same in Muller et al., Handbook of Floating-Point
 //! Arithmetic, on division by fused multiply-add.
 //!
-//! All of this is true of exponents without bounds. With those that there are, let q' be at least [`Limits::least`] and at
+//! All of this is true of exponents without bounds. With those that there are, let q' be at least [`Limits::quotient`] and at
 //! least [`Limits::numerator`]·|r|, which makes |a| about `numerator`, and let |r| be at least [`Limits::reciprocal`]: then
 //! e is a multiple of the least number, since it is one of a's last bit times 2^(−p − 1); r is normal; and what products with s
 //! lose below the least number is too little to count. An overflow on the way makes q' a NaN, or is one of a/b. Wherever a
