@@ -3,7 +3,7 @@
 //! `cargo bench --bench math [-- FUNCTION …]`: 64k elements, one thread; in vectors of 128 bits beside libm's loop, and in the
 //! widest there are, in both tiers of accuracy. The sides are interleaved and each shows the lower quartile of its times, what
 //! the machine's other load disturbs least. What the standard library lacks is a formula of its functions, or comes from the
-//! crate `libm`; a dash stands where a function has no fast form.
+//! crate `libm`; a dash stands where a function has no fast form. `ir/ACCURACY.md` has the ratios, and what bounds them.
 
 use std::f64::consts::FRAC_1_SQRT_2;
 use std::hint::black_box;

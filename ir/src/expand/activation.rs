@@ -1,4 +1,4 @@
-//! The activation functions of neural networks beside `sigmoid` and `tanh`, and the sum of exponentials.
+//! The activation functions of neural networks beside `sigmoid`, `silu` and `tanh`, and the sum of exponentials.
 //!
 //! The f32 forms compute in f64 by [`super::narrow`]; the f64 forms carry in two words what would be rounded too often.
 

@@ -1,4 +1,4 @@
-//! The exponential and the functions built on it: `exp`, `sigmoid`, `tanh`.
+//! The exponential and the functions built on it: `exp`, `sigmoid`, `silu`, `tanh`.
 //!
 //! All start from Cody and Waite's reduction x = k ln 2 + r with |r| ≤ ln 2 / 2 (*Software Manual for the Elementary
 //! Functions*, 1980, chapter 6), where k is found by adding 1.5 · 2^mantissa, whose low bits then hold k: no conversion to
