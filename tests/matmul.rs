@@ -2,6 +2,8 @@
 //! batches and epilogues. `matmul_shapes.rs` crosses small shapes with all of them.
 
 use loopweave::prelude::*;
+use loopweave::runtime::array::AnyArray;
+use loopweave::target::{OptLevel, Target};
 use ndarray::{Array, Array1, Array2, Array3, ArrayD, ArrayView2, Dimension, IxDyn, ShapeBuilder, s};
 
 const F32: &str = "kernel product(x: f32[m, k], y: f32[k, n]) -> f32[m, n] { x @ y }";
@@ -306,10 +308,53 @@ fn an_epilogue_is_computed_where_the_product_is_stored() {
     }
 }
 
+/// Between blocks of the contracted axis the sums are in a result of their type, or in scratch where there is none.
+#[test]
+fn sums_wait_in_a_result_of_their_type() {
+    let results = [
+        ("h + b", 1),
+        ("(h + b) as f64", 1),
+        ("((h + b) as f64, h * 0.5, h)", 3),
+        ("(h as i32, transpose(h + b))", 2),
+    ];
+    for name in ["native", "simd128", "x86-64-v3"] {
+        let target = Target::parse(name).unwrap();
+        if !target.runs_here() {
+            continue;
+        }
+        for (result, count) in results {
+            let kernel = |body: &str, args: &str| {
+                let text = format!("kernel k({args}) {{ {body} }}");
+                jit::kernel(&text).unwrap().target(target.clone())
+            };
+            let fused = kernel(
+                &format!("let h = x @ w; {result}"),
+                "x: f32[m, k], w: f32[k, n], b: f32[n]",
+            );
+            let product = kernel("x @ w", "x: f32[m, k], w: f32[k, n]");
+            let rest = kernel(result, "h: f32[m, n], b: f32[n]");
+            for (m, k, n) in [(7, 1030, 700), (50, 2100, 67), (3, 5000, 33)] {
+                let (x, w, b) = (noisy(m, k, 1), noisy(k, n, 2), noisy(1, n, 3).row(0).to_owned());
+                let found: Vec<AnyArray> = fused.call((&x, &w, &b)).unwrap();
+                let h: Array2<f32> = product.call((&x, &w)).unwrap();
+                let expected: Vec<AnyArray> = rest.call((&h, &b)).unwrap();
+                assert_eq!(found.len(), count);
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert_eq!(found.shape(), expected.shape());
+                    assert_eq!(
+                        found.scalars(),
+                        expected.scalars(),
+                        "{result} of {m} x {k} x {n} for {name}"
+                    );
+                }
+            }
+        }
+    }
+}
+
 /// The micro-kernels of both emitters, in every width of vectors: with fused multiply-add in the processor, and without.
 #[test]
 fn every_target_gives_the_same_bits() {
-    use loopweave::target::{OptLevel, Target};
     let (x, y) = (noisy(23, 70, 1), noisy(70, 19, 2));
     let (x64, y64) = (x.mapv(f64::from), y.mapv(f64::from));
     let f64_text = "kernel product(x: f64[m, k], y: f64[k, n]) -> f64[m, n] { x @ y }";

@@ -20,7 +20,7 @@
 //! `depth` elements, for which the band's part of `left` is packed; blocks of columns, for which `depth` × `panel` elements
 //! of `right` are packed so that they stay in the second-level cache; row panels; and column panels, whose micro-kernel
 //! keeps a tile of accumulators in registers. Where a block of the contracted axis is not the first, the tile starts from
-//! what the one before left: in the output, or in scratch where the accumulators are not what is stored.
+//! what the one before left: in an output of the accumulators' type, or in scratch where there is none.
 //!
 //! Small products, and those of few rows, have no blocks: all tiles are one call on the factors where they are.
 //!
@@ -255,6 +255,16 @@ impl MatMul {
             .filter(|&id| nest.operand(id).stride == Stride::Unit)
     }
 
+    /// The result that holds the accumulators of whole tiles between blocks of the contracted axis, whatever comes there in the
+    /// end: its elements are of their type, and its columns neighbours.
+    pub fn partial_store(&self, nest: &Nest) -> Option<OperandId> {
+        let holds = |id: &&OperandId| {
+            let operand = nest.operand(**id);
+            operand.dtype == self.accumulator() && operand.stride == Stride::Unit
+        };
+        self.stores.iter().find(holds).copied()
+    }
+
     /// Both factors, if their elements are those of the product as they stand in memory, and columns of `right` neighbours.
     fn plain_factors(&self, nest: &Nest) -> Option<[OperandId; 2]> {
         let left = self.left.plain(nest, self.accumulator())?;
@@ -279,8 +289,8 @@ impl MatMul {
     }
 
     /// Bytes of scratch memory for `rows` × `k` × `columns` elements: packed rows of `left`, a packed block of `right`, and
-    /// the accumulators between blocks of the contracted axis, each from a multiple of 64 bytes on. Of accumulators that
-    /// are stored as they are, only those of the last tile of each row are here, if it is not whole. None without blocks.
+    /// the accumulators between blocks of the contracted axis, each from a multiple of 64 bytes on. Where a result holds
+    /// those, only those of the last tile of each row are here, if it is not whole. None without blocks.
     pub fn scratch_bytes(&self, nest: &Nest, rows: usize, k: usize, columns: usize) -> usize {
         if self.factors_in_place(nest).is_some() {
             return 0;
@@ -298,7 +308,7 @@ impl MatMul {
         if k <= depth {
             return left + k * columns.min(panel) * size;
         }
-        let partial_row = if self.direct_store(nest).is_some() {
+        let partial_row = if self.partial_store(nest).is_some() {
             width
         } else {
             columns

@@ -52,6 +52,8 @@ pub(super) struct Product<'f> {
     words: Value,
     /// Where whole tiles of the result go, if they are the accumulators as they are.
     plain_store: Option<OperandId>,
+    /// The result that holds the accumulators of whole tiles between blocks of the contracted axis.
+    partial_store: Option<OperandId>,
     /// Whether that function takes tiles with fewer columns than theirs.
     masks: bool,
     /// The operands that are read where they are, if the call's extents and strides suggest it.
@@ -206,6 +208,7 @@ impl Emitter<'_> {
         let plain_right = product.right.plain(self.nest, dtype);
         let is_unit = |id: &OperandId| self.nest.operand(*id).stride == Stride::Unit;
         let plain_store = product.direct_store(self.nest);
+        let partial_store = product.partial_store(self.nest);
         let (rows, depth, columns) = (self.extent(column - 2), self.extent(column - 1), self.extent(column));
         // As `MatMul::scratch_bytes` lays it out.
         let zero = self.word(0);
@@ -219,7 +222,7 @@ impl Emitter<'_> {
         let right_room = self.b.ins().iadd(left_room, left_bytes);
         let right_bytes = (tile.depth * tile.panel) as i64 * size as i64;
         let partial = self.b.ins().iadd_imm_s(right_room, (right_bytes + 63) & !63);
-        let partial_row = match plain_store {
+        let partial_row = match partial_store {
             Some(_) => self.word(tile.columns() as i64 * size as i64),
             None => {
                 let width = self.word(tile.columns() as i64);
@@ -248,6 +251,7 @@ impl Emitter<'_> {
             tiles,
             words: self.stack(8 * BlockWord::COUNT),
             plain_store,
+            partial_store,
             masks: product.masks_columns(),
             plain_left: product.left.plain(self.nest, dtype),
             plain_right: plain_right.filter(is_unit),
@@ -479,8 +483,8 @@ impl Emitter<'_> {
         self.call_tiles(p, band.depth, (rows.left, right), [from, to, to], (rows.count, columns));
     }
 
-    /// One tile of some rows, of less than two register tiles, whose accumulators are in scratch between blocks of the
-    /// contracted axis, and before `finish` in a buffer.
+    /// One tile of some rows, of less than two register tiles, whose accumulators are in a result or in scratch between blocks of
+    /// the contracted axis, and before `finish` in a buffer.
     fn tile(
         &mut self,
         p: &Product<'_>,
@@ -502,10 +506,22 @@ impl Emitter<'_> {
             pointer: self.b.ins().iadd(p.partial, offset),
             row: p.partial_row,
         };
-        if p.plain_store.is_none() {
-            let column = self.b.ins().iadd(block.start, column);
-            let offset = self.b.ins().imul_imm_s(column, p.size);
-            partial.pointer = self.b.ins().iadd(partial.pointer, offset);
+        match p.partial_store {
+            Some(operand) => {
+                let row = self.stride(operand.index(), p.row);
+                partial = Sums {
+                    pointer: self
+                        .b
+                        .ins()
+                        .select(is_whole, pointers[operand.index()], partial.pointer),
+                    row: self.b.ins().select(is_whole, row, partial.row),
+                };
+            }
+            None => {
+                let column = self.b.ins().iadd(block.start, column);
+                let offset = self.b.ins().imul_imm_s(column, p.size);
+                partial.pointer = self.b.ins().iadd(partial.pointer, offset);
+            }
         }
         let (null, buffer_row) = (self.word(0), self.word(p.size * width));
         let from = Sums {
