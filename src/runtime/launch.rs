@@ -326,11 +326,11 @@ impl Launch {
     /// Runs `main` on one part, tile by tile where the operands disagree about the fast axis, and strip by strip where rows go
     /// together.
     fn part(&self, words: &mut [u64]) {
-        let vector = self.binding.extents.len() - 1;
-        let extent = words[self.abi.extent(vector)] as usize;
         match (self.tile, self.binding.strip) {
             (Some(size), _) => self.tiles(words, 0, size),
-            (None, Some(strip)) if extent > strip => {
+            (None, Some(strip)) if words[self.abi.vector_extent()] as usize > strip => {
+                let vector = self.binding.extents.len() - 1;
+                let extent = words[self.abi.extent(vector)] as usize;
                 for start in (0..extent).step_by(strip) {
                     with_copy(words, |words| {
                         self.narrow(words, vector, start, strip.min(extent - start));

@@ -86,7 +86,7 @@ impl Emitter<'_> {
                 Ok(Carried::new())
             })?;
             let combines = e.b.ins().icmp_imm_s(IntCC::Equal, r.only_blocks, 0);
-            e.when(combines, |e| e.across_finish(r, pointers, columns.0, columns.1))?;
+            e.when(combines, |e| e.across_finish(r, pointers, columns))?;
             Ok(Carried::new())
         })?;
         Ok(())
@@ -319,12 +319,12 @@ impl Emitter<'_> {
         &mut self,
         r: &Reduction<'_>,
         pointers: &[Value],
-        start: Value,
-        end: Value,
+        columns: (Value, Value),
     ) -> Result<(), CodegenError> {
+        let (start, end) = columns;
         self.block_tree(r, |e, i, other| {
             let (to, from) = (e.block_row(r, i), e.block_row(r, other));
-            e.combine_rows(r, &to, &from, (start, end))
+            e.combine_rows(r, &to, &from, columns)
         })?;
         let totals = self.arrays(r, &r.scratch);
         if let Some(init) = &r.reduce.init {
