@@ -9,9 +9,9 @@
 //! | word | holds |
 //! | --- | --- |
 //! | 0 | pointer to scratch memory, aligned to 64 bytes; null where the kernel needs none |
-//! | 1 | first block of the reduction to compute (`blocks` only) |
-//! | 2 | block after the last one (`blocks` only) |
-//! | 3 | 0; the functions of a reduction tell each other apart by it |
+//! | 1 | first block of the reduction to compute ([`MODE_BLOCKS`] only) |
+//! | 2 | block after the last one ([`MODE_BLOCKS`] only) |
+//! | 3 | the part of a reduction to compute; otherwise 0 |
 //! | 4 … 4 + A | extent of each axis of the nest, outermost first |
 //! | then P words | pointer to each operand's element at index 0 of every axis |
 //! | then P × A words | distance in bytes between neighbours: operand 0 along axis 0, 1 …, operand 1 along axis 0 … |
@@ -19,18 +19,18 @@
 //! A part of an iteration space is another block with pointers moved and extents shortened. So the launcher splits a call
 //! along any axis without the kernel knowing, and no part can reach outside of what was checked for the whole.
 //!
-//! # Functions of a kernel
+//! # Parts of a reduction
 //!
-//! - `main`: the whole nest: every outer index, and for a reduction every block and the finish.
-//! - `blocks` (reductions): for the kept index at which the pointers stand, the values of blocks `word 1 … word 2` into
-//!   scratch. For `Order::Chain` that is a row of values along the vector axis per block.
-//! - `finish` (reductions): the tree over all blocks of that index in scratch, `finish`, and the store.
+//! - [`MODE_ALL`]: every outer index, all blocks and the finish.
+//! - [`MODE_BLOCKS`]: for the kept index at which the pointers stand, the values of blocks `word 1 … word 2` into scratch. Where
+//!   vectors run across results that is a row of values along the vector axis per block.
+//! - [`MODE_FINISH`]: the tree over all blocks of that index in scratch, `finish`, and the store.
 //!
 //! # Scratch of a reduction
 //!
 //! For accumulator c of size s(c), with B = ⌈n / block⌉ blocks and V = the extent of the vector axis where vectors run across
 //! results, otherwise 1: B × V values, block-major, as an array that starts at the next multiple of 64 bytes after that of c − 1.
-//! Several calls of `blocks` may run at once on one table, each on its own blocks; whatever else a function needs (lanes,
+//! Several calls may compute blocks at once on one table, each on its own blocks; whatever else a function needs (lanes,
 //! packed elements) is in its own stack frame.
 //!
 //! # Scratch of rows
@@ -50,11 +50,11 @@ use crate::nest::{Leaf, Nest, Reduce, Role};
 /// Words before the extents.
 const HEADER: usize = 4;
 
-/// The mode of `main`.
-pub const MODE_MAIN: u64 = 0;
-/// The mode of `blocks`, which sets it and calls `main`.
+/// All of the nest.
+pub const MODE_ALL: u64 = 0;
+/// Some blocks of a reduction.
 pub const MODE_BLOCKS: u64 = 1;
-/// The mode of `finish`, which sets it and calls `main`.
+/// The combination of a reduction's blocks.
 pub const MODE_FINISH: u64 = 2;
 
 /// Where each argument of a kernel stands in its block, as an index of a word.
@@ -71,7 +71,7 @@ impl Abi {
     pub const FIRST_BLOCK: usize = 1;
     /// The word of the block after the last one.
     pub const LAST_BLOCK: usize = 2;
-    /// The word of the mode.
+    /// The word of the part to compute.
     pub const MODE: usize = 3;
 
     /// The interface of a nest's kernel.
@@ -247,7 +247,7 @@ impl TurnWord {
     pub const COUNT: usize = TurnWord::Columns as usize + 1;
 }
 
-/// Bytes of scratch that `main` needs for these extents of the nest's axes; 0 for a map.
+/// Bytes of scratch that a kernel needs for these extents of the nest's axes; 0 for a map.
 pub fn scratch_bytes(nest: &Nest, extents: &[usize]) -> usize {
     let n: usize = nest.reduced().map(|axis| extents[axis.index()]).product();
     match &nest.leaf {

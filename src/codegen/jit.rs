@@ -16,7 +16,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use cranelift_jit::{JITBuilder, JITModule};
-use cranelift_module::{FuncId, default_libcall_names};
+use cranelift_module::default_libcall_names;
 
 use crate::codegen::{CodegenError, clif};
 use crate::nest::Nest;
@@ -33,8 +33,6 @@ pub type Entry = unsafe extern "C" fn(*mut u64);
 /// The machine code of one nest in executable memory. Dropping it frees the memory; entries must not be called after that.
 pub struct JitCode {
     main: Entry,
-    blocks: Option<Entry>,
-    finish: Option<Entry>,
     size: usize,
     times: CompileTimes,
     /// Taken once, by `drop`.
@@ -73,45 +71,30 @@ impl JitCode {
         builder.symbol_lookup_fn(Box::new(library_function));
         let mut owner = Unfinished(Some(JITModule::new(builder)));
         let module = owner.0.as_mut().expect("taken only at the end");
-        let ids = clif::define(module, nest, target, "kernel")?;
+        let kernel = clif::define(module, nest, target, "kernel")?;
         let defined = Instant::now();
         module.finalize_definitions().map_err(|e| CodegenError::Module {
             symbol: nest.name.clone(),
             source: Box::new(e),
         })?;
-        let entry = |id: FuncId| {
-            let address = module.get_finalized_function(id);
-            // SAFETY: the address is that of a finished function which `clif::define` declared with this signature.
-            unsafe { std::mem::transmute::<*const u8, Entry>(address) }
-        };
-        let (main, blocks, finish) = (entry(ids.main), ids.blocks.map(entry), ids.finish.map(entry));
+        let address = module.get_finalized_function(kernel.main);
+        // SAFETY: the address is that of a finished function which `clif::define` declared with this signature.
+        let main = unsafe { std::mem::transmute::<*const u8, Entry>(address) };
         Ok(JitCode {
             main,
-            blocks,
-            finish,
-            size: ids.size,
+            size: kernel.size,
             times: CompileTimes {
-                emit: ids.emit,
-                compile: (defined - start).saturating_sub(ids.emit),
+                emit: kernel.emit,
+                compile: (defined - start).saturating_sub(kernel.emit),
                 load: defined.elapsed(),
             },
             module: Mutex::new(owner.0.take()),
         })
     }
 
-    /// The function that computes the whole nest.
+    /// The function that computes the nest, or the part of it that its argument block says.
     pub fn main(&self) -> Entry {
         self.main
-    }
-
-    /// The function that computes some blocks of a reduction; `None` for a map.
-    pub fn blocks(&self) -> Option<Entry> {
-        self.blocks
-    }
-
-    /// The function that combines the blocks of a reduction; `None` for a map.
-    pub fn finish(&self) -> Option<Entry> {
-        self.finish
     }
 
     /// Bytes of machine code.

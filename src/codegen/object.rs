@@ -2,8 +2,7 @@
 //!
 //! In: nests with the names their symbols begin with. Out: the bytes of a relocatable object of the target's format.
 //!
-//! A kernel `k` is the symbol `k`; a reduction also has `k_blocks` and `k_finish`. All have the interface of
-//! [`abi`](crate::codegen::abi). They may refer to functions of libm.
+//! A kernel `k` is the symbol `k`, with the interface of [`abi`](crate::codegen::abi). It may refer to functions of libm.
 
 use cranelift_module::default_libcall_names;
 use cranelift_object::{ObjectBuilder, ObjectModule};

@@ -22,7 +22,7 @@ use smallvec::SmallVec;
 use super::array::OutputError;
 use super::parallel::{Split, Threads, for_each};
 use super::view::{View, ViewMut};
-use crate::codegen::abi::{Abi, scratch_bytes};
+use crate::codegen::abi::{self, Abi, scratch_bytes};
 use crate::codegen::jit::JitCode;
 use crate::nest::schedule::Scheduled;
 use crate::nest::verify::{Violation, verify_binding};
@@ -370,9 +370,7 @@ impl Launch {
     /// Runs a reduction with the blocks of each result in parallel.
     fn run_blocks(self: &Arc<Self>, words: &mut [u64], grain: usize, threads: &Threads) {
         let nest = &self.kernel.nest;
-        let (Some(_), Some(finish), Leaf::Reduce(reduce)) =
-            (self.kernel.code.blocks(), self.kernel.code.finish(), &nest.leaf)
-        else {
+        let Leaf::Reduce(reduce) = &nest.leaf else {
             return self.part(words);
         };
         let vector = nest.vector_axis().index();
@@ -396,13 +394,14 @@ impl Launch {
                         with_copy(&whole, |words| {
                             words[Abi::FIRST_BLOCK] = (i * grain) as u64;
                             words[Abi::LAST_BLOCK] = ((i + 1) * grain).min(count) as u64;
-                            let blocks = launch.kernel.code.blocks().expect("the code of blocks, as above");
+                            words[Abi::MODE] = abi::MODE_BLOCKS;
                             // SAFETY: as in `part`; the parts write disjoint blocks of scratch, and read the operands.
-                            unsafe { blocks(words.as_mut_ptr()) }
+                            unsafe { launch.kernel.code.main()(words.as_mut_ptr()) }
                         });
                     });
+                    words[Abi::MODE] = abi::MODE_FINISH;
                     // SAFETY: as in `part`; every block of this index was written above.
-                    unsafe { finish(words.as_mut_ptr()) }
+                    unsafe { self.kernel.code.main()(words.as_mut_ptr()) }
                 });
             }
         });

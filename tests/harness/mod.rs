@@ -6,8 +6,8 @@
     reason = "generated code is called on pointers into buffers made for it"
 )]
 
-use loopweave::codegen::abi::{Abi, scratch_bytes};
-use loopweave::codegen::jit::{Entry, JitCode};
+use loopweave::codegen::abi::{Abi, MODE_ALL, MODE_BLOCKS, MODE_FINISH, scratch_bytes};
+use loopweave::codegen::jit::JitCode;
 use loopweave::nest::interp::{self, Buffer};
 use loopweave::nest::{Axis, AxisRole, Binding, Bound, Nest, Operand, Role, Stride};
 use loopweave_ir::{Dtype, Scalar};
@@ -128,11 +128,11 @@ impl Guarded {
     }
 }
 
-/// Which functions compute a reduction.
+/// How a reduction is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Via {
     Main,
-    /// `blocks` twice, then `finish`; for nests without outer axes.
+    /// Blocks in two calls, then their combination; for nests without outer axes.
     Parts,
 }
 
@@ -167,22 +167,23 @@ pub(crate) fn run(
         }
         args
     };
-    let mut call = |entry: Entry, first: usize, last: usize| {
+    let mut call = |mode: u64, first: usize, last: usize| {
         let mut args = fill(&mut guarded, &mut scratch, first, last);
+        args[Abi::MODE] = mode;
         // SAFETY: the block is laid out for this nest, and the buffers have the bytes its binding reaches.
-        unsafe { entry(args.as_mut_ptr()) }
+        unsafe { code.main()(args.as_mut_ptr()) }
     };
     match via {
-        Via::Main => call(code.main(), 0, 0),
+        Via::Main => call(MODE_ALL, 0, 0),
         Via::Parts => {
             let nest_order = match &nest.leaf {
                 loopweave::nest::Leaf::Reduce(r) => r.order,
                 _ => panic!("only a reduction has parts"),
             };
             let blocks = n.div_ceil(nest_order.block() as usize);
-            call(code.blocks().unwrap(), blocks / 2, blocks);
-            call(code.blocks().unwrap(), 0, blocks / 2);
-            call(code.finish().unwrap(), 0, 0);
+            call(MODE_BLOCKS, blocks / 2, blocks);
+            call(MODE_BLOCKS, 0, blocks / 2);
+            call(MODE_FINISH, 0, 0);
         }
     }
     guarded.iter().map(Guarded::bytes).collect()

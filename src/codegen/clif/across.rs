@@ -85,8 +85,13 @@ impl Emitter<'_> {
                 }
                 Ok(Carried::new())
             })?;
-            let combines = e.b.ins().icmp_imm_s(IntCC::Equal, r.only_blocks, 0);
-            e.when(combines, |e| e.across_finish(r, pointers, columns))?;
+            match r.part {
+                Some(part) => {
+                    let combines = e.b.ins().icmp_imm_s(IntCC::Equal, part.is_blocks, 0);
+                    e.when(combines, |e| e.across_finish(r, pointers, columns))?;
+                }
+                None => e.across_finish(r, pointers, columns)?,
+            }
             Ok(Carried::new())
         })?;
         Ok(())

@@ -17,7 +17,7 @@ use target_lexicon::Architecture;
 
 use super::value::scalar_type;
 use crate::codegen::CodegenError;
-use crate::codegen::abi::{self, Abi};
+use crate::codegen::abi::Abi;
 use crate::nest::Nest;
 
 /// The type of pointers, extents and indices.
@@ -33,6 +33,7 @@ pub(super) type Carried = SmallVec<[Value; 8]>;
 type Leaf<'l, E> = dyn FnMut(&mut E, &[Value]) -> Result<(), CodegenError> + 'l;
 
 /// The argument block of a function over a nest's last axes.
+#[derive(Clone, Copy)]
 pub(super) struct InnerBlock {
     abi: Abi,
     address: Value,
@@ -69,22 +70,10 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// Calls `main` in another mode, and puts the mode of `main` back.
-    pub(super) fn call_in_mode(&mut self, main: FuncId, mode: u64) {
-        let main = self.module.declare_func_in_func(main, self.b.func);
-        // A relative call may not reach: the loader puts functions where there is room.
-        self.b.func.dfg.ext_funcs[main].colocated = false;
-        let offset = 8 * Abi::MODE as i32;
-        let (mode, zero) = (self.word(mode as i64), self.word(abi::MODE_MAIN as i64));
-        self.b.ins().store(MemFlagsData::trusted(), mode, self.args, offset);
-        self.b.ins().call(main, &[self.args]);
-        self.b.ins().store(MemFlagsData::trusted(), zero, self.args, offset);
-    }
-
     /// The address of a function of the module.
     pub(super) fn address_of(&mut self, func: FuncId) -> Value {
         let func = self.module.declare_func_in_func(func, self.b.func);
-        // As in `call_in_mode`.
+        // A relative call may not reach: the loader puts functions where there is room.
         self.b.func.dfg.ext_funcs[func].colocated = false;
         self.b.ins().func_addr(WORD, func)
     }
@@ -358,11 +347,9 @@ impl<'a> Emitter<'a> {
         self.call_inner(func, block, pointers);
     }
 
-    /// An argument block for the fold of blocks of the nest's last axis, which leaves its values at an address.
-    pub(super) fn fold_block_args(&mut self, results: Value) -> InnerBlock {
-        let block = self.row_block();
+    /// Says in an argument block where the fold of a block leaves its values.
+    pub(super) fn set_results(&mut self, block: &InnerBlock, results: Value) {
         self.store_word(results, block.address, Abi::SCRATCH);
-        block
     }
 
     /// Calls the fold of a block: `m` elements from the position `origin` on, where the pointers stand.

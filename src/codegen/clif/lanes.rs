@@ -73,10 +73,13 @@ impl Emitter<'_> {
             }
         };
 
-        // A single block of `main` stays in registers.
+        // A single block of all stays in registers.
         let one = self.word(1);
         let single = self.b.ins().icmp(IntCC::UnsignedLessThanOrEqual, r.blocks, one);
-        let single = self.b.ins().band(single, r.is_main);
+        let single = match r.part {
+            Some(part) => self.b.ins().band(single, part.is_all),
+            None => single,
+        };
         let scratch = self.arrays(r, &r.scratch);
         self.for_range(r.first, r.last, 1, &[], |e, block, _| {
             let size = r.reduce.order.block() as i64;
@@ -112,7 +115,10 @@ impl Emitter<'_> {
         })?;
 
         let combine = self.block([]);
-        self.branch(r.only_blocks, (end, &[]), (combine, &[]));
+        match r.part {
+            Some(part) => self.branch(part.is_blocks, (end, &[]), (combine, &[])),
+            None => self.jump(combine, &[]),
+        }
         self.b.switch_to_block(combine);
         let empty = self.b.ins().icmp_imm_s(IntCC::Equal, r.n, 0);
         let (none, some) = (self.block([]), self.block([]));

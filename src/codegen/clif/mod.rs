@@ -48,20 +48,16 @@ use loopweave_ir::expand::lower_storage_casts;
 
 use self::emit::Emitter;
 use self::reduce::Wide;
+use crate::codegen::CodegenError;
 use crate::codegen::wide::{self, MachineCode};
-use crate::codegen::{CodegenError, abi};
 use crate::nest::{Leaf, MatMul, Nest, Vector};
 use crate::target::{Placement, Target};
 
-/// The functions of a kernel in a module.
+/// A kernel in a module.
 #[derive(Clone, Copy, Debug)]
-pub struct KernelIds {
-    /// The whole nest.
+pub struct Defined {
+    /// The function that is called; it calls the others.
     pub main: FuncId,
-    /// Some blocks of a reduction.
-    pub blocks: Option<FuncId>,
-    /// The combination of a reduction's blocks.
-    pub finish: Option<FuncId>,
     /// Bytes of machine code.
     pub size: usize,
     /// How long it took to make Cranelift IR of the nest.
@@ -86,37 +82,42 @@ struct Emitted {
 
 /// What a function is compiled from.
 enum Code {
-    /// Cranelift IR.
-    Ir(Box<Context>),
+    /// Cranelift IR, and whether its instructions stay where they were emitted.
+    Ir(Box<Context>, InOrder),
     /// Machine code without relocations.
     Bytes(MachineCode),
 }
 
-/// Defines the functions of a nest's kernel: `symbol`, and for a reduction `symbol_blocks` and `symbol_finish`.
+/// Whether the instructions of a function stay in the order in which they were emitted, and the code generator's optimiser leaves
+/// them alone.
+///
+/// Some code needs that. In the micro-kernel of a matrix product the optimiser would bring all of a step's loads before its
+/// arithmetic, and they do not fit the registers. In a map of many constants it would hold them all across the loop, on the stack,
+/// and move them about where a branch is. Loops around functions of the wide emitter have nothing to gain: without the optimiser
+/// they compile in three quarters of the time and run as fast.
+type InOrder = bool;
+
+/// Defines the functions of a nest's kernel: `symbol`, and what that calls.
 ///
 /// # Errors
 /// A nest with ops that are not basic or types that are missing, which no lowering makes; a frame too large for a thread's
 /// stack; and whatever the code generator or the module refuses.
-pub fn define(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> Result<KernelIds, CodegenError> {
+pub fn define(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> Result<Defined, CodegenError> {
     let start = Instant::now();
     let mut functions = emit(module, nest, target, symbol)?;
     let emit = start.elapsed();
     let mut size = 0;
     for function in &mut functions {
-        define_function(module, nest, target, function)?;
+        define_function(module, target, function)?;
         size += match &function.code {
-            Code::Ir(context) => context
+            Code::Ir(context, _) => context
                 .compiled_code()
                 .map_or(0, |code| code.code_info().total_size as usize),
             Code::Bytes(code) => code.bytes.len(),
         };
     }
-    let is_reduction = matches!(nest.leaf, Leaf::Reduce(_));
-    let id = |i: usize| functions.get(i).filter(|_| is_reduction).map(|f| f.id);
-    Ok(KernelIds {
+    Ok(Defined {
         main: functions[0].id,
-        blocks: id(1),
-        finish: id(2),
         size,
         emit,
     })
@@ -132,15 +133,15 @@ pub fn print(nest: &Nest, target: &Target, form: Form) -> Result<String, Codegen
     let mut module = ObjectModule::new(builder);
     let mut text = String::new();
     for mut function in emit(&mut module, nest, target, "kernel")? {
-        if let Code::Ir(context) = &mut function.code {
+        if let Code::Ir(context, _) = &mut function.code {
             context.set_disasm(true);
         }
         if form == Form::Assembly {
-            define_function(&mut module, nest, target, &mut function)?;
+            define_function(&mut module, target, &mut function)?;
         }
         let code = match (&function.code, form) {
-            (Code::Ir(context), Form::Ir) => context.func.to_string(),
-            (Code::Ir(context), Form::Assembly) => {
+            (Code::Ir(context, _), Form::Ir) => context.func.to_string(),
+            (Code::Ir(context, _), Form::Assembly) => {
                 let code = context.compiled_code().and_then(|code| code.vcode.clone());
                 code.unwrap_or_default()
             }
@@ -153,29 +154,15 @@ pub fn print(nest: &Nest, target: &Target, form: Form) -> Result<String, Codegen
 }
 
 /// Compiles a function into a module.
-///
-/// Some code needs its instructions where they were emitted. In the micro-kernel of a matrix product the code generator's
-/// optimiser would bring all of a step's loads before its arithmetic, and they do not fit the registers. In a map of many constants
-/// it would hold them all across the loop, on the stack, and move them about where a branch is.
-fn define_function(
-    module: &mut dyn Module,
-    nest: &Nest,
-    target: &Target,
-    function: &mut Emitted,
-) -> Result<(), CodegenError> {
+fn define_function(module: &mut dyn Module, target: &Target, function: &mut Emitted) -> Result<(), CodegenError> {
     let Emitted { id, symbol, code } = function;
-    let context = match code {
-        Code::Ir(context) => context,
+    let (context, in_order) = match code {
+        Code::Ir(context, in_order) => (context, *in_order),
         Code::Bytes(bytes) => {
             return module
                 .define_function_bytes(*id, wide::ALIGNMENT, &bytes.bytes, &[])
                 .map_err(|e| failed(symbol, e));
         }
-    };
-    let in_order = match &nest.leaf {
-        Leaf::MatMul(_) => true,
-        Leaf::Map { map, .. } => body::has_many_constants(map),
-        Leaf::Reduce(_) | Leaf::Rows(_) => false,
     };
     if !in_order {
         return module.define_function(*id, context).map_err(|e| failed(symbol, e));
@@ -200,7 +187,7 @@ fn define_function(
         .map_err(|e| failed(symbol, e))
 }
 
-/// Emits the functions of a nest: `main`, then those over the tiles of a product, or the two parts of a reduction.
+/// Emits the functions of a nest: `main`, then what it calls.
 fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> Result<Vec<Emitted>, CodegenError> {
     if let Leaf::Map { map, loads, stores } = &nest.leaf {
         let axes = nest.axes.len().min(2);
@@ -229,7 +216,12 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
         tiles = functions.first().map(|tiles| tiles.id);
         parts.extend(functions);
     }
-    let main = function(module, nest, symbol.to_owned(), |e| match &nest.leaf {
+    let in_order = match &nest.leaf {
+        Leaf::MatMul(_) => true,
+        Leaf::Map { map, .. } => body::has_many_constants(map),
+        Leaf::Reduce(_) | Leaf::Rows(_) => wide.iter().all(Wide::is_whole),
+    };
+    let main = function(module, nest, symbol.to_owned(), in_order, |e| match &nest.leaf {
         Leaf::Map { map, loads, stores } => {
             let pointers = e.pointers();
             e.nest_loops(&pointers, &mut |e, pointers| e.map_leaf(map, loads, stores, pointers))
@@ -244,20 +236,8 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
         }
         Leaf::Rows(rows) => e.rows_leaf(rows, &wide),
     })?;
-    let id = main.id;
-    let mut functions = vec![main];
-    if let Leaf::Reduce(_) = &nest.leaf {
-        let main = id;
-        for (name, mode) in [("blocks", abi::MODE_BLOCKS), ("finish", abi::MODE_FINISH)] {
-            let symbol = format!("{symbol}_{name}");
-            functions.push(function(module, nest, symbol, |e| {
-                e.call_in_mode(main, mode);
-                Ok(())
-            })?);
-        }
-    }
-    functions.extend(parts);
-    Ok(functions)
+    parts.insert(0, main);
+    Ok(parts)
 }
 
 /// The shape of the vector loop of a nest's code: that of the emitter which makes it; for rows, of the last stage.
@@ -302,8 +282,11 @@ fn wide_stages(
                 wide.map = part("map", wide::map(nest, axes, map, loads, stores, next_row, target)?)?;
             }
             Leaf::Reduce(reduce) if !nest.is_across() => {
-                let next_row = wide::next_rows(nest, i);
-                wide.fold = part("fold", wide::fold(nest, reduce, next_row, target)?)?;
+                // Elements that several axes make are packed first.
+                if nest.reduced().count() == 1 {
+                    let next_row = wide::next_rows(nest, i);
+                    wide.fold = part("fold", wide::fold(nest, reduce, next_row, target)?)?;
+                }
             }
             Leaf::Reduce(reduce) => {
                 let mut counts = vec![across::rows_at_once(reduce), 1, 0];
@@ -340,7 +323,7 @@ fn wide_leaf(
         return Ok(vec![machine_code(module, symbol.to_owned(), code)?]);
     }
     let inner = machine_code(module, format!("{symbol}_inner"), code)?;
-    let main = function(module, nest, symbol.to_owned(), |e| {
+    let main = function(module, nest, symbol.to_owned(), true, |e| {
         let pointers = e.pointers();
         let outer: Vec<usize> = (0..nest.axes.len() - axes).collect();
         let outer = e.with_extents(&outer);
@@ -373,7 +356,9 @@ fn turned_map(
         }
     }
     let inner = functions[0].id;
-    let main = function(module, nest, symbol.to_owned(), |e| e.turned_map(inner, &turns, side))?;
+    let main = function(module, nest, symbol.to_owned(), true, |e| {
+        e.turned_map(inner, &turns, side)
+    })?;
     functions.insert(0, main);
     Ok(functions)
 }
@@ -392,13 +377,14 @@ fn block_tiles(
     }
     let (mut ids, mut functions) = (Vec::new(), Vec::new());
     for rows in micro::row_counts(product.tile.rows) {
-        let kernel = function(module, nest, format!("{symbol}_tile{rows}"), |e| {
+        let kernel = function(module, nest, format!("{symbol}_tile{rows}"), true, |e| {
             e.micro_kernel(product, rows)
         })?;
         ids.push((rows, kernel.id));
         functions.push(kernel);
     }
-    functions.insert(0, function(module, nest, name, |e| e.block_tiles(product, &ids))?);
+    let tiles = function(module, nest, name, true, |e| e.block_tiles(product, &ids))?;
+    functions.insert(0, tiles);
     Ok(functions)
 }
 
@@ -442,6 +428,7 @@ fn function(
     module: &mut dyn Module,
     nest: &Nest,
     symbol: String,
+    in_order: InOrder,
     emit: impl FnOnce(&mut Emitter<'_>) -> Result<(), CodegenError>,
 ) -> Result<Emitted, CodegenError> {
     let mut context = module.make_context();
@@ -452,7 +439,7 @@ fn function(
     let mut emitter = Emitter::new(builder, nest, module);
     emit(&mut emitter)?;
     emitter.finish();
-    let code = Code::Ir(Box::new(context));
+    let code = Code::Ir(Box::new(context), in_order);
     Ok(Emitted { id, symbol, code })
 }
 

@@ -2,9 +2,9 @@
 //!
 //! In: the pointers at one kept index. Out: the stored results, or the values of some blocks in scratch.
 //!
-//! One body of code serves `main`, `blocks` and `finish`, which differ in the mode word of the argument block: `main` loops
-//! over the kept axes and does everything, the others stand at one kept index and do their part. [`lanes`](super::lanes)
-//! and [`across`](super::across) emit what is between: elements to values of blocks, along one result or across results.
+//! One body of code serves all of a reduction and its parts, as the mode word of the argument block tells: it loops over the
+//! kept axes and does everything, or stands at one kept index and does its part. [`lanes`](super::lanes) and
+//! [`across`](super::across) emit what is between: elements to values of blocks, along one result or across results.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Type, Value};
@@ -35,10 +35,8 @@ pub(super) struct Reduction<'f> {
     /// The blocks to compute.
     pub(super) first: Value,
     pub(super) last: Value,
-    /// Whether the function is `main`.
-    pub(super) is_main: Value,
-    /// Whether it only computes blocks.
-    pub(super) only_blocks: Value,
+    /// The part to compute; all where nothing says which.
+    pub(super) part: Option<Part>,
     /// Scratch of each accumulator: the value of block 0.
     pub(super) scratch: Vec<Value>,
     /// Values per block in scratch.
@@ -47,6 +45,15 @@ pub(super) struct Reduction<'f> {
     pub(super) fold: Option<(FuncId, InnerBlock, Value)>,
     /// Its functions for rows of elements, each with how many rows it combines.
     pub(super) strips: &'f [(usize, FuncId)],
+}
+
+/// The part of a reduction that is to be computed.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    /// Whether it is all.
+    pub(super) is_all: Value,
+    /// Whether it is some blocks.
+    pub(super) is_blocks: Value,
 }
 
 /// The wide emitter's functions for a leaf or a stage of rows, as far as it has them.
@@ -60,18 +67,32 @@ pub(super) struct Wide {
     pub(super) strips: Vec<(usize, FuncId)>,
 }
 
+impl Wide {
+    /// Whether the wide emitter's functions do all that is done for each element.
+    pub(super) fn is_whole(&self) -> bool {
+        self.map.is_some() || self.fold.is_some() || !self.strips.is_empty()
+    }
+}
+
 impl Emitter<'_> {
     /// A whole function of a reduction.
     pub(super) fn reduction(&mut self, reduce: &Reduce, wide: &Wide) -> Result<(), CodegenError> {
         let pointers = self.pointers();
         let scratch = self.argument(Abi::SCRATCH);
-        let reduction = self.reduction_frame(reduce, scratch, wide)?;
+        let mode = self.argument(Abi::MODE);
+        let is = |e: &mut Self, value| e.b.ins().icmp_imm_s(IntCC::Equal, mode, value as i64);
+        let part = Part {
+            is_all: is(self, abi::MODE_ALL),
+            is_blocks: is(self, abi::MODE_BLOCKS),
+        };
+        let block = wide.fold.is_some().then(|| self.row_block());
+        let reduction = self.reduction_frame(reduce, Some(part), scratch, wide, block)?;
         let outer: Vec<(usize, Value)> = self
             .nest
             .outer()
             .map(|axis| {
                 let (extent, one) = (self.extent(axis.index()), self.word(1));
-                (axis.index(), self.b.ins().select(reduction.is_main, extent, one))
+                (axis.index(), self.b.ins().select(part.is_all, extent, one))
             })
             .collect();
         self.outer_loops(&outer, &pointers, &mut |e, pointers| {
@@ -95,41 +116,51 @@ impl Emitter<'_> {
         }
     }
 
-    /// What the code of a reduction shares at all kept indices; `scratch` is where its blocks stand.
+    /// What the code of a reduction shares at all kept indices; `scratch` is where its blocks stand, and `block` the argument
+    /// block for the wide emitter's fold.
     pub(super) fn reduction_frame<'f>(
         &mut self,
         reduce: &'f Reduce,
+        part: Option<Part>,
         scratch: Value,
         wide: &'f Wide,
+        block: Option<InnerBlock>,
     ) -> Result<Reduction<'f>, CodegenError> {
-        let mode = self.argument(Abi::MODE);
-        let is = |e: &mut Self, value| e.b.ins().icmp_imm_s(IntCC::Equal, mode, value);
-        let is_main = is(self, abi::MODE_MAIN as i64);
-        let only_blocks = is(self, abi::MODE_BLOCKS as i64);
         let axes: Vec<usize> = self.nest.reduced().map(|a| a.index()).collect();
         let mut n = self.word(1);
         for &axis in &axes {
             let extent = self.extent(axis);
             n = self.b.ins().imul(n, extent);
         }
-        let size = self.word(reduce.order.block() as i64);
-        let blocks = self.b.ins().iadd_imm_s(n, reduce.order.block() as i64 - 1);
-        let blocks = self.b.ins().udiv(blocks, size);
-        let (zero, first, last) = (
-            self.word(0),
-            self.argument(Abi::FIRST_BLOCK),
-            self.argument(Abi::LAST_BLOCK),
-        );
-        let first = self.b.ins().select(only_blocks, first, zero);
-        let last = self.b.ins().select(only_blocks, last, zero);
-        let last = self.b.ins().select(is_main, blocks, last);
+        let size = reduce.order.block();
+        let blocks = self.b.ins().iadd_imm_s(n, size as i64 - 1);
+        // Without its optimiser the code generator would divide.
+        let blocks = match size.is_power_of_two() {
+            true => self.b.ins().ushr_imm_u(blocks, size.ilog2() as i64),
+            false => {
+                let size = self.word(size as i64);
+                self.b.ins().udiv(blocks, size)
+            }
+        };
+        let zero = self.word(0);
+        let (first, last) = match part {
+            Some(part) => {
+                let (first, last) = (self.argument(Abi::FIRST_BLOCK), self.argument(Abi::LAST_BLOCK));
+                let first = self.b.ins().select(part.is_blocks, first, zero);
+                let last = self.b.ins().select(part.is_blocks, last, zero);
+                (first, self.b.ins().select(part.is_all, blocks, last))
+            }
+            None => (zero, blocks),
+        };
         let row = self.row_len();
         let accumulators = reduce.accumulators();
         let scratch = self.scratch(&accumulators, scratch, blocks, row);
-        let fold = wide.fold.filter(|_| axes.len() == 1).map(|fold| {
-            let results = self.stack(8 * accumulators.len());
-            (fold, self.fold_block_args(results), results)
-        });
+        let mut fold = None;
+        if let (Some(func), Some(block)) = (wide.fold, block) {
+            let results = self.shared_stack([8 * accumulators.len()].into_iter())?[0];
+            self.set_results(&block, results);
+            fold = Some((func, block, results));
+        }
         Ok(Reduction {
             fold,
             strips: &wide.strips,
@@ -141,8 +172,7 @@ impl Emitter<'_> {
             blocks,
             first,
             last,
-            is_main,
-            only_blocks,
+            part,
             scratch,
             row,
         })

@@ -7,7 +7,7 @@
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_module::FuncId;
 
-use super::emit::{Carried, Emitter, InnerBlock};
+use super::emit::{Carried, Emitter};
 use super::reduce::{Reduction, Wide};
 use crate::codegen::CodegenError;
 use crate::codegen::abi::Abi;
@@ -21,7 +21,7 @@ enum Stage<'f> {
         stores: &'f [OperandId],
     },
     /// A map by the wide emitter's function.
-    Wide(FuncId, InnerBlock),
+    Wide(FuncId),
     Reduce(Box<Reduction<'f>>),
 }
 
@@ -34,14 +34,18 @@ impl Emitter<'_> {
     /// All rows, stage by stage.
     pub(super) fn rows_leaf(&mut self, stages: &[Leaf], wide: &[Wide]) -> Result<(), CodegenError> {
         let (pointers, scratch) = self.row_pointers();
+        // The wide emitter's functions take their arguments from one block, stage after stage.
+        let block = wide.iter().any(Wide::is_whole).then(|| self.row_block());
         let mut prepared = Vec::with_capacity(stages.len());
         for (stage, wide) in stages.iter().zip(wide) {
             prepared.push(match stage {
                 Leaf::Map { map, loads, stores } => match wide.map {
-                    Some(func) => Stage::Wide(func, self.row_block()),
+                    Some(func) => Stage::Wide(func),
                     None => Stage::Map { map, loads, stores },
                 },
-                Leaf::Reduce(reduce) => Stage::Reduce(Box::new(self.reduction_frame(reduce, scratch, wide)?)),
+                Leaf::Reduce(reduce) => {
+                    Stage::Reduce(Box::new(self.reduction_frame(reduce, None, scratch, wide, block)?))
+                }
                 Leaf::MatMul(_) | Leaf::Rows(_) => unreachable!("verified: the stages of rows are maps and reductions"),
             });
         }
@@ -53,14 +57,16 @@ impl Emitter<'_> {
             e.with_extents(&axes.collect::<Vec<_>>())
         };
         let (within, within_wide) = (before(self, 1), before(self, map_axes(self.nest)));
+        let len = self.extent(self.nest.vector_axis().index());
         self.nest_loops(&pointers, &mut |e, pointers| {
             for stage in &prepared {
                 match stage {
                     Stage::Map { map, loads, stores } => e.outer_loops(&within, pointers, &mut |e, pointers| {
                         e.map_leaf(map, loads, stores, pointers)
                     })?,
-                    Stage::Wide(func, block) => e.outer_loops(&within_wide, pointers, &mut |e, pointers| {
-                        e.call_inner(*func, block, pointers);
+                    Stage::Wide(func) => e.outer_loops(&within_wide, pointers, &mut |e, pointers| {
+                        let block = block.as_ref().expect("there is one where a stage is wide");
+                        e.call_row(*func, block, pointers, len);
                         Ok(())
                     })?,
                     Stage::Reduce(reduction) => e.reduce_leaf(reduction, pointers)?,
