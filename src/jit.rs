@@ -330,7 +330,7 @@ impl Kernel {
     }
 
     /// Computes the results into existing arrays of the results' dtypes and shapes, of any strides: one, or a tuple of them.
-    /// Warm, it allocates nothing.
+    /// Warm, it allocates nothing, or where loops run on several threads a few hundred bytes for each of them.
     ///
     /// # Errors
     /// As [`Kernel::call`]; outputs of another dtype or shape, or that overlap an argument.
@@ -360,7 +360,7 @@ impl Kernel {
     }
 
     /// Binds the kernel to arguments and outputs, for a call that is repeated: everything is checked once, here, and
-    /// [`Bound::run`] costs little more than its machine code, allocates nothing and cannot fail.
+    /// [`Bound::run`] costs little more than its machine code, allocates as little as [`Kernel::call_into`] and cannot fail.
     ///
     /// The arguments stay borrowed as long as the bound call is used. [`Bound::output`] shows results between runs;
     /// [`Cells`] are for arrays that change between them.
@@ -457,34 +457,30 @@ impl Kernel {
     /// What the program as it was written says of shapes that its settled form refuses: it speaks of no names made up here.
     #[cold]
     fn unsettled(&self, error: Error, views: &[View<'_>]) -> Error {
-        match (&error, &self.inner.source) {
-            (
-                Error::Bind(_),
-                Source::Program {
-                    graph, is_open: true, ..
-                },
-            ) => {
-                let shapes: Vec<&[usize]> = views.iter().map(View::shape).collect();
-                bind::bind(graph, &shapes).map_or_else(Error::from, |_| error)
-            }
+        let Error::Bind(_) = error else { return error };
+        let source = &self.inner.source;
+        let shapes: Vec<&[usize]> = views.iter().map(View::shape).collect();
+        let signature = source.signature(views.iter().map(|view| (view.ty(), view.shape())));
+        match source.written(&signature).map(|graph| bind::bind(&graph, &shapes)) {
+            Ok(Err(written)) => written.into(),
             _ => error,
         }
     }
 
     fn specialised(&self, views: &[View<'_>]) -> Result<Found<'_, Specialised>, Error> {
+        let has_kinds = |kinds: &[(Type, usize)]| {
+            let found = views.iter().map(|view| (view.ty(), view.shape().len()));
+            kinds.len() == views.len() && kinds.iter().copied().eq(found)
+        };
+        let has_ones = |ones: &[u32]| {
+            let found = views.iter().map(|view| settle::ones(view.shape()));
+            ones.iter().copied().eq(found)
+        };
         let fits = |s: &Specialised| match &s.signature {
-            Signature::Typed(kinds) => {
-                let found = views.iter().map(|view| (view.ty(), view.shape().len()));
-                kinds.len() == views.len() && kinds.iter().copied().eq(found)
-            }
+            Signature::Typed(kinds) => has_kinds(kinds),
+            Signature::Shaped(kinds, ones) => has_kinds(kinds) && has_ones(ones),
             // A program without open extents checks all itself.
-            Signature::Ones(ones) => {
-                ones.is_empty()
-                    || ones
-                        .iter()
-                        .copied()
-                        .eq(views.iter().map(|view| settle::ones(view.shape())))
-            }
+            Signature::Ones(ones) => ones.is_empty() || has_ones(ones),
         };
         match self.inner.programs.find(fits) {
             Some(specialised) => Ok(specialised),

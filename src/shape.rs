@@ -133,7 +133,7 @@ pub enum ShapeError {
         target: Vec<Option<usize>>,
     },
     /// Elements that do not lie so that strides could reach them in the new order.
-    #[error("shape {shape:?} with strides {strides:?} cannot be viewed as {}; copy it first", Target(.target))]
+    #[error("shape {shape:?} with strides {strides:?} cannot be viewed as {}; reshape a copy, as `x + 0` makes one", Target(.target))]
     ReshapeLayout {
         /// The extents there are.
         shape: Vec<usize>,

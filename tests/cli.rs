@@ -451,7 +451,7 @@ fn explain_for_another_machine() {
         }
     }
     let report = folder.ok(&[&args[..], &["report", "--report", "2", "--target", "aarch64"]].concat());
-    assert!(report.contains("for  i  100  vector of 4 lanes"), "{report}");
+    assert!(report.contains("for  x.0  100  vector of 4 lanes"), "{report}");
     let asm = folder.ok(&[&args[..], &["asm", "--target", "aarch64"]].concat());
     assert!(asm.contains("fsqrt") && asm.contains(".4s"), "{asm}");
     let asm = folder.ok(&[&args[..], &["asm", "--target", "x86-64"]].concat());
@@ -513,6 +513,22 @@ fn explain_reports_by_level() {
     assert_eq!(report(&["--emit", "report", "--report", "1"]), short);
     let both = report(&["--emit", "dot", "--report", "1"]);
     assert!(both.starts_with("== dot ==") && both.contains("== report =="), "{both}");
+}
+
+#[test]
+fn shapes_tell_what_of_an_expression_is_fused() {
+    let folder = folder();
+    let report = |expr: &str, args: &[&str]| {
+        let args: Vec<&str> = args.iter().flat_map(|arg| ["-a", arg]).collect();
+        folder.ok(&[&["explain", expr, "--report", "1"], &args[..]].concat())
+    };
+    let dense = report("x @ w + b", &["x=f32[512,64]", "w=f32[64,256]", "b=f32[256]"]);
+    assert!(dense.contains("1 kernel from 2 ops"), "{dense}");
+    // An expensive op of few elements is not computed once for each of many.
+    let broadcast = report("x + exp(y)", &["x=f32[4096,1024]", "y=f32[1,1024]"]);
+    assert!(broadcast.contains("2 kernels from 2 ops"), "{broadcast}");
+    let same = report("x + exp(y)", &["x=f32[4096,1024]", "y=f32[4096,1024]"]);
+    assert!(same.contains("1 kernel from 2 ops"), "{same}");
 }
 
 #[test]

@@ -178,7 +178,7 @@ fn impossible_layouts_are_errors() {
         ),
         (
             transposed.reshape(&[None]),
-            "shape [3, 2] with strides [1, 3] cannot be viewed as [-1]; copy it first",
+            "shape [3, 2] with strides [1, 3] cannot be viewed as [-1]; reshape a copy, as `x + 0` makes one",
         ),
     ];
     for (result, expected) in table {

@@ -268,6 +268,7 @@ fn products_take_epilogues_of_any_arity_and_dtype() {
     let biased = jit::matmul().epilogue(|acc, bias| acc + bias);
     let y: Array2<i64> = biased.call((&a, &a, &array![1i64, -1])).unwrap();
     assert_eq!(y, array![[8, 9], [16, 21]]);
+    biased.report().assert_groups(1);
     let x = a.mapv(|v| v as f32);
     let y: Array2<f32> = biased.call((&x, &x, 0.5)).unwrap();
     assert_eq!(y, array![[7.5, 10.5], [15.5, 22.5]]);
@@ -283,10 +284,14 @@ fn products_take_epilogues_of_any_arity_and_dtype() {
     let (h, y): (Array2<f32>, Array2<f32>) = kept.call((&x, &-&x, &array![8.0f32, 12.0], &x)).unwrap();
     assert_eq!(h, array![[1.0, 2.0], [-7.0, -10.0]]);
     assert_eq!(y, array![[2.0, 4.0], [3.0, 4.0]]);
+    kept.report().assert_groups(1);
     // Batches.
     let batch = Array3::<f32>::ones((2, 3, 4));
     let y: Array3<f32> = biased.call((&batch, &Array2::<f32>::ones((4, 5)), 1)).unwrap();
     assert_eq!(y, Array3::from_elem((2, 3, 5), 5.0));
+    biased.report().assert_groups(1);
+    let wrong = biased.call::<AnyArray>((&x, &x, &array![1.0f32, 2.0, 3.0])).unwrap_err();
+    assert!(!wrong.to_string().contains("a.1"), "{wrong}");
     let wrong = biased.call::<AnyArray>((&x, &x)).unwrap_err();
     assert_eq!(wrong.to_string(), "`matmul` takes 3 arguments, not 2");
     let wrong = jit::matmul().call::<AnyArray>((&x, 2.0)).unwrap_err();

@@ -93,6 +93,7 @@ fn random_array(dtype: Dtype, shape: &[usize], seed: u64) -> Strided {
         .map(|_| AxisLay {
             step: *rng.pick(&[1, 1, 1, 2, 3, -1, -2]),
             broadcast: rng.one_in(5),
+            first: rng.one_in(3).into(),
         })
         .collect();
     let axes = permutation(&mut rng, shape.len());
@@ -164,7 +165,8 @@ fn random_view(shape: &[usize], seed: u64) {
         &vec![
             AxisLay {
                 step: 1,
-                broadcast: false
+                broadcast: false,
+                first: 0,
             };
             shape.len()
         ],

@@ -50,11 +50,11 @@ pub(super) fn run(args: &EvalArgs, out: &mut impl Write) -> Result<(), CliError>
     let views: Vec<View<'_>> = values.iter().map(Value::view).collect();
 
     let start = Instant::now();
-    let program = Program::compile(subject.graph(&types)?, &options)?;
+    let layouts: Vec<Layout> = views.iter().map(View::layout).collect();
+    let program = subject.compile(&types, Some(&layouts), &options)?;
     no_others(&params, &args.inputs)?;
     let names: Vec<String> = program.graph().outputs.iter().map(|(name, _)| name.clone()).collect();
     let files = files(&args.outputs, &names)?;
-    let layouts: Vec<Layout> = views.iter().map(View::layout).collect();
     program.warm(&layouts).map_err(|error| subject.located(error))?;
     compile_time += start.elapsed();
 

@@ -31,20 +31,15 @@ pub(super) fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<(), CliErr
         .collect::<Result<Vec<_>, _>>()?;
 
     let types = types(&params, &described)?;
-    let program = Program::compile(subject.graph(&types)?, &options)?;
+    let layout = |described: Option<(Type, Layout)>| described.map(|(_, layout)| layout);
+    let described: Vec<Option<Layout>> = described.into_iter().map(layout).collect();
+    let known: Option<Vec<Layout>> = described.iter().cloned().collect();
+    let program = subject.compile(&types, known.as_deref(), &options)?;
     no_others(&params, &args.args)?;
-    let layouts = || -> Result<Vec<Layout>, CliError> {
-        let described = all(&params, described.clone(), "-a")?;
-        Ok(described.into_iter().map(|(_, layout)| layout).collect())
-    };
+    let layouts = || all(&params, described.clone(), "-a");
     let schedule = || -> Result<_, CliError> {
         let scheduled = program.schedule(&layouts()?);
         Ok(scheduled.map_err(|error| subject.located(error))?)
-    };
-    // What a graph without shapes is made into is known too, so a kernel of a file can be drawn without arguments.
-    let known = || match described.iter().all(Option::is_some) {
-        true => Ok(Some(layouts()?)),
-        false => Ok::<_, CliError>(None),
     };
     let text = |stage: Stage| match stage {
         Stage::Func => Ok(functions(program.graph())),
@@ -59,14 +54,15 @@ pub(super) fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<(), CliErr
         Stage::Clif => each(&schedule()?, |nest| Ok(print_clif(nest, &options.target)?)),
         Stage::Asm => each(&schedule()?, |nest| Ok(print_asm(nest, &options.target)?)),
         Stage::Report => Ok(report(&program, &subject, Some(&layouts()?))?.text(args.level())),
-        Stage::Dot => Ok(report(&program, &subject, known()?.as_deref())?.dot()),
+        // What a graph without shapes is made into is known too, so a kernel of a file can be drawn without arguments.
+        Stage::Dot => Ok(report(&program, &subject, known.as_deref())?.dot()),
     };
     // An error in a late stage is not to be found at the end of what the early ones print.
     let stages = args.stages();
     let texts = stages.iter().map(|&stage| text(stage));
     let texts: Vec<String> = texts.collect::<Result<_, CliError>>()?;
     if let Some(file) = &args.html {
-        page::write(file, &program, &subject, known()?.as_deref())?;
+        page::write(file, &program, &subject, known.as_deref())?;
     }
     for (i, (stage, text)) in stages.iter().zip(&texts).enumerate() {
         let gap = if i > 0 { "\n" } else { "" };

@@ -14,9 +14,12 @@ use loopweave_ir::{Dtype, Func, Type};
 
 use super::error::CliError;
 use crate::error::Error;
+use crate::graph::bind::bind;
 use crate::graph::build::GraphBuilder;
-use crate::graph::{Graph, text};
+use crate::graph::{Graph, settle, text};
+use crate::pipeline::{Options, Program};
 use crate::report::Report;
+use crate::shape::Layout;
 
 /// A program before its inputs are known.
 #[derive(Debug)]
@@ -147,6 +150,25 @@ impl Subject {
                 Ok(builder.finish()?)
             }
         }
+    }
+
+    /// The program for inputs of these types and ranks, and of the shapes that these layouts have, where they are known: they tell
+    /// which extents are equal, and so what can be fused.
+    pub(super) fn compile(
+        &self,
+        inputs: &[(Type, usize)],
+        layouts: Option<&[Layout]>,
+        options: &Options,
+    ) -> Result<Program, Error> {
+        let mut graph = self.graph(inputs)?;
+        if let Some(layouts) = layouts {
+            let shapes: Vec<&[usize]> = layouts.iter().map(|layout| &layout.shape[..]).collect();
+            // What is wrong is said of the program as it is written, not in the names that settling makes up.
+            bind(&graph, &shapes).map_err(|error| self.located(error.into()))?;
+            let ones: Vec<u32> = shapes.iter().map(|shape| settle::ones(shape)).collect();
+            graph = settle::settle(graph, &ones);
+        }
+        Program::compile(graph, options)
     }
 
     /// The text that the nodes of the graph stand in.

@@ -222,7 +222,7 @@ fn show(number: usize, stop: &Stop, options: &Options) -> Result<String, CliErro
 fn compile(text: &str, views: &[View<'_>], options: &Options) -> Result<Program, CliError> {
     let types: Vec<_> = views.iter().map(|view| (view.ty(), view.shape().len())).collect();
     let layouts: Vec<Layout> = views.iter().map(View::layout).collect();
-    let program = Program::compile(Subject::read(text)?.graph(&types)?, options)?;
+    let program = Subject::read(text)?.compile(&types, Some(&layouts), options)?;
     program.warm(&layouts)?;
     Ok(program)
 }

@@ -119,6 +119,10 @@ impl MatMulSpec {
         }
     }
 
+    pub(super) fn has_epilogue(&self) -> bool {
+        self.epilogue.is_some()
+    }
+
     /// The array program for arguments of these types and ranks.
     pub(super) fn graph(&self, signature: &[(Type, usize)]) -> Result<Graph, Error> {
         let name = self.name();

@@ -3,8 +3,8 @@
 //! In: a closure over arrays ([`program`]). Out: a [`Program`], planned and fused as a whole, which is called by name
 //! ([`Program::run`]) or, as the [`Kernel`] that it derefs to, by position.
 //!
-//! Invariants: names are checked before anything else of a call; a warm call into existing arrays allocates nothing, by name or
-//! by position.
+//! Invariants: names are checked before anything else of a call; a warm call into existing arrays allocates none, by name or by
+//! position.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -141,8 +141,8 @@ impl Program {
         self.kernel.run_as(&mut self.inputs(&inputs)?)
     }
 
-    /// Runs the program on inputs by their names, into existing arrays for all outputs by theirs. Warm, it allocates nothing
-    /// for up to ten arrays in all.
+    /// Runs the program on inputs by their names, into existing arrays for all outputs by theirs. Warm, it allocates
+    /// as little as [`Kernel::call_into`] for up to ten arrays in all.
     ///
     /// ```
     /// use loopweave::prelude::*;

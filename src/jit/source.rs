@@ -35,6 +35,8 @@ pub(super) enum Source {
 pub(super) enum Signature {
     /// The type and the rank of each argument.
     Typed(SmallVec<[(Type, usize); 4]>),
+    /// The same of a product with an epilogue, and the axes of extent 1, which tell whether further arguments are as large as it.
+    Shaped(SmallVec<[(Type, usize); 4]>, SmallVec<[u32; 4]>),
     /// The axes of extent 1 of each input of an array program, whose types and ranks are its own; empty where it names all
     /// extents.
     Ones(SmallVec<[u32; 4]>),
@@ -56,6 +58,10 @@ impl Source {
             Source::Program { is_open: true, .. } => {
                 Signature::Ones(args.map(|(_, shape)| settle::ones(shape)).collect())
             }
+            Source::MatMul(spec) if spec.has_epilogue() => {
+                let (kinds, ones) = args.map(|(ty, shape)| ((ty, shape.len()), settle::ones(shape))).unzip();
+                Signature::Shaped(kinds, ones)
+            }
             _ => Signature::Typed(args.map(|(ty, shape)| (ty, shape.len())).collect()),
         }
     }
@@ -71,8 +77,21 @@ impl Source {
 
     /// The array program for arguments of this kind.
     pub(super) fn graph(&self, signature: &Signature) -> Result<Graph, Error> {
+        let graph = self.written(signature)?;
+        Ok(match signature {
+            Signature::Shaped(_, ones) => settle(graph, ones),
+            Signature::Ones(ones) if !ones.is_empty() => {
+                check_count(&graph.name, graph.inputs.len(), ones.len())?;
+                settle(graph, ones)
+            }
+            Signature::Typed(_) | Signature::Ones(_) => graph,
+        })
+    }
+
+    /// The array program as it is written, its open extents without names.
+    pub(super) fn written(&self, signature: &Signature) -> Result<Graph, Error> {
         let kinds = match signature {
-            Signature::Typed(kinds) => &kinds[..],
+            Signature::Typed(kinds) | Signature::Shaped(kinds, _) => &kinds[..],
             Signature::Ones(_) => &[],
         };
         match self {
@@ -86,13 +105,7 @@ impl Source {
             }
             Source::Reduce(spec) => spec.graph(kinds),
             Source::MatMul(spec) => spec.graph(kinds),
-            Source::Program { graph, .. } => match signature {
-                Signature::Ones(ones) if !ones.is_empty() => {
-                    check_count(&graph.name, graph.inputs.len(), ones.len())?;
-                    Ok(settle(graph.clone(), ones))
-                }
-                _ => Ok(graph.clone()),
-            },
+            Source::Program { graph, .. } => Ok(graph.clone()),
         }
     }
 }

@@ -33,6 +33,8 @@ pub(crate) enum Lay {
     Reversed,
     /// Dense, in Fortran order.
     Transposed,
+    /// Neighbours along the last axis, the first one element after where the memory begins, so that it is aligned as an element.
+    Shifted,
     /// One element for the whole of this axis.
     Broadcast(usize),
 }
@@ -43,6 +45,9 @@ impl Lay {
         let mut all = vec![Lay::Contiguous, Lay::Strided, Lay::Reversed];
         if rank > 1 {
             all.push(Lay::Transposed);
+        }
+        if rank > 0 {
+            all.push(Lay::Shifted);
         }
         all.extend((0..rank).map(Lay::Broadcast));
         all
@@ -68,6 +73,8 @@ pub(crate) struct AxisLay {
     pub(crate) step: isize,
     /// Whether one element stands for the whole axis.
     pub(crate) broadcast: bool,
+    /// Elements before the axis's first.
+    pub(crate) first: usize,
 }
 
 /// The array inside an [`AnyArray`], whatever its type.
@@ -101,7 +108,8 @@ impl Strided {
         let mut lays = vec![
             AxisLay {
                 step: 1,
-                broadcast: false
+                broadcast: false,
+                first: 0,
             };
             rank
         ];
@@ -110,6 +118,7 @@ impl Strided {
             Lay::Strided => lays.iter_mut().for_each(|l| l.step = 3),
             Lay::Reversed => lays.iter_mut().for_each(|l| l.step = -1),
             Lay::Transposed => axes.reverse(),
+            Lay::Shifted => lays.iter_mut().next_back().into_iter().for_each(|l| l.first = 1),
             Lay::Broadcast(axis) => lays[axis].broadcast = true,
         }
         Strided::general(dtype, shape, &lays, &axes, value)
@@ -130,9 +139,9 @@ impl Strided {
                 base[at] = extent.min(1);
                 shown[at] = extent;
             } else {
-                base[at] = extent * lay.step.unsigned_abs();
+                base[at] = lay.first + extent * lay.step.unsigned_abs();
                 shown[at] = base[at];
-                slices[at] = (isize::from(lay.step > 1), lay.step);
+                slices[at] = (lay.first as isize + isize::from(lay.step > 1), lay.step);
             }
         }
         let mut array = Strided {
@@ -268,11 +277,12 @@ pub(crate) struct Engines {
 }
 
 /// The ways to make machine code: a name, a target and how much work goes into it. The first is this machine's own.
-const MACHINES: [(&str, &str, OptLevel); 4] = [
+const MACHINES: [(&str, &str, OptLevel); 5] = [
     ("native", "native", OptLevel::Speed),
     ("unoptimised", "native", OptLevel::None),
     ("128 bits", "simd128", OptLevel::Speed),
     ("AVX2", "x86-64-v3", OptLevel::Speed),
+    ("SSE", "x86-64", OptLevel::Speed),
 ];
 
 /// Kernels that several programs share, for each way to make them.
@@ -284,8 +294,8 @@ impl Engines {
         let native = Target::native().unwrap();
         let program = |((name, target, opt), cache): ((&'static str, &str, OptLevel), &Arc<KernelCache>)| {
             let target = Target::parse(target).unwrap();
-            // A machine with AVX2 or more; another has no such code.
-            if target.name() == "x86-64-v3" && native.wide_bytes() == 0 {
+            // Another machine has no such code, or not all of its instructions.
+            if !target.runs_here() || target.name() == "x86-64-v3" && native.wide_bytes() == 0 {
                 return None;
             }
             let mut options = Options::native().unwrap();

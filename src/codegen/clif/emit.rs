@@ -50,6 +50,11 @@ pub(super) struct Emitter<'a> {
     library: HashMap<&'static str, FuncRef>,
     /// What the stages of rows use on the stack, one after the other.
     shared: Option<StackSlot>,
+    /// Whether vectors are loaded as integers.
+    ///
+    /// The code generator puts loads into comparisons of floats, and without AVX those fault on what is not aligned to 16 bytes.
+    /// It leaves loads of integers alone, as other instructions with that limit.
+    pub(super) loads_integers: bool,
 }
 
 impl<'a> Emitter<'a> {
@@ -59,6 +64,13 @@ impl<'a> Emitter<'a> {
         b.append_block_params_for_function_params(entry);
         b.switch_to_block(entry);
         let args = b.block_params(entry)[0];
+        let isa = module.isa();
+        let has_avx = || {
+            isa.isa_flags()
+                .iter()
+                .any(|flag| flag.name == "has_avx" && flag.as_bool() == Some(true))
+        };
+        let loads_integers = isa.triple().architecture == Architecture::X86_64 && !has_avx();
         Emitter {
             b,
             nest,
@@ -67,6 +79,7 @@ impl<'a> Emitter<'a> {
             args,
             library: HashMap::new(),
             shared: None,
+            loads_integers,
         }
     }
 

@@ -9,7 +9,7 @@ use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use loopweave_ir::Dtype;
 
 use super::emit::Emitter;
-use super::value::{Lanes, Registers, registers, scalar_type, vector_type};
+use super::value::{Lanes, Registers, int_vector, registers, scalar_type, vector_type};
 use crate::nest::{OperandId, Stride};
 
 /// How the elements of one operand are reached.
@@ -106,9 +106,14 @@ impl Emitter<'_> {
                 let register = self.b.ins().scalar_to_vector(types::I32X4, low);
                 Registers::from_elem(self.retype(register, ty), 1)
             }
-            _ => (0..registers(count, width) as i32)
-                .map(|r| self.b.ins().load(ty, flags(), address, offset + 16 * r))
-                .collect(),
+            _ => {
+                let loaded = if self.loads_integers { int_vector(width) } else { ty };
+                let load = |r| {
+                    let register = self.b.ins().load(loaded, flags(), address, offset + 16 * r);
+                    self.retype(register, ty)
+                };
+                (0..registers(count, width) as i32).map(load).collect()
+            }
         };
         let lanes = Lanes::new(dtype, count, width, loaded);
         if dtype == Dtype::Bool {

@@ -218,7 +218,8 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
     }
     let in_order = match &nest.leaf {
         Leaf::MatMul(_) => true,
-        Leaf::Map { map, .. } => body::has_many_constants(map),
+        leaf if leaf.maps().iter().any(|(map, _)| body::has_many_constants(map)) => true,
+        Leaf::Map { .. } => false,
         Leaf::Reduce(_) | Leaf::Rows(_) => wide.iter().all(Wide::is_whole),
     };
     let main = function(module, nest, symbol.to_owned(), in_order, |e| match &nest.leaf {
@@ -240,7 +241,8 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
     Ok(parts)
 }
 
-/// The shape of the vector loop of a nest's code: that of the emitter which makes it; for rows, of the last stage.
+/// The shape of the vector loop of a nest's code: that of the emitter which makes it; for rows, of the last stage; for a product,
+/// of a row of its tile.
 ///
 /// # Errors
 /// As [`define`].
@@ -251,7 +253,13 @@ pub fn vector(nest: &Nest, target: &Target) -> Result<Vector, CodegenError> {
             wide::strip(nest, reduce, across::rows_at_once(reduce), target)?
         }
         Some(Leaf::Reduce(reduce)) => wide::fold(nest, reduce, Vec::new(), target)?,
-        Some(Leaf::MatMul(_) | Leaf::Rows(_)) | None => None,
+        Some(Leaf::MatMul(product)) => {
+            return Ok(Vector {
+                lanes: product.tile.lanes,
+                unroll: product.tile.vectors,
+            });
+        }
+        Some(Leaf::Rows(_)) | None => None,
     };
     Ok(leaf.map_or(nest.vector, |leaf| leaf.vector()))
 }
