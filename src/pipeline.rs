@@ -13,7 +13,7 @@ mod check;
 mod kernels;
 mod prepare;
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use loopweave_ir::Dtype;
 use loopweave_ir::simplify::Fast;
@@ -35,7 +35,8 @@ use crate::report::gather::{Bound as BoundShapes, Step, Subject};
 use crate::runtime::array::{AnyArray, Output, Wanted};
 use crate::runtime::cache::{Cache, Found};
 use crate::runtime::launch::{Arena, Bound, Region};
-use crate::runtime::parallel::{Split, Threads, split};
+use crate::runtime::lock;
+use crate::runtime::parallel::{Split, Threads, map_each, split};
 use crate::runtime::view::{View, ViewMut};
 use crate::shape::Layout;
 use crate::target::{Target, TargetError};
@@ -72,7 +73,7 @@ impl Options {
 /// An array program, ready to run. It can be called from several threads at once.
 #[derive(Debug)]
 pub struct Program {
-    graph: Graph,
+    graph: Arc<Graph>,
     version: Version,
     /// The same with the stages of rows as groups of their own, made at the first call that needs it.
     apart: OnceLock<Version>,
@@ -103,10 +104,16 @@ const LONG_ROW: usize = 1 << 15;
 const HUGE_ROW: usize = 1 << 18;
 
 impl Version {
-    fn new(graph: &Graph, plan: Plan, fast: Fast) -> Result<Version, Error> {
-        let groups = plan.groups.iter().map(|group| lower(graph, group, fast));
+    fn new(graph: &Arc<Graph>, plan: Plan, options: &Options) -> Result<Version, Error> {
+        // A few are lowered sooner than a thread wakes.
+        let threads = match plan.groups.len() {
+            0..8 => &Threads::Caller,
+            _ => &options.threads,
+        };
+        let (graph, fast) = (Arc::clone(graph), options.fast);
+        let groups = map_each(threads, plan.groups.clone(), move |group| lower(&graph, &group, fast));
         Ok(Version {
-            groups: groups.collect::<Result<_, _>>()?,
+            groups: groups.into_iter().collect::<Result<_, _>>()?,
             plan,
         })
     }
@@ -131,7 +138,8 @@ impl Program {
         } else {
             fuse::unfused(&graph)
         };
-        let version = Version::new(&graph, plan, options.fast)?;
+        let graph = Arc::new(graph);
+        let version = Version::new(&graph, plan, options)?;
         let weak = weak_types(&graph);
         let dtype = |node: &NodeId| graph.node(*node).dtype;
         let dtypes = (
@@ -345,7 +353,7 @@ impl Program {
         if let Some(apart) = self.apart.get() {
             return Ok(apart);
         }
-        let apart = Version::new(&self.graph, fuse::plan_apart(&self.graph), self.options.fast)?;
+        let apart = Version::new(&self.graph, fuse::plan_apart(&self.graph), &self.options)?;
         Ok(self.apart.get_or_init(|| apart))
     }
 
@@ -424,9 +432,4 @@ fn fill<'a>(regions: &mut Regions<'a>, inputs: &'a [View<'_>], outputs: &'a mut 
     for output in outputs {
         regions.push(Region::write(output));
     }
-}
-
-/// A lock whose holder panicked is still whole: every critical section here leaves its data consistent.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -290,7 +290,9 @@ fn products_take_epilogues_of_any_arity_and_dtype() {
     let y: Array3<f32> = biased.call((&batch, &Array2::<f32>::ones((4, 5)), 1)).unwrap();
     assert_eq!(y, Array3::from_elem((2, 3, 5), 5.0));
     biased.report().assert_groups(1);
-    let wrong = biased.call::<AnyArray>((&x, &x, &array![1.0f32, 2.0, 3.0])).unwrap_err();
+    let wrong = biased
+        .call::<AnyArray>((&x, &x, &array![1.0f32, 2.0, 3.0]))
+        .unwrap_err();
     assert!(!wrong.to_string().contains("a.1"), "{wrong}");
     let wrong = biased.call::<AnyArray>((&x, &x)).unwrap_err();
     assert_eq!(wrong.to_string(), "`matmul` takes 3 arguments, not 2");

@@ -3,18 +3,17 @@
 //! In: the nests of a program and a target. Out: their [`Kernel`]s, compiled once for all the programs that share a cache.
 
 use std::collections::HashMap;
-use std::mem;
 use std::sync::{Arc, Mutex};
 
 use loopweave_ir::{Dtype, Func};
 
-use super::lock;
 use crate::codegen::CodegenError;
 use crate::codegen::jit::JitCode;
 use crate::error::Error;
 use crate::nest::{AxisRole, Leaf, Nest, Role, Stride, Vector, Writes};
 use crate::runtime::launch::Kernel;
-use crate::runtime::parallel::{Threads, for_each};
+use crate::runtime::lock;
+use crate::runtime::parallel::{Threads, map_each};
 use crate::target::Target;
 
 /// Compiled kernels by what their code depends on, shared by the programs of one function.
@@ -86,24 +85,10 @@ impl KernelCache {
 
 /// Compiles nests, each on a thread that is free.
 fn compile_all(nests: Vec<Nest>, target: &Target, threads: &Threads) -> Result<Vec<Arc<Kernel>>, CodegenError> {
-    let compile = |nest: Nest, target: &Target| {
-        let code = JitCode::compile(&nest, target)?;
+    let target = target.clone();
+    let compile = move |nest: Nest| {
+        let code = JitCode::compile(&nest, &target)?;
         Ok(Arc::new(Kernel { nest, code }))
     };
-    if nests.len() < 2 || threads.number() < 2 {
-        return nests.into_iter().map(|nest| compile(nest, target)).collect();
-    }
-    let parts = nests.len();
-    let todo: Vec<_> = nests.into_iter().map(|nest| Mutex::new(Some(nest))).collect();
-    let done = Arc::new(Mutex::new(Vec::new()));
-    let (results, target) = (Arc::clone(&done), target.clone());
-    for_each(threads, parts, move |i| {
-        if let Some(nest) = lock(&todo[i]).take() {
-            let kernel = compile(nest, &target);
-            lock(&results).push((i, kernel));
-        }
-    });
-    let mut kernels = mem::take(&mut *lock(&done));
-    kernels.sort_by_key(|(i, _)| *i);
-    kernels.into_iter().map(|(_, kernel)| kernel).collect()
+    map_each(threads, nests, compile).into_iter().collect()
 }

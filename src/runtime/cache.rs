@@ -9,7 +9,9 @@
 use std::iter;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+use super::lock;
 
 /// How many values stay for good.
 const KEPT: usize = 8;
@@ -132,9 +134,8 @@ impl<T> Cache<T> {
         }
     }
 
-    /// A lock whose holder panicked is still whole: every critical section leaves the list consistent.
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<T>>> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.recent)
     }
 }
 

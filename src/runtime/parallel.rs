@@ -21,11 +21,13 @@
 //! `cargo bench --bench split` measures the hand-off, and `a + b` and `exp(x)` with the split forced on and off, beside what
 //! the model says.
 
-use std::sync::{Arc, LazyLock};
+use std::mem;
+use std::sync::{Arc, LazyLock, Mutex};
 
 use loopweave_ir::Op;
 use rayon::ThreadPool;
 
+use super::lock;
 use super::team::{End, Loop, Team};
 use crate::nest::schedule::Scheduled;
 use crate::nest::{AxisId, AxisRole, Leaf, MatMul, Role};
@@ -310,6 +312,30 @@ fn blocks(scheduled: &Scheduled, estimate: f64, threads: usize) -> Option<(usize
     let parts = ((estimate / PART_NS) as usize).clamp(2, threads * PARTS_PER_THREAD);
     let grain = blocks.div_ceil(parts);
     (blocks > 1 && estimate >= SPLIT_NS).then_some((grain, blocks.div_ceil(grain)))
+}
+
+/// What a function makes of each of some items, several at once where the threads allow it, in the items' order.
+pub fn map_each<T, R>(threads: &Threads, items: Vec<T>, map: impl Fn(T) -> R + Send + Sync + 'static) -> Vec<R>
+where
+    T: Send + 'static,
+    R: Send + 'static,
+{
+    if items.len() < 2 || threads.number() < 2 {
+        return items.into_iter().map(map).collect();
+    }
+    let parts = items.len();
+    let todo: Vec<_> = items.into_iter().map(|item| Mutex::new(Some(item))).collect();
+    let done = Arc::new(Mutex::new(Vec::with_capacity(parts)));
+    let results = Arc::clone(&done);
+    for_each(threads, parts, move |i| {
+        if let Some(item) = lock(&todo[i]).take() {
+            let result = map(item);
+            lock(&results).push((i, result));
+        }
+    });
+    let mut results = mem::take(&mut *lock(&done));
+    results.sort_by_key(|(i, _)| *i);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Runs `part(i)` for every i below `parts`, on the caller's thread and the pool's; no call of `part` outlives this one.

@@ -216,9 +216,10 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
         tiles = functions.first().map(|tiles| tiles.id);
         parts.extend(functions);
     }
+    let has_many_constants = |stage: &Leaf| matches!(stage, Leaf::Map { map, .. } if body::has_many_constants(map));
     let in_order = match &nest.leaf {
         Leaf::MatMul(_) => true,
-        leaf if leaf.maps().iter().any(|(map, _)| body::has_many_constants(map)) => true,
+        leaf if leaf.stages().iter().any(has_many_constants) => true,
         Leaf::Map { .. } => false,
         Leaf::Reduce(_) | Leaf::Rows(_) => wide.iter().all(Wide::is_whole),
     };
