@@ -26,7 +26,7 @@ use self::prepare::PreparedStep;
 use crate::error::{CallError, Error};
 use crate::fuse::{self, Plan};
 use crate::graph::bind::{self, Shapes};
-use crate::graph::{Graph, NodeId};
+use crate::graph::{ArrayOp, Dim, Graph, NodeId};
 use crate::nest::Leaf;
 use crate::nest::lower::{Lowered, lower};
 use crate::nest::schedule::Scheduled;
@@ -38,7 +38,7 @@ use crate::runtime::launch::{Arena, Bound, Region};
 use crate::runtime::lock;
 use crate::runtime::parallel::{Split, Threads, map_each, split};
 use crate::runtime::view::{View, ViewMut};
-use crate::shape::Layout;
+use crate::shape::{Dims, Layout};
 use crate::target::{Target, TargetError};
 
 /// What a program is compiled for.
@@ -123,7 +123,7 @@ impl Program {
     /// Plans and lowers a graph.
     ///
     /// # Errors
-    /// An op that is not yet supported.
+    /// An op that is not yet supported; extents that do not fit, where the program fixes all of them.
     pub fn compile(graph: Graph, options: &Options) -> Result<Program, Error> {
         Program::compile_shared(graph, options, Arc::default())
     }
@@ -131,13 +131,18 @@ impl Program {
     /// As [`Program::compile`], with a cache of kernels that other programs use too.
     ///
     /// # Errors
-    /// An op that is not yet supported.
+    /// As [`Program::compile`].
     pub fn compile_shared(graph: Graph, options: &Options, kernels: Arc<KernelCache>) -> Result<Program, Error> {
         let plan = if options.fusion {
             fuse::plan(&graph)
         } else {
             fuse::unfused(&graph)
         };
+        if let Some(shapes) = fixed_shapes(&graph) {
+            // What no call can mend is said at once.
+            let shapes: SmallVec<[&[usize]; 4]> = shapes.iter().map(|shape| &shape[..]).collect();
+            bind::bind(&graph, &shapes)?;
+        }
         let graph = Arc::new(graph);
         let version = Version::new(&graph, plan, options)?;
         let weak = weak_types(&graph);
@@ -432,4 +437,17 @@ fn fill<'a>(regions: &mut Regions<'a>, inputs: &'a [View<'_>], outputs: &'a mut 
     for output in outputs {
         regions.push(Region::write(output));
     }
+}
+
+/// The inputs' shapes, where the program fixes every extent.
+fn fixed_shapes(graph: &Graph) -> Option<Vec<Dims<usize>>> {
+    let fixed = |dim: &Option<Dim>| match dim {
+        Some(Dim::Fixed(extent)) => Some(*extent),
+        Some(Dim::Name(_)) | None => None,
+    };
+    let shape = |input: &NodeId| match &graph.node(*input).op {
+        ArrayOp::Input { dims } => dims.iter().map(fixed).collect(),
+        _ => None,
+    };
+    graph.inputs.iter().map(shape).collect()
 }

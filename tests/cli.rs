@@ -281,7 +281,12 @@ fn error_messages() {
             "deep.lw",
             &format!("fn f(x) {{ {}x{} }}", "(".repeat(100_000), ")".repeat(100_000)),
         )
-        .text("same.lw", "kernel k(x: f32[n]) -> (x: f32[n]) { x[1:] }\n");
+        .text("same.lw", "kernel k(x: f32[n]) -> (x: f32[n]) { x[1:] }\n")
+        .text(
+            "unfit.lw",
+            "kernel p(x: f32[3, 4], w: f32[5, 4]) { x @ w }\nkernel s(x: f32[3]) -> f32[7] { x * 2 }\n\
+             kernel fits(x: f32[3, 1], w: f32[4]) -> f32[3, 4] { x * w }\n",
+        );
     std::fs::write(folder.path("binary.lw"), [0xff, 0xfe, 0x00]).unwrap();
     #[rustfmt::skip]
     let rows: &[&[&str]] = &[
@@ -306,6 +311,7 @@ fn error_messages() {
         &["eval", "two.lw:dst", "-i", "x=x.npy"],
         &["eval", "none.lw", "-i", "x=x.npy"],
         &["check", "broken.lw"],
+        &["check", "unfit.lw"],
         &["check", "none.lw"],
         // Types and shapes.
         &["eval", "x + m", "-i", "x=y.npy", "-i", "m=h.npy"],

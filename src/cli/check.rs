@@ -20,7 +20,7 @@ pub(super) fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), CliError
     let (module, functions) = read_module(&args.file)?;
     let options = Options::native().map_err(Error::from)?;
     let mut diagnostics = Diagnostics::new(&module.source);
-    let mut last = None;
+    let mut others = Vec::new();
     let mut kernels = 0;
     for item in &module.items {
         let (subject, inputs) = match item {
@@ -44,20 +44,18 @@ pub(super) fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), CliError
         match subject
             .graph(&inputs)
             .and_then(|graph| Program::compile(graph, &options))
+            .map_err(|error| subject.located(error))
         {
             Ok(_) => {}
             Err(Error::Text(found)) => diagnostics.append(*found),
-            Err(error) => {
-                // All but the last are told here, and the last by the program's end.
-                if let Some(earlier) = last.replace(error) {
-                    say(&format!("error: {earlier}"));
-                }
-            }
+            Err(error) => others.push(error),
         }
     }
-    diagnostics.into_result(()).map_err(Error::from)?;
-    if let Some(error) = last {
-        return Err(error.into());
+    // The last is told by the program's end: what has places in the text, together, or an error without.
+    let placed = diagnostics.into_result(()).map_err(Error::from);
+    if let Some(last) = placed.err().or_else(|| others.pop()) {
+        others.iter().for_each(|error| say(&format!("error: {error}")));
+        return Err(last.into());
     }
     let functions = count(module.items.len() - kernels, "fn");
     let summary = format!("{}: {functions}, {}", args.file.display(), count(kernels, "kernel"));
