@@ -19,14 +19,13 @@ struct Case {
     program: fn(&ProgramBuilder, Dtype),
     inputs: &'static [(&'static str, &'static [usize], f64, f64)],
     plain: fn(&[ArrayD<f64>]) -> Vec<ArrayD<f64>>,
-    /// The largest difference from plain Rust, in `f32` and in `f64`; `None` where the dtype is not tested.
+    /// The largest difference from plain Rust, in `f32` and in `f64`; `None` where rounding decides the result.
     tolerance: [Option<f64>; 2],
 }
 
 impl Case {
     fn check(&self) {
         for (dtype, tolerance) in [F32, F64].into_iter().zip(self.tolerance) {
-            let Some(tolerance) = tolerance else { continue };
             let program = jit::program(|g| (self.program)(g, dtype)).unwrap();
             let engines = Engines::new(program.graph(), &Caches::default());
             for lay in [Lay::Contiguous, Lay::Strided, Lay::Reversed] {
@@ -43,7 +42,9 @@ impl Case {
                     let results: Vec<_> = out.iter().map(|(_, array)| array.scalars()).collect();
                     assert_same(&results, &bits, &format!("{case}, {threads} threads"));
                 }
-                self.compare(&inputs, &bits, tolerance, &case);
+                if let Some(tolerance) = tolerance {
+                    self.compare(&inputs, &bits, tolerance, &case);
+                }
             }
         }
     }

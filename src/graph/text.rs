@@ -390,6 +390,8 @@ impl<'a> Lowering<'a> {
         let known = functions.chain(ARRAY_FUNCTIONS.map(|name| -> &str { name })).chain(ops);
         if self.scope.contains_key(name) {
             diagnostic = diagnostic.note(format!("`{name}` is a value; write `*` to multiply"));
+        } else if matches!(name, "matmul" | "dot") {
+            diagnostic = diagnostic.help("`a @ b` is the matrix product");
         } else if let Some(near) = suggest(name, known) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
         }

@@ -86,6 +86,11 @@ impl Parser<'_> {
                 ));
                 Err(self.report(diagnostic))
             }
+            // After an operator this can only be the second half of `**`.
+            Kind::Symbol("*") => {
+                let diagnostic = self.expectation("an expression").help("powers are `pow(x, y)`");
+                Err(self.report(diagnostic))
+            }
             _ => Err(self.expected("an expression")),
         }
     }
