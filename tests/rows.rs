@@ -66,6 +66,35 @@ fn softmax_is_one_kernel_in_every_layout() {
     }
 }
 
+/// The others of the family, along the last axis and along the first one of the transposed array.
+#[test]
+fn log_softmax_logsumexp_and_rms_norm_are_one_kernel() {
+    let text = "kernel rows(x: f32[n, m]) -> (f32[n, m], f32[n, 1], f32[n, m]) {
+        let top = max(x, axis = -1, keepdims = true);
+        let lse = ln(sum(exp(x - top), axis = -1, keepdims = true)) + top;
+        (x - lse, lse, x / sqrt(mean(x * x, axis = -1, keepdims = true) + 0.00001))
+    }";
+    let kernel = jit::kernel(text).unwrap();
+    for (n, m) in [(1, 1), (7, 63), (33, 64), (3, 5000)] {
+        let x = noisy(n, m);
+        let x64 = x.mapv(f64::from);
+        let lse = x64
+            .map_axis(Axis(1), |row| row.mapv(f64::exp).sum().ln())
+            .insert_axis(Axis(1));
+        let size = x64.map_axis(Axis(1), |row| ((&row * &row).mean().unwrap() + 1e-5).sqrt());
+        let mut fortran = Array2::zeros((n, m).f());
+        fortran.assign(&x);
+        for (order, x) in [("C", &x), ("F", &fortran)] {
+            let (logs, sums, normed): (Array2<f32>, Array2<f32>, Array2<f32>) = kernel.call(x).unwrap();
+            kernel.report().assert_groups(1);
+            let what = |name: &str| format!("{name}, {order} {n} x {m}");
+            close(&logs, &(&x64 - &lse), &what("log-softmax"));
+            close(&sums, &lse, &what("logsumexp"));
+            close(&normed, &(&x64 / &size.clone().insert_axis(Axis(1))), &what("RMS norm"));
+        }
+    }
+}
+
 #[test]
 fn what_is_made_for_a_row_may_leave_it_too() {
     let kernel = jit::kernel(NORM).unwrap();
