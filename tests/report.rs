@@ -7,7 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use loopweave::graph::build::GraphBuilder;
-use loopweave::graph::{Dim, Graph, Named, NodeId};
+use loopweave::graph::{self, Dim, Graph, Named, NodeId};
 use loopweave::ir::simplify::Fast;
 use loopweave::ir::{Dtype, Expr, Func, Op, trace};
 use loopweave::pipeline::{Options, Program};
@@ -267,17 +267,32 @@ fn invariants_are_hoisted() {
     assert!(hoisted.schedule.as_ref().unwrap().hoisted.is_empty());
 }
 
-/// The figures are those of the plan that fuses nothing.
+fn softmax_and_norm() -> Graph {
+    let graph = graph::trace::trace("softmax_and_norm", |g| {
+        let x = g.input_with_dims("x", Dtype::F32, ["n", "m"]);
+        let e = (x - x.max_keepdims(-1)).exp();
+        g.output("softmax", e / e.sum_keepdims(-1));
+        let c = x - x.mean_keepdims(-1);
+        g.output("norm", c / ((c * c).mean_keepdims(-1) + 1e-5).sqrt());
+    });
+    graph.unwrap()
+}
+
+/// The figures are those of the plan that fuses nothing, less what the decisions save.
 #[test]
 fn traffic_before_and_after() {
-    let graphs: [(Graph, &[&[usize]]); 4] = [
+    let graphs: [(Graph, &[&[usize]]); 5] = [
+        (softmax_and_norm(), &[&[128, 1024]]),
         (lengths(), &[&[1024, 4096]]),
         (transposed_add(), &[&[512, 300], &[300, 512]]),
         (chain(), &[&[256, 256]]),
         (dense(), &[&[256, 64], &[64, 128], &[128]]),
     ];
     for (graph, shapes) in graphs {
-        let work = scheduled(graph.clone(), shapes).work.unwrap();
+        let report = scheduled(graph.clone(), shapes);
+        let work = report.work.unwrap();
+        let saved: usize = report.decisions.iter().filter_map(|d| d.saved_bytes).sum();
+        assert_eq!(work.bytes + saved, work.unfused_bytes, "{}", report.text(2));
         let unfused = Options {
             fusion: false,
             ..options(Target::parse("x86-64-v3").unwrap())

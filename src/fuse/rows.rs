@@ -280,16 +280,48 @@ impl<'g> Chains<'g> {
             });
         }
         debug_assert!(left.is_empty(), "chains close no circle");
-        let decisions = decisions.iter().map(|decision| self.decided(decision.clone(), &leaves));
+        let mut again = self.read_again();
+        let decisions = decisions.iter();
+        let decisions = decisions.map(|decision| self.decided(decision.clone(), &leaves, &mut again));
         Plan {
             groups,
             decisions: decisions.collect(),
         }
     }
 
-    /// The decision on an edge that is now inside of a chain.
-    fn decided(&self, decision: Decision, leaves: &impl Fn(usize, NodeId) -> bool) -> Decision {
-        let chain_of = |reads: &mut dyn Iterator<Item = &Read>| reads.map(|r| self.chain[r.reader]).next();
+    /// Per stage of a chain: the arrays in memory that an earlier one reads too, so that it finds them in the cache.
+    fn read_again(&self) -> HashMap<usize, Vec<NodeId>> {
+        let mut again = HashMap::new();
+        for chain in self.members.iter().filter(|members| members.len() > 1) {
+            let mut stages = chain.clone();
+            stages.sort_unstable();
+            let made: HashSet<NodeId> = stages
+                .iter()
+                .flat_map(|&s| self.groups[s].roots.iter().copied())
+                .collect();
+            let mut read = HashSet::new();
+            for &stage in &stages {
+                let arrays = arrays_read(self.graph, &self.groups[stage]);
+                let in_memory = |array: &NodeId| {
+                    !made.contains(array) && !matches!(self.graph.node(*array).op, ArrayOp::Constant(_))
+                };
+                let mut arrays: Vec<NodeId> = arrays.iter().map(|(array, ..)| *array).filter(in_memory).collect();
+                arrays.sort_unstable();
+                arrays.dedup();
+                arrays.retain(|&array| !read.insert(array));
+                again.insert(stage, arrays);
+            }
+        }
+        again
+    }
+
+    /// The decision on an edge that is now inside of a chain. The first one into a stage has what that reads `again`.
+    fn decided(
+        &self,
+        decision: Decision,
+        leaves: &impl Fn(usize, NodeId) -> bool,
+        again: &mut HashMap<usize, Vec<NodeId>>,
+    ) -> Decision {
         if decision.relation != Relation::Edge || !matches!(decision.verdict, Verdict::Refused(_)) {
             return decision;
         }
@@ -299,19 +331,22 @@ impl<'g> Chains<'g> {
                 && reader.members.contains(&decision.consumer)
                 && self.chain[r.maker] == self.chain[r.reader]
         };
-        let Some(chain) = chain_of(&mut self.reads.iter().filter(inside)) else {
+        let Some(reader) = self.reads.iter().find(inside).map(|r| r.reader) else {
             return decision;
         };
         // The array's write counts once, at its first reader.
         let first = self.reads.iter().find(|r| r.array == decision.producer);
         let is_first = first.is_some_and(|r| self.groups[r.reader].members.contains(&decision.consumer));
-        let passes = 1 + (is_first && !leaves(chain, decision.producer)) as i32;
+        let passes = 1 + (is_first && !leaves(self.chain[reader], decision.producer)) as i32;
+        let made = Traffic {
+            array: decision.producer,
+            passes,
+        };
+        let again = again.remove(&reader).unwrap_or_default().into_iter();
+        let again = again.map(|array| Traffic { array, passes: 1 });
         Decision {
             verdict: Verdict::Fused(Rule::RowResident),
-            saves: vec![Traffic {
-                array: decision.producer,
-                passes,
-            }],
+            saves: std::iter::once(made).chain(again).collect(),
             ..decision
         }
     }
