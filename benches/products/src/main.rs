@@ -12,7 +12,8 @@
 //! Out: a line for each case: billions of operations a second of each side (a multiplication and an addition each being
 //! one), ours as a share of what multiply-adds between registers reach in the same process, and ours by the best other.
 //! Every side computes into an array that exists, in huge pages; ours through a bound call, as the others take pointers. A figure is
-//! the lower quartile of the times of rounds in which the sides take turns.
+//! the lower quartile of the times of rounds in which the sides take turns. On several threads `KMP_BLOCKTIME=0` and
+//! `OPENBLAS_THREAD_TIMEOUT=4` keep the libraries' threads from spinning on while the next side has its turn.
 
 mod peak;
 
