@@ -359,6 +359,22 @@ fn every_target_gives_the_same_bits() {
     let (x64, y64) = (x.mapv(f64::from), y.mapv(f64::from));
     let f64_text = "kernel product(x: f64[m, k], y: f64[k, n]) -> f64[m, n] { x @ y }";
     let expected64: Array2<f64> = jit::kernel(f64_text).unwrap().call((&x64, &y64)).unwrap();
+    // Integers wrap. Tiles are whole and not, in place and packed, with one block of the contracted axis and with several.
+    let integers = [(23, 70, 19), (5, 2100, 67), (1, 3, 1), (40, 700, 300)].map(|(m, k, n)| {
+        let number = |i: usize| (i as i64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64);
+        let a = Array2::from_shape_fn((m, k), |(i, j)| number(i * k + j));
+        let b = Array2::from_shape_fn((k, n), |(i, j)| number(7 * (i * n + j)));
+        let product = Array2::from_shape_fn((m, n), |(i, j)| {
+            let products = a
+                .row(i)
+                .iter()
+                .zip(b.column(j))
+                .map(|(a, b)| a.wrapping_mul(*b))
+                .collect::<Vec<_>>();
+            products.iter().fold(0i64, |sum, product| sum.wrapping_add(*product))
+        });
+        (a, b, product)
+    });
     let mut names = vec!["native", "simd128"];
     if cfg!(target_arch = "x86_64") {
         names.push("x86-64");
@@ -370,9 +386,18 @@ fn every_target_gives_the_same_bits() {
             let kernel = jit::kernel(F32).unwrap().target(target.clone());
             let found: Array2<f32> = kernel.call((&x, &y)).unwrap();
             assert_eq!(found, chain(x.view(), y.view()), "{name} {opt:?}");
-            let kernel = jit::kernel(f64_text).unwrap().target(target);
+            let kernel = jit::kernel(f64_text).unwrap().target(target.clone());
             let found: Array2<f64> = kernel.call((&x64, &y64)).unwrap();
             assert_eq!(found, expected64, "{name} {opt:?}");
+            let kernel = jit::matmul().target(target);
+            for (a, b, product) in &integers {
+                let found: Array2<i64> = kernel.call((a, b)).unwrap();
+                assert_eq!(found, product, "{name} {opt:?}");
+                // The low halves of sums are the sums of low halves.
+                let (a, b) = (a.mapv(|v| v as i32), b.mapv(|v| v as i32));
+                let found: Array2<i32> = kernel.call((&a, &b)).unwrap();
+                assert_eq!(found, product.mapv(|v| v as i32), "{name} {opt:?}");
+            }
         }
     }
 }

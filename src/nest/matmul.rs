@@ -140,8 +140,8 @@ impl Tile {
     /// 64 × 4096 × 64 127 / 152. Where all is in cache 14 × 32 is as fast as any: 128³ 174, 256³ 177.
     pub(super) fn of(dtype: Dtype, [rows, k, columns]: [usize; 3], target: &Target) -> Tile {
         let size = dtype.size();
-        let bytes = match target.fma_bytes() {
-            wide if wide > 0 && dtype.is_float() => wide,
+        let bytes = match (target.fma_bytes(), least_tile_bytes(dtype)) {
+            (wide, Some(least)) if wide >= least => wide,
             _ => target.vector_bytes(),
         };
         let lanes = (bytes / size).max(1);
@@ -182,6 +182,17 @@ impl Tile {
             ways: ways as u32,
             in_place: false,
         }
+    }
+}
+
+/// Bytes of the least vectors in which the wide emitter has tiles of this dtype, where it has them at all: integers of 64 bits are
+/// multiplied by AVX-512 alone, and 128-bit vectors of integers by the reference emitter as well.
+pub(crate) fn least_tile_bytes(dtype: Dtype) -> Option<usize> {
+    match dtype {
+        Dtype::F32 | Dtype::F64 => Some(16),
+        Dtype::I32 | Dtype::U32 => Some(32),
+        Dtype::I64 | Dtype::U64 => Some(64),
+        _ => None,
     }
 }
 

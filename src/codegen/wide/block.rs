@@ -90,13 +90,14 @@ pub(super) fn block_tiles(dtype: Dtype, tile: Tile, places: Places) -> Result<Ma
     let (rows, vectors) = (tile.rows as usize, tile.vectors as usize);
     let width = tile.lanes as usize * dtype.size();
     let registers = if width == 64 { 32 } else { 16 };
-    if rows == 0 || rows > MOST_ROWS || rows * vectors + vectors + 1 > registers {
+    let set = Set::of(dtype, width);
+    if rows == 0 || rows > MOST_ROWS || rows * vectors + vectors + 1 + set.product_registers() > registers {
         return Err(CodegenError::Encode(format!(
             "{rows} x {vectors} vectors do not fit the registers"
         )));
     }
     let mut block = Block {
-        set: Set::of(dtype, width),
+        set,
         width,
         lanes: tile.lanes as usize,
         rows,

@@ -44,6 +44,7 @@ use loopweave_ir::{Builder, Dtype, ExprId, Func, Op};
 
 use crate::codegen::CodegenError;
 use crate::codegen::abi::Abi;
+use crate::nest::matmul::least_tile_bytes;
 use crate::nest::{self, MatMul, Nest, OperandId, Order, Reduce, Role, Stride, TURNED_ROW_BYTES, Vector, Writes};
 use crate::target::Target;
 
@@ -63,7 +64,7 @@ pub(super) const ALIGNMENT: u64 = 64;
 pub(super) fn has_tiles(product: &MatMul, target: &Target) -> bool {
     let dtype = product.accumulator();
     let bytes = product.tile.lanes as usize * dtype.size();
-    matches!(dtype, Dtype::F32 | Dtype::F64) && target.fma_bytes() >= bytes && bytes >= 16
+    target.fma_bytes() >= bytes && least_tile_bytes(dtype).is_some_and(|least| bytes >= least)
 }
 
 /// The function over the tiles of a block of a product.

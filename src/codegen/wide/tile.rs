@@ -65,15 +65,26 @@ pub(super) struct Set {
     /// Whether loads and stores take a mask.
     masks: bool,
     broadcast: Code,
-    multiply_add: Code,
+    multiply_add: MultiplyAdd,
     first: Register,
+}
+
+/// How a product comes to a sum.
+#[derive(Clone, Copy)]
+enum MultiplyAdd {
+    Fused(Code),
+    /// As integers do: the product goes to a register of its own, the last one.
+    Apart {
+        multiply: Code,
+        add: Code,
+    },
 }
 
 impl Set {
     pub(super) fn of(dtype: Dtype, width: usize) -> Set {
-        let (load, store, first) = match (width, dtype) {
+        let (load, store, first) = match (width, dtype.size()) {
             // A bit of a mask stands for an element of the instruction's.
-            (64, Dtype::F32) => (
+            (64, 4) => (
                 Code::EVEX_Vmovups_zmm_k1z_zmmm512,
                 Code::EVEX_Vmovups_zmmm512_k1z_zmm,
                 Register::ZMM0,
@@ -94,19 +105,31 @@ impl Set {
                 Register::XMM0,
             ),
         };
-        let (broadcast, multiply_add) = match (dtype, width) {
-            (Dtype::F32, 64) => (
-                Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32,
-                Code::EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er,
+        let broadcast = match (dtype.size(), width) {
+            (4, 64) => Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32,
+            (4, 32) => Code::VEX_Vbroadcastss_ymm_m32,
+            (4, _) => Code::VEX_Vbroadcastss_xmm_m32,
+            (_, 64) => Code::EVEX_Vbroadcastsd_zmm_k1z_xmmm64,
+            (_, 32) => Code::VEX_Vbroadcastsd_ymm_m64,
+            (_, _) => Code::VEX_Vmovddup_xmm_xmmm64,
+        };
+        let apart = |multiply, add| MultiplyAdd::Apart { multiply, add };
+        let multiply_add = match (dtype, width) {
+            (Dtype::F32, 64) => MultiplyAdd::Fused(Code::EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er),
+            (Dtype::F32, 32) => MultiplyAdd::Fused(Code::VEX_Vfmadd231ps_ymm_ymm_ymmm256),
+            (Dtype::F32, _) => MultiplyAdd::Fused(Code::VEX_Vfmadd231ps_xmm_xmm_xmmm128),
+            (Dtype::F64, 64) => MultiplyAdd::Fused(Code::EVEX_Vfmadd231pd_zmm_k1z_zmm_zmmm512b64_er),
+            (Dtype::F64, 32) => MultiplyAdd::Fused(Code::VEX_Vfmadd231pd_ymm_ymm_ymmm256),
+            (Dtype::F64, _) => MultiplyAdd::Fused(Code::VEX_Vfmadd231pd_xmm_xmm_xmmm128),
+            (Dtype::I64 | Dtype::U64, _) => apart(
+                Code::EVEX_Vpmullq_zmm_k1z_zmm_zmmm512b64,
+                Code::EVEX_Vpaddq_zmm_k1z_zmm_zmmm512b64,
             ),
-            (Dtype::F32, 32) => (Code::VEX_Vbroadcastss_ymm_m32, Code::VEX_Vfmadd231ps_ymm_ymm_ymmm256),
-            (Dtype::F32, _) => (Code::VEX_Vbroadcastss_xmm_m32, Code::VEX_Vfmadd231ps_xmm_xmm_xmmm128),
-            (_, 64) => (
-                Code::EVEX_Vbroadcastsd_zmm_k1z_xmmm64,
-                Code::EVEX_Vfmadd231pd_zmm_k1z_zmm_zmmm512b64_er,
+            (_, 64) => apart(
+                Code::EVEX_Vpmulld_zmm_k1z_zmm_zmmm512b32,
+                Code::EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32,
             ),
-            (_, 32) => (Code::VEX_Vbroadcastsd_ymm_m64, Code::VEX_Vfmadd231pd_ymm_ymm_ymmm256),
-            (_, _) => (Code::VEX_Vmovddup_xmm_xmmm64, Code::VEX_Vfmadd231pd_xmm_xmm_xmmm128),
+            (_, _) => apart(Code::VEX_Vpmulld_ymm_ymm_ymmm256, Code::VEX_Vpaddd_ymm_ymm_ymmm256),
         };
         Set {
             load,
@@ -116,6 +139,11 @@ impl Set {
             multiply_add,
             first,
         }
+    }
+
+    /// Registers that products take beside sums, columns and elements.
+    pub(super) fn product_registers(&self) -> usize {
+        matches!(self.multiply_add, MultiplyAdd::Apart { .. }).into()
     }
 
     fn register(&self, index: usize) -> Register {
@@ -330,7 +358,8 @@ impl Block {
     fn step(&mut self, right: Right, rows: usize) -> Result<(), IcedError> {
         let sums = rows * self.vectors;
         let registers = if self.width == 64 { 32 } else { 16 };
-        let spare = registers - sums - self.vectors;
+        let spare = registers - sums - self.vectors - self.set.product_registers();
+        let product = self.set.register(registers - 1);
         let vectors = match right {
             Right::Near | Right::Far => self.vectors,
             Right::Partial(vectors) => vectors,
@@ -353,16 +382,29 @@ impl Block {
             if vectors == 1 && self.set.masks {
                 // What is used once is broadcast by its use.
                 let (sum, column) = (self.sum(row, 0), self.set.register(sums));
-                let mut multiply_add = Instruction::with3(self.set.multiply_add, sum, column, from)?;
-                multiply_add.set_is_broadcast(true);
-                self.push(multiply_add);
+                let (mut first, then) = match self.set.multiply_add {
+                    MultiplyAdd::Fused(code) => (Instruction::with3(code, sum, column, from)?, None),
+                    MultiplyAdd::Apart { multiply, add } => (
+                        Instruction::with3(multiply, product, column, from)?,
+                        Some(Instruction::with3(add, sum, sum, product)?),
+                    ),
+                };
+                first.set_is_broadcast(true);
+                self.push(first);
+                then.into_iter().for_each(|add| self.push(add));
                 continue;
             }
             let element = self.set.register(sums + self.vectors + row % spare.min(4));
             self.push(Instruction::with2(self.set.broadcast, element, from)?);
             for vector in 0..vectors {
                 let (sum, column) = (self.sum(row, vector), self.set.register(sums + vector));
-                self.push(Instruction::with3(self.set.multiply_add, sum, element, column)?);
+                match self.set.multiply_add {
+                    MultiplyAdd::Fused(code) => self.push(Instruction::with3(code, sum, element, column)?),
+                    MultiplyAdd::Apart { multiply, add } => {
+                        self.push(Instruction::with3(multiply, product, element, column)?);
+                        self.push(Instruction::with3(add, sum, sum, product)?);
+                    }
+                }
             }
         }
         self.push(Instruction::with2(Code::Add_r64_rm64, LEFT, LEFT_STEP)?);
