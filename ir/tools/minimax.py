@@ -243,15 +243,23 @@ def tails():
 
 
 def gammas():
-    """Stirling's series from 7 on, and ln Γ near its zeros at 1 and 2."""
+    """Stirling's series, ln Γ around its zeros at 1 and 2, and the logarithm that it takes."""
     stirling = lambda z: (loggamma(z) - ((z - mpf(1) / 2) * log(z) - z + log(2 * pi) / 2)) * z
     fit = Fit(lambda u: stirling(1 / sqrt(u)), lambda u: 1, mpf(2) ** -30, mpf(1) / 49, range(7))
     emit("STIRLING", "z (ln Γ(z) − (z − ½) ln z + z − ½ ln 2π) in 1/z² for z ≥ 7.", *fit.rounded(53))
-    near = lambda t: loggamma(t + mpf(3) / 2) / ((t + mpf(1) / 2) * (t - mpf(1) / 2))
-    for dtype, n, use in (("F32", 15, "f32"), ("F64", 28, "f64")):
-        fit = Fit(near, lambda t: 1 / near(t), mpf("-0.6501"), mpf("0.7501"), range(n))
-        doc = f"ln Γ(x) / ((x − 1) (x − 2)) in x − 3/2 for x from 0.85 to 2.25, for {use} results."
+    low = mpf("4.2499")
+    for dtype, n, use in (("F32", 3, "f32"), ("F64", 9, "f64")):
+        fit = Fit(lambda u: stirling(1 / sqrt(u)), lambda u: 1, mpf(2) ** -30, 1 / low**2, range(n))
+        emit(f"LGAMMA_FAR_{dtype}", f"As [`STIRLING`] for z ≥ 4.25, for {use} results.", *fit.rounded(53))
+    near = lambda t: loggamma(t + 2) / (t * (t + 1))
+    for dtype, n, use in (("F32", 11, "f32"), ("F64", 20, "f64")):
+        fit = Fit(near, lambda t: 1 / near(t), mpf("-0.7501"), mpf("0.2501"), range(n))
+        doc = f"ln Γ(2 + t) / (t (t + 1)) for t from −¾ to ¼, for {use} results."
         emit(f"LGAMMA_NEAR_{dtype}", doc, *fit.rounded(53))
+    top = ((sqrt(2) - 1) / (sqrt(2) + 1) * mpf("1.0001")) ** 2
+    tail = lambda z: (2 * atanh(sqrt(z)) - 2 * sqrt(z)) / (sqrt(z) * z)
+    fit = Fit(tail, lambda z: z * sqrt(z) / (2 * atanh(sqrt(z))), mpf(2) ** -60, top, range(7))
+    emit("LN_TAIL_F64", "(2 atanh s − 2s) / s³ in s², |s| ≤ 0.1716.", *fit.rounded(53))
 
 
 def narrow():

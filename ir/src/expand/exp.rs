@@ -60,7 +60,16 @@ impl<'a> Reduced<'a> {
     /// Two powers of two whose product is 2ᵏ; both are normal for |k| < 2 bias, so y · 2ᵏ is rounded once, even to a
     /// subnormal number.
     pub(super) fn scales(&self) -> (Value<'a>, Value<'a>) {
-        let biased = self.bits - (self.format.magic_bits - 2 * self.format.bias);
+        self.powers(self.bits - (self.format.magic_bits - 2 * self.format.bias))
+    }
+
+    /// The same for 2⁻ᵏ.
+    pub(super) fn inverse_scales(&self) -> (Value<'a>, Value<'a>) {
+        self.powers((self.format.magic_bits + 2 * self.format.bias) - self.bits)
+    }
+
+    /// Two powers of two, the sum of whose exponents' fields this is.
+    fn powers(&self, biased: Value<'a>) -> (Value<'a>, Value<'a>) {
         let half = biased >> 1;
         (self.power(half), self.power(biased - half))
     }
@@ -73,11 +82,6 @@ impl<'a> Reduced<'a> {
     /// 2ᵏ / 2 for 2 − bias ≤ k ≤ bias + 1.
     pub(super) fn half_scale(&self) -> Value<'a> {
         self.power(self.bits - (self.format.magic_bits - self.format.bias + 1))
-    }
-
-    /// 2⁻ᵏ for k within the exponents of normal numbers.
-    fn inverse_scale(&self) -> Value<'a> {
-        self.power((self.format.magic_bits + self.format.bias) - self.bits)
     }
 
     /// The power of two whose exponent's field this is.
@@ -138,52 +142,50 @@ pub(super) fn exp(x: Value<'_>) -> Value<'_> {
     y * s1 * s2
 }
 
-/// 1 / (1 + e⁻ˣ): with a = |x| and t = 1 / (1 + eᵃ), that is t for a negative x and 1 − t for the others.
+/// 1 / (1 + e⁻ˣ).
 pub(super) fn sigmoid(x: Value<'_>) -> Value<'_> {
     let a = x.abs();
-    let upper = x.ge(0.0).select(x.constant(1.0), 0.0);
-    let (mantissa, scale) = logistic(a);
-    let near = (-mantissa).fma(scale, upper).abs();
     let (mantissa, scales) = logistic_far(a);
     let t = mantissa * scales.0 * scales.1;
     let far = x.gt(0.0).select(1.0 - t, t);
-    is_far(a).rare(far, near)
+    let (q, rest) = logistic(x);
+    is_far(a).rare(far, rest.fma(q, q))
 }
 
-/// x / (1 + e⁻ˣ), which is max(x, 0) − a / (1 + eᵃ) with a = |x|.
+/// x / (1 + e⁻ˣ), which beyond the reach of [`logistic`] is max(x, 0) − a / (1 + eᵃ) with a = |x|.
 pub(super) fn silu(x: Value<'_>) -> Value<'_> {
     let a = x.abs();
     // −0 keeps the sign of a zero.
     let ramp = x.maximum(-0.0);
-    let (mantissa, scale) = logistic(a);
-    let near = (-mantissa).fma(a * scale, ramp);
     let (mantissa, scales) = logistic_far(a);
     let bounded = a.minimum(Format::of(x.dtype()).pick(112.0, 760.0));
     let far = ramp - mantissa * bounded * scales.0 * scales.1;
-    is_far(a).rare(far, near)
+    let (q, rest) = logistic(x);
+    let near = x * q;
+    is_far(a).rare(far, rest.fma(near, near))
 }
 
-/// Whether [`logistic`] does not serve for a number that is not negative, but [`logistic_far`] does; so it is for a NaN.
+/// Whether [`logistic`] does not serve for a number of this magnitude, but [`logistic_far`] does; so it is for a NaN.
 fn is_far(a: Value<'_>) -> Value<'_> {
     let format = Format::of(a.dtype());
     let bits = format.pick(i64::from(16f32.to_bits()), 36f64.to_bits() as i64);
     a.bitcast(format.dtype.to_signed()).gt(bits)
 }
 
-/// 1 / (1 + eᵃ) as a number times a power of two, for a so small that 1 + 2⁻ᵏ is exact.
-///
-/// With eᵃ = 2ᵏ (1 + u) that is 2⁻ᵏ / (1 + 2⁻ᵏ + u): the divisor is a sum in two words, the dividend 1, and one Newton step makes
-/// up for the rounding of both.
-fn logistic(a: Value<'_>) -> (Value<'_>, Value<'_>) {
-    let reduced = reduce(a);
-    let scale = reduced.inverse_scale();
-    let d = fast_two_sum(scale + 1.0, reduced.expm1());
-    let q = 1.0 / d.hi;
-    let rest = (-q).fma(d.lo, (-q).fma(d.hi, 1.0));
-    (rest.fma(q, q), scale)
+/// 1 / (1 + e⁻ˣ) for an x so near to 0 that 1 + 2ᵏ is exact, where e⁻ˣ = 2ᵏ (1 + u): the divisor 1 + 2ᵏ + 2ᵏ u is a sum in two
+/// words. A value, and how much of itself a Newton step adds to it, which makes up for the rounding of both.
+fn logistic(x: Value<'_>) -> (Value<'_>, Value<'_>) {
+    let reduced = reduce(-x);
+    let scale = reduced.scale();
+    let u = reduced.expm1();
+    let base = scale + 1.0;
+    let d = scale.fma(u, base);
+    let d_lo = scale.fma(u, base - d);
+    let q = 1.0 / d;
+    (q, (-q).fma(d_lo, (-q).fma(d, 1.0)))
 }
 
-/// The same as a number times two powers of two for a greater a, where it is w − w² with w = e⁻ᵃ.
+/// 1 / (1 + eᵃ) for a great a, as a number times two powers of two: w − w² with w = e⁻ᵃ.
 fn logistic_far(a: Value<'_>) -> (Value<'_>, (Value<'_>, Value<'_>)) {
     let reduced = reduce(-a.minimum(Format::of(a.dtype()).pick(112.0, 760.0)));
     let n = reduced.exp_words(None);

@@ -4,7 +4,7 @@
 //! Γ(a) is found by the product P = a (a + 1) … (a + 6), and Γ(−a) = −π / (a sin(πa) Γ(a)). For f64 each of these is in two
 //! words ([`super::gamma_f64`]).
 
-use super::coefficients::{LGAMMA_NEAR_F32, SIN_HALF_TURN, SIN_HALF_TURN_F64, STIRLING};
+use super::coefficients::{LGAMMA_FAR_F32, LGAMMA_NEAR_F32, SIN_HALF_TURN, SIN_HALF_TURN_F64, STIRLING};
 use super::exp::clamp;
 use super::format::F64;
 use super::gamma_f64;
@@ -52,20 +52,57 @@ fn gamma_f32(x: Value<'_>) -> Value<'_> {
     x.eq(f64::NEG_INFINITY).select(x.constant(f64::NAN), value)
 }
 
-/// Between 0.85 and 2.25 (x − 1)(x − 2) times a polynomial, as it is 0 at 1 and 2; all but positive normal numbers are left to a
-/// seldom taken branch.
+/// All but positive normal numbers are left to a seldom taken branch.
 fn lgamma_f32(x: Value<'_>) -> Value<'_> {
     let wide = x.cast(Dtype::F64);
-    let Shifted { z, product } = shifted(wide);
-    let far = stirling(z, narrow::ln(z)) - narrow::ln(product);
-    let t = wide - 1.5;
-    // The zeros are +0.
-    let near = ((wide - 1.0) * (wide - 2.0)).fma(t.poly(&LGAMMA_NEAR_F32), 0.0);
-    let is_near = wide.gt(0.85) & wide.lt(2.25);
-    let value = is_near.select(near, far);
+    let Pieces {
+        is_far,
+        t,
+        factors,
+        summand,
+        weight,
+    } = pieces(wide);
+    let w = 1.0 / wide;
+    let series = w.fma((w * w).poly(&LGAMMA_FAR_F32), HALF_LN_TAU) - wide;
+    let near = t * (t + 1.0) * t.poly(&LGAMMA_NEAR_F32);
+    let ln = narrow::ln(factors[0].fma(factors[1], summand));
+    let value = weight.fma(ln, is_far.select(series, near));
     log::is_outside(x, f64::from(f32::MIN_POSITIVE))
         .rare(lgamma_reflected(wide), value)
         .cast(Dtype::F32)
+}
+
+/// What ln Γ(a) is made of for a > 0. From 4¼ on it is Stirling's series with the logarithm of q = a. Below, t is a less the
+/// nearest integer, or what lies up to ¾ below one, and ln Γ(a) = ln Γ(2 + t) ± ln q, for the product q of the numbers between:
+/// ln Γ(2 + t) is t (t + 1) times a polynomial, and q is 1 between 1¼ and 2¼, where ln Γ goes through 0 or nearly so.
+pub(super) struct Pieces<'a> {
+    pub(super) is_far: Value<'a>,
+    pub(super) t: Value<'a>,
+    /// q is the product of these, which are exact, and a summand.
+    pub(super) factors: [Value<'a>; 2],
+    pub(super) summand: Value<'a>,
+    /// What the logarithm is multiplied by.
+    pub(super) weight: Value<'a>,
+}
+
+pub(super) fn pieces(a: Value<'_>) -> Pieces<'_> {
+    let [zero, one] = [0.0, 1.0].map(|v| a.constant(v));
+    let is_far = a.ge(4.25);
+    let below = a.lt(1.25);
+    // Here q = a (a + 1).
+    let first = a.lt(0.25);
+    let above = a.ge(2.25).select(a - 1.0, one);
+    let second = a.ge(3.25).select(a - 2.0, one);
+    Pieces {
+        is_far,
+        t: a - (a + 0.75).floor(),
+        factors: [
+            (is_far | below).select(a, above),
+            is_far.select(one, first.select(a, second)),
+        ],
+        summand: first.select(a, zero),
+        weight: is_far.select(a - 0.5, below.select(a.constant(-1.0), one)),
+    }
 }
 
 /// Its zeros below −2 lie between the numbers, and the error of the f64 sum is below an ulp of the least value beside them.

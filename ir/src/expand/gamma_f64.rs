@@ -1,120 +1,152 @@
 //! The gamma function of f64 and its logarithm, in two words throughout; the formulas are those of [`super::gamma`].
 
-use super::coefficients::{COSPI_F64, LGAMMA_NEAR_F64, PI_WORDS_F64, SINPI_F64, STIRLING, STIRLING_CONSTANT_F64};
-use super::exp::{clamp, reduce};
+use super::coefficients::{COSPI_F64, LGAMMA_FAR_F64, LGAMMA_NEAR_F64, LN_TAIL_F64, PI_WORDS_F64};
+use super::coefficients::{SINPI_F64, STIRLING, STIRLING_CONSTANT_F64};
+use super::exp::reduce;
 use super::format::F64;
+use super::gamma::{Pieces, pieces};
+use super::log::{self, Split};
 use super::pow::ln_words;
 use super::value::Value;
 use super::words::{Words, fast_two_sum, two_product, two_sum};
 use crate::dtype::Dtype;
 
+/// Below this Γ(a) is 1/a.
+const TINY: f64 = 1.0 / (1u64 << 60) as f64;
+/// Beyond this Γ is rounded to ∞, and between the integers below its negative to 0.
+const GAMMA_OVERFLOWS: f64 = 200.0;
 /// Beyond this ln Γ is rounded to ∞.
 const LGAMMA_OVERFLOWS: f64 = 2.559_983_327_851_638_3e305;
 
-/// Γ(x). Near 0 it is 1/x, and beyond 200 it overflows or, between the negative integers, vanishes.
+/// Γ(x). Numbers below 0, very small and very great ones are left to a seldom taken branch.
 pub(super) fn gamma(x: Value<'_>) -> Value<'_> {
-    let a = clamp(x.abs(), 0.0, 200.0);
-    let negative = x.lt(0.0);
-    let Shifted { product, stirling, .. } = shifted(a);
-    // The power's factors of two come last, as only with them the quotient may overflow or be subnormal.
-    let power = stirling.signed(negative);
+    let a = x.abs();
+    let Shifted {
+        b,
+        rest,
+        is_small,
+        power,
+    } = shifted(a);
     let reduced = reduce(power.hi);
-    let n = reduced.exp_words(Some(power.lo));
-    let turn = Turn::of(x);
-    let (pi, pi_lo) = PI_WORDS_F64;
-    let pi = Words {
-        hi: x.constant(pi),
-        lo: x.constant(pi_lo),
-    };
-    // P has the factor a below 7 only, where it cancels.
-    let one = Words::one(x);
-    let numerator = Words::select(negative, product.rest.times(pi), one).times(n);
-    let divisor = Words::select(
-        product.has_a,
-        one,
-        Words {
-            hi: a,
-            lo: x.constant(0.0),
-        },
-    )
-    .times(turn.sine);
-    let whole = Words::select(
-        product.has_a,
-        product.rest.times(Words {
-            hi: a,
-            lo: x.constant(0.0),
-        }),
-        one,
-    );
-    let quotient = numerator.over(Words::select(negative, divisor, whole)).sum();
+    let product = rest.times_one(is_small.select(b, 1.0));
+    let quotient = reduced.exp_words(Some(power.lo)).over(product);
+    // The factors of two come last, as only with them the quotient may overflow or be subnormal.
     let (s1, s2) = reduced.scales();
-    let value = quotient * s1 * s2;
-    let value = (turn.odd.bits() ^ value.bits()).bitcast(Dtype::F64);
-    let value = negative.select(value, quotient * s1 * s2);
-    let nan = x.constant(f64::NAN);
-    let value = (negative & turn.is_whole).select(nan, value);
-    let value = x.abs().lt(f64::powi(2.0, -60)).select(1.0 / x, value);
-    let value = x.eq(f64::INFINITY).select(x, value);
-    (x.eq(f64::NEG_INFINITY) | x.ne(x)).select(nan, value)
+    let value = quotient.sum() * s1 * s2;
+    let reflected = gamma_reflected(x, quotient, reduced.inverse_scales());
+    log::is_outside_of(x, TINY, GAMMA_OVERFLOWS).rare(reflected, value)
 }
 
-/// ln |Γ(x)|. Between its zeros below −2 the error is that of a sum which cancels, about 2⁻⁵³.
+/// Γ(x), given Γ(|x|) but for powers of two, whose reciprocals these are: −π / (x sin πx Γ(−x)) for x < 0. Near 0 it
+/// is 1/x, and far from it it overflows or, between the negative integers, vanishes.
+fn gamma_reflected<'a>(x: Value<'a>, value: Words<'a>, (s1, s2): (Value<'a>, Value<'a>)) -> Value<'a> {
+    let turn = Turn::of(x);
+    let (pi, pi_lo) = PI_WORDS_F64;
+    let minus_pi = Words {
+        hi: x.constant(-pi),
+        lo: x.constant(-pi_lo),
+    };
+    let quotient = minus_pi.over(turn.sine.times_one(x).times(value)).sum() * s1 * s2;
+    let quotient = x.lt(-GAMMA_OVERFLOWS).select(turn.sine.hi * 0.0, quotient);
+    let value = (turn.odd.bits() ^ quotient.bits()).bitcast(Dtype::F64);
+    let value = turn.is_whole.select(x.constant(f64::NAN), value);
+    let value = x.gt(0.0).select(x.constant(f64::INFINITY), value);
+    let value = x.eq(f64::NEG_INFINITY).select(x.constant(f64::NAN), value);
+    (x * x).lt(TINY * TINY).select(1.0 / x, value)
+}
+
+/// ln |Γ(x)|. Numbers below 0, very small and very great ones are left to a seldom taken branch.
 pub(super) fn lgamma(x: Value<'_>) -> Value<'_> {
     let a = x.abs();
-    let negative = x.lt(0.0);
-    let Shifted { product, stirling, .. } = shifted(a);
-    let turn = Turn::of(x);
-    let sine = turn.sine.signed(turn.sine.hi.lt(0.0));
-    let one = Words::one(x);
-    let factor = Words {
-        hi: product.has_a.select(one.hi, a),
-        lo: one.lo,
-    };
+    let value = lgamma_words(a);
+    log::is_outside_of(x, TINY, LGAMMA_OVERFLOWS).rare(lgamma_reflected(a, value), value.sum())
+}
+
+/// ln Γ(a) for a from [`TINY`] to [`LGAMMA_OVERFLOWS`]; the sums are ordered so that none overflows.
+fn lgamma_words(a: Value<'_>) -> Words<'_> {
+    let Pieces {
+        is_far,
+        t,
+        factors: [first, second],
+        summand,
+        weight,
+    } = pieces(a);
+    let q = first.fma(second, summand);
+    let q_lo = first.fma(second, summand - q);
+    let w = 1.0 / q;
+    let ln = ln_words_short(q);
+    // Stirling's series as (a − ½) (ln a − 1) + (½ ln 2π − ½) + p(1/a²)/a.
+    let slope = fast_two_sum(ln.hi, is_far.select(a.constant(-1.0), 0.0));
+    let slope_lo = slope.lo + q_lo.fma(w, ln.lo);
+    let far = w.fma((w * w).poly(&LGAMMA_FAR_F64), STIRLING_CONSTANT_F64.0);
+    let zeros = two_product(t, t + 1.0);
+    let p = t.poly(&LGAMMA_NEAR_F64);
+    let near = two_product(zeros.hi, p);
+    let rest = is_far.select(a.constant(0.0), zeros.lo.fma(p, near.lo));
+    let main = two_product(weight, slope.hi);
+    let sum = two_sum(main.hi, is_far.select(far, near.hi));
+    Words {
+        hi: sum.hi,
+        lo: sum.lo + (rest + weight.fma(slope_lo, main.lo)),
+    }
+}
+
+/// ln |Γ(x)| given that of a = |x|: for x < 0 it is −ln(a |sin πa| / π) − ln Γ(a). Between its zeros below −2 the error is that of
+/// a sum which cancels, about 2⁻⁵³. The order of the sums is that which holds the fewest values.
+fn lgamma_reflected<'a>(a: Value<'a>, value: Words<'a>) -> Value<'a> {
+    let sine = Turn::of(a).sine;
     let (pi, pi_lo) = PI_WORDS_F64;
     let pi = Words {
-        hi: x.constant(pi),
-        lo: x.constant(pi_lo),
+        hi: a.constant(pi),
+        lo: a.constant(pi_lo),
     };
-    // ln Γ(a) = S − ln P and ln |Γ(−a)| = −S − ln (a |sin πa| / (π P)).
-    let reflected = factor.times(sine).over(product.rest.times(pi));
-    let whole = Words::select(product.has_a, product.rest.times(Words { hi: a, lo: one.lo }), one);
-    let divisor = Words::select(negative, reflected, whole);
-    // Near 0 it is −ln a, of an a that may be subnormal and so bears no multiplication.
-    let tiny = a.lt(f64::powi(2.0, -60));
-    let nothing = x.constant(0.0);
-    let divisor = Words::select(tiny, Words { hi: a, lo: nothing }, divisor);
-    let divisor = fast_two_sum(divisor.hi, divisor.lo);
-    let ln = ln_words(divisor.hi);
-    let low = divisor.lo / divisor.hi;
-    let power = stirling.signed(negative);
-    let power = Words::select(
-        tiny,
-        Words {
-            hi: nothing,
-            lo: nothing,
-        },
-        power,
-    );
-    let sum = two_sum(power.hi, -ln.hi);
-    let far = sum.hi + (sum.lo + (power.lo - (ln.lo + low)));
-    let t = x - 1.5;
-    let second = fast_two_sum(x.constant(-2.0), x);
-    let first = x - 1.0;
-    let zeros = two_product(first, second.hi);
-    let p = t.poly(&LGAMMA_NEAR_F64);
-    let near = zeros.hi.fma(p, first.fma(second.lo, zeros.lo) * p);
-    let is_near = x.gt(0.85) & x.lt(2.25);
-    let value = is_near.select(near, far);
-    let infinite = (x.le(0.0) & turn.is_whole) | a.gt(LGAMMA_OVERFLOWS);
-    let value = infinite.select(x.constant(f64::INFINITY), value);
-    x.ne(x).select(x, value)
+    let quotient = sine.signed(sine.hi.lt(0.0)).times_one(a).over(pi);
+    let infinite = a.gt(LGAMMA_OVERFLOWS);
+    // Near 0 it is −ln a, of an a that may be subnormal.
+    let tiny = a.lt(TINY);
+    let scale = 64.0;
+    let constant = |value: f64| a.constant(value);
+    let argument = Words {
+        hi: tiny.select(a * 2f64.powf(scale), infinite.select(constant(0.0), quotient.hi)),
+        lo: tiny.select(constant(0.0), quotient.lo),
+    };
+    let scaled = Words {
+        hi: constant(-scale * F64.ln2_hi),
+        lo: constant(-scale * F64.ln2_lo),
+    };
+    let value = Words::select(tiny, scaled, value);
+    let low = argument.lo / argument.hi;
+    let ln = ln_words_short(argument.hi);
+    let sum = two_sum(-ln.hi, -value.hi);
+    let value = (-((low + ln.lo) + value.lo) + sum.lo) + sum.hi;
+    // The sine of an integer is 0.
+    argument.hi.eq(0.0).select(constant(f64::INFINITY), value)
+}
+
+/// ln a for a positive normal a in two words, to about 2⁻⁵⁹ of it: ln m = 2s + s³ t(s²) with s = (m − 1) / (m + 1), where only
+/// the first term needs two words.
+fn ln_words_short(a: Value<'_>) -> Words<'_> {
+    let Split { exponent: e, m } = log::split_normal(a, std::f64::consts::FRAC_1_SQRT_2);
+    let f = m - 1.0;
+    let d = m + 1.0;
+    let d_lo = m - (d - 1.0);
+    let reciprocal = 1.0 / d;
+    let s = f * reciprocal;
+    let rest = (-s).fma(d_lo, (-s).fma(d, f));
+    let z = s * s;
+    let low = (s * z).fma(z.poly(&LN_TAIL_F64), rest * (reciprocal + reciprocal));
+    // e ln 2 is zero or the larger term.
+    let sum = fast_two_sum(e * F64.ln2_hi, s + s);
+    fast_two_sum(sum.hi, sum.lo + e.fma(F64.ln2_lo, low))
 }
 
 impl<'a> Words<'a> {
-    fn one(like: Value<'a>) -> Words<'a> {
+    /// The product with one word.
+    fn times_one(self, b: Value<'a>) -> Words<'a> {
+        let p = two_product(self.hi, b);
         Words {
-            hi: like.constant(1.0),
-            lo: like.constant(0.0),
+            hi: p.hi,
+            lo: self.lo.fma(b, p.lo),
         }
     }
 
@@ -134,42 +166,32 @@ impl<'a> Words<'a> {
     }
 }
 
-/// The product P of Γ(a) = Γ(z) / P but for its first factor, and whether it has that, a.
-struct Product<'a> {
-    rest: Words<'a>,
-    has_a: Value<'a>,
-}
-
-/// The product, and ln Γ(z) in two words.
+/// The product P of Γ(a) = Γ(z) / P but for its first factor a, which it has if a is small, and ln Γ(z).
 struct Shifted<'a> {
-    product: Product<'a>,
-    stirling: Words<'a>,
+    /// a if it is small, else 0.
+    b: Value<'a>,
+    rest: Words<'a>,
+    is_small: Value<'a>,
+    power: Words<'a>,
 }
 
 fn shifted(a: Value<'_>) -> Shifted<'_> {
-    let small = a.lt(7.0);
-    let b = small.select(a, 0.0);
+    let is_small = a.lt(7.0);
+    let b = is_small.select(a, 0.0);
     let factors = (1..7).map(|i| two_sum(b.constant(f64::from(i)), b));
     let rest = factors.reduce(|product, factor| {
         let p = product.times(factor);
         fast_two_sum(p.hi, p.lo)
     });
+    let [zero, one] = [0.0, 1.0].map(|v| a.constant(v));
     let z = two_sum(b.constant(7.0), b);
-    let z = Words::select(
-        small,
-        z,
-        Words {
-            hi: a,
-            lo: a.constant(0.0),
-        },
-    );
-    let one = Words::one(a);
+    let z = Words::select(is_small, z, Words { hi: a, lo: zero });
+    let rest = rest.expect("there are six factors");
     Shifted {
-        product: Product {
-            rest: Words::select(small, rest.expect("there are six factors"), one),
-            has_a: small,
-        },
-        stirling: stirling(z),
+        b,
+        rest: Words::select(is_small, rest, Words { hi: one, lo: zero }),
+        is_small,
+        power: stirling(z),
     }
 }
 

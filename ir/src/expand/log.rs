@@ -109,13 +109,19 @@ fn of_any<'a>(x: Value<'a>, low: f64, log: impl Fn(Split<'a>) -> Value<'a>) -> V
     is_outside(x, least).rare(rare, log(split_normal(x, low)))
 }
 
-/// Whether x is no finite number from `least` on, which is positive: by the bits of those, a range that a difference moves to
-/// the least integers there are.
+/// Whether x is no finite number from `least` on, which is positive.
 pub(super) fn is_outside(x: Value<'_>, least: f64) -> Value<'_> {
+    let greatest = Format::of(x.dtype()).pick(f64::from(f32::MAX), f64::MAX);
+    is_outside_of(x, least, greatest)
+}
+
+/// Whether x does not lie between two positive numbers: by the bits of those that do, a range that a difference moves to the
+/// least integers there are.
+pub(super) fn is_outside_of(x: Value<'_>, least: f64, greatest: f64) -> Value<'_> {
     let format = Format::of(x.dtype());
     let bits = |v: f64| format.pick((v as f32).to_bits() as i64, v.to_bits() as i64);
     let moved = x.bits() - (bits(least) ^ format.sign_mask());
-    let last = (bits(f64::INFINITY) - bits(least) - 1) ^ format.sign_mask();
+    let last = (bits(greatest) - bits(least)) ^ format.sign_mask();
     moved.bitcast(format.dtype.to_signed()).gt(last)
 }
 

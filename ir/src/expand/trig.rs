@@ -20,9 +20,10 @@ const HUGE: f64 = 1_073_741_824.0;
 pub(super) fn sin(x: Value<'_>) -> Value<'_> {
     match x.dtype() {
         Dtype::F64 => {
+            let ordinary = sine_of(ordinary_angle(x), 0);
             // So small an x is its own sine, and its product with 2/π might underflow.
             let tiny = x.abs().lt(f64::from_bits((1023 - 27) << 52));
-            tiny.select(x, sine_f64(x, 0))
+            is_huge(x).rare(sine_of(huge_angle(x), 0), tiny.select(x, ordinary))
         }
         _ => sine_f32(x, 0.0),
     }
@@ -31,7 +32,7 @@ pub(super) fn sin(x: Value<'_>) -> Value<'_> {
 /// cos x, which is the sine a quarter turn on.
 pub(super) fn cos(x: Value<'_>) -> Value<'_> {
     match x.dtype() {
-        Dtype::F64 => sine_f64(x, 1),
+        Dtype::F64 => is_huge(x).rare(sine_of(huge_angle(x), 1), sine_of(ordinary_angle(x), 1)),
         _ => sine_f32(x, 0.5),
     }
 }
@@ -42,7 +43,7 @@ pub(super) fn tan(x: Value<'_>) -> Value<'_> {
         Dtype::F64 => {
             let tiny = x.abs().lt(f64::from_bits((1023 - 27) << 52));
             let huge = tan_f64(huge_angle(x));
-            tiny.select(x, is_huge(x).rare(huge, tan_f64(ordinary_angle(x))))
+            is_huge(x).rare(huge, tiny.select(x, tan_f64(ordinary_angle(x))))
         }
         _ => {
             let huge = tan_f32(&huge_half_turns(x, 0.0), &huge_half_turns(x, 0.5));
@@ -115,15 +116,6 @@ fn huge_half_turns(x: Value<'_>, ahead: f64) -> HalfTurn<'_> {
     let n = (p0 + p1) + F64.magic;
     let f = wide.fma(c2, (p0 - (n - F64.magic)) + p1);
     HalfTurn { n, f }
-}
-
-/// The sine of an f64 `ahead` quarter turns on.
-fn sine_f64<'a>(x: Value<'a>, ahead: i64) -> Value<'a> {
-    let sine = |angle: Angle<'a>| {
-        let Circle { sine, cosine } = circle_f64(&angle);
-        quadrant(angle.n, ahead, sine.sum(), cosine.sum())
-    };
-    is_huge(x).rare(sine(huge_angle(x)), sine(ordinary_angle(x)))
 }
 
 /// tan x as the quotient of the two-word sine and cosine, or of the negated cosine and the sine.
@@ -209,11 +201,12 @@ fn circle_f64<'a>(angle: &Angle<'a>) -> Circle<'a> {
     }
 }
 
-/// The sine or the cosine of f, and its sign, as the quarter turns in the low bits of `shifted` say.
-fn quadrant<'a>(shifted: Value<'a>, ahead: i64, sine: Value<'a>, cosine: Value<'a>) -> Value<'a> {
-    let bits = shifted.bits();
+/// The sine of an angle `ahead` quarter turns on: by its own sine or cosine, and its sign, as the quarter turns say.
+fn sine_of(angle: Angle<'_>, ahead: i64) -> Value<'_> {
+    let Circle { sine, cosine } = circle_f64(&angle);
+    let bits = angle.n.bits();
     let turns = if ahead == 0 { bits } else { bits + ahead };
-    let magnitude = (turns & 1).eq(0).select(sine, cosine);
+    let magnitude = (turns & 1).eq(0).select(sine.sum(), cosine.sum());
     (magnitude.bits() ^ ((turns & 2) << 62)).bitcast(Dtype::F64)
 }
 
@@ -278,17 +271,38 @@ fn modulo_4(p: Value<'_>) -> Value<'_> {
     (p * 0.25).round().fma(-4.0, p)
 }
 
-/// The words of the last row of the table whose exponent |x| reaches.
+/// The words of the last row of the table whose exponent |x| reaches: by binary search, which holds as many conditions as the
+/// row's number has binary digits.
 fn window<'a, const N: usize>(x: Value<'a>, from: &[u64], table: &[[f64; N]]) -> [Value<'a>; N] {
     let a = x.abs();
-    let mut chosen = table[0].map(|word| x.constant(word));
-    for (&exponent, words) in from.iter().zip(&table[1..]) {
-        let reached = a.ge(power_of_two(exponent));
-        for (word, &next) in chosen.iter_mut().zip(words) {
-            *word = reached.select(x.constant(next), *word);
-        }
+    let last = table.len() - 1;
+    let rows = table.len().next_power_of_two();
+    let mut digits = Vec::new();
+    let mut step = rows / 2;
+    while step > 0 {
+        // Where the upper half begins of what the digits so far leave.
+        let halves = (step..rows).step_by(2 * step);
+        let thresholds: Vec<f64> = halves
+            .map(|row| from.get(row - 1).map_or(f64::INFINITY, |&e| power_of_two(e)))
+            .collect();
+        digits.push(a.ge(choose(x, &digits, &thresholds)));
+        step /= 2;
     }
-    chosen
+    std::array::from_fn(|word| {
+        let column: Vec<f64> = (0..rows).map(|row| table[row.min(last)][word]).collect();
+        choose(x, &digits, &column)
+    })
+}
+
+/// The constant at the place with these binary digits, the highest first.
+fn choose<'a>(like: Value<'a>, digits: &[Value<'a>], from: &[f64]) -> Value<'a> {
+    match digits {
+        [digit, lower @ ..] if from.iter().any(|v| *v != from[0]) => {
+            let (low, high) = from.split_at(from.len() / 2);
+            digit.select(choose(like, lower, high), choose(like, lower, low))
+        }
+        _ => like.constant(from[0]),
+    }
 }
 
 /// 2^exponent.

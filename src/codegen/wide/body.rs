@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 use super::asm::Reg;
 use super::isa::Isa;
 use super::lanes::{Gap, Lanes, Selected, Selector};
-use super::order::few_held;
+use super::order::Ops;
 use super::pattern::{self, Pattern};
 use super::quotient::Reciprocal;
 
@@ -47,6 +47,13 @@ pub(super) struct Body<'f> {
     divisors: Vec<ExprId>,
     /// Those of them whose reciprocal is there.
     reciprocals: HashMap<ExprId, Reciprocal>,
+}
+
+/// What stands behind the branch of a `rare`.
+struct Region {
+    ops: Vec<ExprId>,
+    /// What the choice takes that is computed in any case.
+    inputs: Vec<ExprId>,
 }
 
 impl<'f> Body<'f> {
@@ -100,7 +107,8 @@ impl<'f> Body<'f> {
         masks < MASKS && self.live(isa) + SPARE_REGISTERS <= isa.registers()
     }
 
-    /// Its ops in an order that holds few values.
+    /// Its ops in an order that holds few values, in which what only the seldom chosen operand of `rare` needs stands before it,
+    /// as it will in the code: behind all that the choice takes otherwise.
     fn few_held(&self, isa: Isa) -> Vec<ExprId> {
         let weight = |id: ExprId| match isa {
             _ if self.is_uniform[id.index()] || is_const(self.func, id) => 0,
@@ -108,8 +116,65 @@ impl<'f> Body<'f> {
             Isa::Avx512 if self.is_mask(id) => 4,
             _ => 1,
         };
-        let operands = |id: ExprId| self.operands(id, self.func.node(id));
-        few_held(&self.order, self.func.results(), self.uses.len(), operands, weight)
+        let ids = self.uses.len();
+        let common: Vec<ExprId> = self.common().collect();
+        let regions: HashMap<ExprId, Region> = common.iter().filter_map(|&id| Some((id, self.region(id)?))).collect();
+        let operands = |id: ExprId| match regions.get(&id) {
+            Some(region) => &region.inputs,
+            None => self.operands(id, self.func.node(id)),
+        };
+        let ops = Ops {
+            ops: &common,
+            inputs: &[],
+            results: self.func.results(),
+            ids,
+            operands,
+            weight,
+        };
+        let common = ops.few_held();
+        let mut order = Vec::with_capacity(self.order.len());
+        for (at, &id) in common.iter().enumerate() {
+            if let Some(Region { ops, inputs }) = regions.get(&id) {
+                let mut results = vec![self.func.node(id).args[1]];
+                for &later in &common[at..] {
+                    let operands = self.operands(later, self.func.node(later));
+                    results.extend(operands.iter().filter(|arg| inputs.contains(arg)));
+                }
+                results.sort_unstable();
+                results.dedup();
+                let is_new = |op: &ExprId| !order.contains(op);
+                let ops = Ops {
+                    ops: &ops.iter().copied().filter(is_new).collect::<Vec<_>>(),
+                    inputs,
+                    results: &results,
+                    ids,
+                    operands: |id: ExprId| self.operands(id, self.func.node(id)),
+                    weight,
+                };
+                order.extend(ops.few_held());
+            }
+            order.push(id);
+        }
+        order
+    }
+
+    /// What a seldom chosen operand needs, if `id` is a choice that has one.
+    fn region(&self, id: ExprId) -> Option<Region> {
+        let node = self.func.node(id);
+        let [condition, seldom, usual] = *node.args else {
+            return None;
+        };
+        let is_known = |id: ExprId| self.is_common[id.index()] || is_const(self.func, id);
+        let mut ops = (node.op == Op::Rare).then(|| self.func.needed_beside(seldom, is_known))?;
+        ops.retain(|op| self.order.contains(op));
+        let mut inputs = vec![condition, usual];
+        for &op in &ops {
+            let operands = self.operands(op, self.func.node(op));
+            inputs.extend(operands.iter().filter(|arg| is_known(**arg)));
+        }
+        inputs.sort_unstable();
+        inputs.dedup();
+        Some(Region { ops, inputs })
     }
 
     /// The function where loops may divide by way of the reciprocals of what stays the same. With AVX2 division is fast enough.

@@ -77,12 +77,9 @@ fn functions() -> Vec<Func> {
     functions
 }
 
-/// With one vector in flight every expansion has registers enough, in either tier, but for five of f64 with AVX2's 16: the
-/// reduction of huge angles takes them all, behind its branch, so that what is needed after it waits on the stack; and the sums
-/// in two words for both signs of the gamma functions' argument are more than 20 values however they are ordered.
+/// With one vector in flight every expansion has registers enough, in either tier.
 #[test]
 fn expansions_do_not_spill() {
-    let exceptions = [Op::Sin, Op::Cos, Op::Tan, Op::LnGamma, Op::Gamma].map(|op| (Isa::Avx2, op, Dtype::F64));
     let mut spilling = Vec::new();
     let mut count = 0;
     for isa in [Isa::Avx512, Isa::Avx2] {
@@ -97,7 +94,7 @@ fn expansions_do_not_spill() {
         }
     }
     assert!(count > 200, "{count} expansions");
-    assert_eq!(spilling, exceptions);
+    assert_eq!(spilling, []);
 }
 
 /// The functions of one op each that are written in basic ops, in both tiers.
