@@ -25,7 +25,7 @@ pub(super) struct Ops<'a, O, W> {
 impl<'a, O: Fn(ExprId) -> &'a [ExprId], W: Fn(ExprId) -> i32> Ops<'a, O, W> {
     /// The ops in an order that holds few values: the better of two.
     pub(super) fn few_held(&self) -> Vec<ExprId> {
-        let [walk, list] = [self.by_need(), self.from_the_end()].map(|order| self.hurried(&order));
+        let [walk, list] = [self.by_need(), self.last_first()].map(|order| self.hurried(&order));
         if self.most_held(&walk) < self.most_held(&list) {
             walk
         } else {
@@ -90,7 +90,7 @@ impl<'a, O: Fn(ExprId) -> &'a [ExprId], W: Fn(ExprId) -> i32> Ops<'a, O, W> {
 
     /// List scheduling from the end: the last op is the one before which the values held weigh least, and so on; of equals the
     /// one that stood last.
-    fn from_the_end(&self) -> Vec<ExprId> {
+    fn last_first(&self) -> Vec<ExprId> {
         let mut users = self.users();
         let mut held = self.mark(self.results);
         let is_op = self.mark(self.ops);
