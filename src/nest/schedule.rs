@@ -542,7 +542,8 @@ const STREAMED_CACHES: usize = 32;
 /// Up to so many second-level caches of data, stores wait for lines that are not far away: fetched ahead, `a + b` takes 0.8
 /// to 0.9 of the time between the first and the second level, and beyond what this allows a copy takes longer.
 const AHEAD_CACHES: usize = 4;
-/// Functions of more ops than this keep the processor busy while lines come.
+/// Functions of more ops than this keep the processor busy while lines come from the second-level cache; from farther away they
+/// are fetched ahead, with those that are read: on 1M f32 values `tanh` takes 0.82 of the time, `sin` 0.8, `exp` as long.
 const AHEAD_OPS: usize = 12;
 
 /// How the results of a call go to memory that touches so much of it.
@@ -559,12 +560,14 @@ fn writes(nest: &Nest, bytes: usize, target: &Target) -> Writes {
         .nodes()
         .iter()
         .filter(|n| !matches!(n.op, Op::Param(_) | Op::Const(_)));
-    if bytes > STREAMED_CACHES * caches.l2 {
-        Writes::Streamed
-    } else if (caches.l1d..=AHEAD_CACHES * caches.l2).contains(&bytes) && ops.count() <= AHEAD_OPS {
-        Writes::Ahead
-    } else {
-        Writes::Plain
+    let waits = match ops.count() <= AHEAD_OPS {
+        true => (caches.l1d..=AHEAD_CACHES * caches.l2).contains(&bytes),
+        false => bytes > caches.l2,
+    };
+    match waits {
+        _ if bytes > STREAMED_CACHES * caches.l2 => Writes::Streamed,
+        true => Writes::Ahead,
+        false => Writes::Plain,
     }
 }
 
