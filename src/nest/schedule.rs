@@ -564,10 +564,12 @@ fn writes(nest: &Nest, bytes: usize, target: &Target) -> Writes {
         true => (caches.l1d..=AHEAD_CACHES * caches.l2).contains(&bytes),
         false => bytes > caches.l2,
     };
-    match waits {
-        _ if bytes > STREAMED_CACHES * caches.l2 => Writes::Streamed,
-        true => Writes::Ahead,
-        false => Writes::Plain,
+    if bytes > STREAMED_CACHES * caches.l2 {
+        Writes::Streamed
+    } else if waits {
+        Writes::Ahead
+    } else {
+        Writes::Plain
     }
 }
 

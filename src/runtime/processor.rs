@@ -10,9 +10,11 @@ pub(super) use other::{ThreadId, make_way};
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::Mutex;
 
     use rustix::thread::{Pid, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
+
+    use crate::runtime::lock;
 
     /// A thread of this process.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +31,7 @@ mod linux {
     pub(in super::super) fn make_way(ThreadId(thread): ThreadId) {
         /// Two at once could each take for the thread's own what the other narrowed.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = lock(&ONE_AT_A_TIME);
         let Ok(may) = sched_getaffinity(Some(thread)) else {
             return;
         };

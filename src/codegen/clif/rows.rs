@@ -7,7 +7,7 @@
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_module::FuncId;
 
-use super::emit::{Carried, Emitter};
+use super::emit::{Carried, Emitter, InnerBlock};
 use super::reduce::{Reduction, Wide};
 use crate::codegen::CodegenError;
 use crate::codegen::abi::Abi;
@@ -21,7 +21,7 @@ enum Stage<'f> {
         stores: &'f [OperandId],
     },
     /// A map by the wide emitter's function.
-    Wide(FuncId),
+    Wide(FuncId, InnerBlock),
     Reduce(Box<Reduction<'f>>),
 }
 
@@ -39,8 +39,8 @@ impl Emitter<'_> {
         let mut prepared = Vec::with_capacity(stages.len());
         for (stage, wide) in stages.iter().zip(wide) {
             prepared.push(match stage {
-                Leaf::Map { map, loads, stores } => match wide.map {
-                    Some(func) => Stage::Wide(func),
+                Leaf::Map { map, loads, stores } => match wide.map.zip(block) {
+                    Some((func, block)) => Stage::Wide(func, block),
                     None => Stage::Map { map, loads, stores },
                 },
                 Leaf::Reduce(reduce) => {
@@ -64,8 +64,7 @@ impl Emitter<'_> {
                     Stage::Map { map, loads, stores } => e.outer_loops(&within, pointers, &mut |e, pointers| {
                         e.map_leaf(map, loads, stores, pointers)
                     })?,
-                    Stage::Wide(func) => e.outer_loops(&within_wide, pointers, &mut |e, pointers| {
-                        let block = block.as_ref().expect("there is one where a stage is wide");
+                    Stage::Wide(func, block) => e.outer_loops(&within_wide, pointers, &mut |e, pointers| {
                         e.call_row(*func, block, pointers, len);
                         Ok(())
                     })?,

@@ -89,9 +89,8 @@ pub(super) fn block_tiles(dtype: Dtype, tile: Tile, places: Places) -> Result<Ma
     let failed = |e: IcedError| CodegenError::Encode(e.to_string());
     let (rows, vectors) = (tile.rows as usize, tile.vectors as usize);
     let width = tile.lanes as usize * dtype.size();
-    let registers = if width == 64 { 32 } else { 16 };
     let set = Set::of(dtype, width);
-    if rows == 0 || rows > MOST_ROWS || rows * vectors + vectors + 1 + set.product_registers() > registers {
+    if rows == 0 || rows > MOST_ROWS || rows * vectors + vectors + 1 + set.product_registers() > set.registers() {
         return Err(CodegenError::Encode(format!(
             "{rows} x {vectors} vectors do not fit the registers"
         )));

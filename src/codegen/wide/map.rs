@@ -286,11 +286,8 @@ impl Selector {
             self.fetch(&fetch, at, 0, self.vectors * self.lanes);
         };
         let varying = map.loads.iter().zip(loads).filter(|(load, _)| !load.is_uniform);
-        for (code, (load, &pointer)) in read
-            .into_iter()
-            .flat_map(|code| varying.clone().map(move |v| (code, v)))
-        {
-            fetch(code, load, pointer);
+        if let Some(code) = read {
+            varying.for_each(|(load, &pointer)| fetch(code, load, pointer));
         }
         let written = map.stores.iter().zip(stores).enumerate();
         let is_ahead = map.tile.is_some() || map.writes != Writes::Plain;

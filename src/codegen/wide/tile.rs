@@ -141,6 +141,11 @@ impl Set {
         }
     }
 
+    /// The vector registers that there are.
+    pub(super) fn registers(&self) -> usize {
+        if self.masks { 32 } else { 16 }
+    }
+
     /// Registers that products take beside sums, columns and elements.
     pub(super) fn product_registers(&self) -> usize {
         matches!(self.multiply_add, MultiplyAdd::Apart { .. }).into()
@@ -357,9 +362,7 @@ impl Block {
     /// One element of the contracted axis.
     fn step(&mut self, right: Right, rows: usize) -> Result<(), IcedError> {
         let sums = rows * self.vectors;
-        let registers = if self.width == 64 { 32 } else { 16 };
-        let spare = registers - sums - self.vectors - self.set.product_registers();
-        let product = self.set.register(registers - 1);
+        let spare = self.set.registers() - sums - self.vectors - self.set.product_registers();
         let vectors = match right {
             Right::Near | Right::Far => self.vectors,
             Right::Partial(vectors) => vectors,
@@ -382,33 +385,39 @@ impl Block {
             if vectors == 1 && self.set.masks {
                 // What is used once is broadcast by its use.
                 let (sum, column) = (self.sum(row, 0), self.set.register(sums));
-                let (mut first, then) = match self.set.multiply_add {
-                    MultiplyAdd::Fused(code) => (Instruction::with3(code, sum, column, from)?, None),
-                    MultiplyAdd::Apart { multiply, add } => (
-                        Instruction::with3(multiply, product, column, from)?,
-                        Some(Instruction::with3(add, sum, sum, product)?),
-                    ),
-                };
-                first.set_is_broadcast(true);
-                self.push(first);
-                then.into_iter().for_each(|add| self.push(add));
+                self.multiply_add(sum, |code, to| {
+                    let mut multiply = Instruction::with3(code, to, column, from)?;
+                    multiply.set_is_broadcast(true);
+                    Ok(multiply)
+                })?;
                 continue;
             }
             let element = self.set.register(sums + self.vectors + row % spare.min(4));
             self.push(Instruction::with2(self.set.broadcast, element, from)?);
             for vector in 0..vectors {
                 let (sum, column) = (self.sum(row, vector), self.set.register(sums + vector));
-                match self.set.multiply_add {
-                    MultiplyAdd::Fused(code) => self.push(Instruction::with3(code, sum, element, column)?),
-                    MultiplyAdd::Apart { multiply, add } => {
-                        self.push(Instruction::with3(multiply, product, element, column)?);
-                        self.push(Instruction::with3(add, sum, sum, product)?);
-                    }
-                }
+                self.multiply_add(sum, |code, to| Instruction::with3(code, to, element, column))?;
             }
         }
         self.push(Instruction::with2(Code::Add_r64_rm64, LEFT, LEFT_STEP)?);
         self.push(Instruction::with2(Code::Add_r64_rm64, RIGHT, RIGHT_STEP)?);
+        Ok(())
+    }
+
+    /// Adds a product to a sum, by the instruction of this code which multiplies into the register it is given.
+    fn multiply_add(
+        &mut self,
+        sum: Register,
+        multiply: impl FnOnce(Code, Register) -> Result<Instruction, IcedError>,
+    ) -> Result<(), IcedError> {
+        match self.set.multiply_add {
+            MultiplyAdd::Fused(code) => self.push(multiply(code, sum)?),
+            MultiplyAdd::Apart { multiply: code, add } => {
+                let product = self.set.register(self.set.registers() - 1);
+                self.push(multiply(code, product)?);
+                self.push(Instruction::with3(add, sum, sum, product)?);
+            }
+        }
         Ok(())
     }
 
