@@ -92,10 +92,17 @@ impl<'f> Body<'f> {
             divisors: Vec::new(),
             reciprocals: HashMap::new(),
         };
-        if body.order.len() <= REORDERED_OPS && !body.fits(isa) {
-            body.order = body.few_held(isa);
+        if !body.fits(isa) {
+            body.hold_few(isa);
         }
         body
+    }
+
+    /// Puts its ops in an order that needs few registers.
+    pub(super) fn hold_few(&mut self, isa: Isa) {
+        if self.order.len() <= REORDERED_OPS {
+            self.order = self.few_held(isa);
+        }
     }
 
     /// Whether there are registers for all that is held at once.
@@ -310,43 +317,54 @@ impl Selector {
         mut param: impl FnMut(&mut Selector, usize) -> Selected<Lanes>,
         index: Option<Lanes>,
     ) -> Selected<Vec<Lanes>> {
+        let mut results = self.eval_abreast(body, 1, |s, _, p| param(s, p), index)?;
+        Ok(results.pop().unwrap_or_default())
+    }
+
+    /// The results of a function on several vectors abreast: each op for all of them in turn. `param` loads a vector's parameters.
+    pub(super) fn eval_abreast(
+        &mut self,
+        body: &Body<'_>,
+        abreast: usize,
+        mut param: impl FnMut(&mut Selector, usize, usize) -> Selected<Lanes>,
+        index: Option<Lanes>,
+    ) -> Selected<Vec<Vec<Lanes>>> {
         let func = body.func;
-        let mut values = body.uniform.clone();
+        let mut vectors = vec![body.uniform.clone(); abreast];
         let mut remaining = body.uses.clone();
         for id in body.common() {
             let node = func.node(id);
-            if node.op == Op::Index {
-                values[id.index()] = Some(index.ok_or(Gap { op: node.op })?);
-                continue;
-            }
-            for arg in body.operands(id, node).iter().filter(|a| body.is_common[a.index()]) {
-                if let (Op::Param(p), None) = (func.node(*arg).op, &values[arg.index()]) {
-                    values[arg.index()] = Some(param(self, p as usize)?);
-                }
-            }
+            let operands = body.operands(id, node);
             let mut dying = [false; 3];
-            for (i, arg) in body.operands(id, node).iter().enumerate() {
+            for (i, arg) in operands.iter().enumerate() {
                 remaining[arg.index()] -= 1;
                 dying[i] = remaining[arg.index()] == 0 && body.uniform[arg.index()].is_none();
             }
-            let value = match node.op {
-                Op::Rare => self.rarely(body, id, values.clone(), &mut param, index)?,
-                _ => self.apply(body, id, &values, &dying)?,
-            };
-            values[id.index()] = Some(value);
-        }
-        let mut results = Vec::with_capacity(func.results().len());
-        for &id in func.results() {
-            results.push(match (func.node(id).op, values[id.index()]) {
-                (_, Some(value)) => value,
-                (Op::Const(value), None) => self.constant(value),
-                (Op::Param(p), None) => {
-                    let value = param(self, p as usize)?;
-                    values[id.index()] = Some(value);
-                    value
+            for (vector, values) in vectors.iter_mut().enumerate() {
+                let mut param = |s: &mut Selector, p: usize| param(s, vector, p);
+                for arg in operands.iter().filter(|a| body.is_common[a.index()]) {
+                    if let (Op::Param(p), None) = (func.node(*arg).op, &values[arg.index()]) {
+                        values[arg.index()] = Some(param(self, p as usize)?);
+                    }
                 }
-                (op, None) => return Err(Gap { op }),
-            });
+                let value = match node.op {
+                    Op::Index => index.ok_or(Gap { op: node.op })?,
+                    Op::Rare => self.rarely(body, id, values.clone(), &mut param, index)?,
+                    _ => self.apply(body, id, values, &dying)?,
+                };
+                values[id.index()] = Some(value);
+            }
+        }
+        let mut results = Vec::with_capacity(abreast);
+        for (vector, values) in vectors.iter_mut().enumerate() {
+            let mut of_vector = Vec::with_capacity(func.results().len());
+            for &id in func.results() {
+                if let (Op::Param(p), None) = (func.node(id).op, values[id.index()]) {
+                    values[id.index()] = Some(param(self, vector, p as usize)?);
+                }
+                of_vector.push(self.known(func, id, values)?);
+            }
+            results.push(of_vector);
         }
         Ok(results)
     }

@@ -10,7 +10,7 @@ use super::alloc::Program;
 use super::encode::encode;
 use super::isa::Isa;
 use super::lanes::{Selected, Selector};
-use super::map::{Map, Stream, select, select_unrolled};
+use super::map::{Map, Stream, Unroll, select, select_unrolled};
 use crate::codegen::abi::Abi;
 use crate::nest::Writes;
 
@@ -82,9 +82,10 @@ fn functions() -> Vec<Func> {
 fn expansions_do_not_spill() {
     let mut spilling = Vec::new();
     let mut count = 0;
+    let one = Unroll { vectors: 1, abreast: 1 };
     for isa in [Isa::Avx512, Isa::Avx2] {
         for (op, dtype, func) in expansions() {
-            let selector = mapped(&func, |map| select_unrolled(map, isa, |_| 1));
+            let selector = mapped(&func, |map| select_unrolled(map, isa, |_, _| one));
             let Some(selector) = selector else { continue };
             count += 1;
             let output = Program::new(&selector.asm, isa.bytes()).allocate().unwrap();
