@@ -78,6 +78,49 @@ fn bitcasts() {
     check_all(&funcs);
 }
 
+/// Sums of products with every choice of negated operands, and two bitwise ops on three words, with and without a constant: one
+/// instruction each where there is one.
+#[test]
+fn negated_sums_and_pairs_of_bitwise_ops() {
+    let mut funcs = Vec::new();
+    for dtype in [Dtype::F32, Dtype::F64] {
+        for negated in 1..8 {
+            let mut b = Builder::typed(format!("fma_{negated:03b}_{dtype}"));
+            let operands = [0, 1, 2].map(|i| {
+                let x = b.param(format!("x{i}"), Some(dtype));
+                if negated >> i & 1 == 1 {
+                    b.node(Op::Neg, &[x])
+                } else {
+                    x
+                }
+            });
+            let y = b.node(Op::Fma, &operands);
+            funcs.push(b.finish(&[y]));
+        }
+    }
+    let ops = [Op::And, Op::Or, Op::Xor];
+    for dtype in [Dtype::I8, Dtype::U16, Dtype::I32, Dtype::U64] {
+        for (i, (outer, inner)) in ops
+            .iter()
+            .flat_map(|&outer| ops.map(|inner| (outer, inner)))
+            .enumerate()
+        {
+            let mut b = Builder::typed(format!("{}_{}_{dtype}", outer.name(), inner.name()));
+            let mut operands = [0, 1, 2].map(|i| b.param(format!("x{i}"), Some(dtype)));
+            if i % 2 == 1 {
+                operands[i % 3] = b.constant(Scalar::from_bits(dtype, 0xa5));
+            }
+            let pair = b.node(inner, &operands[1..]);
+            let y = match i % 4 < 2 {
+                true => b.node(outer, &[operands[0], pair]),
+                false => b.node(outer, &[pair, operands[0]]),
+            };
+            funcs.push(b.finish(&[y]));
+        }
+    }
+    check_all(&funcs);
+}
+
 /// Checks every op of these rules on every dtype it takes.
 fn family(is_member: impl Fn(Rule) -> bool) {
     let ops = Op::ALL.iter().filter(|op| is_member(op.rule()));

@@ -228,18 +228,17 @@ def gauss_tail(c, scale):
 
 def tails():
     """The scaled complementary error functions, in v = (x − c) / (x + c) (Shepherd and Laframboise, Chebyshev approximation
-    of (1 + 2x) exp(x²) erfc x, 1981), each from the x where the polynomial near 0 ends."""
-    for name, scale, c, low, top, terms in (("ERFC", mpf(1), 2, mpf("0.74"), 28, (11, 25)), ("GELU", 1 / sqrt(mpf(2)), 3, mpf("0.49"), 39, (12, 26))):
+    of (1 + 2x) exp(x²) erfc x, 1981), each from the x where the polynomial near 0 ends, if there is one."""
+    for name, scale, c, lows, top, terms in (("ERFC", mpf(1), 2, ("0.74", "0.74"), 28, (11, 25)), ("GELU", 1 / sqrt(mpf(2)), 3, (0, "0.49"), 39, (12, 26))):
         v = lambda x: (mpf(x) - c) / (mpf(x) + c)
         f = gauss_tail(c, scale)
         half = mpf(1) / 2 if name == "GELU" else mpf(1)
-        for dtype, n in zip(("F32", "F64"), terms):
+        for dtype, low, n in zip(("F32", "F64"), lows, terms):
             fit = Fit(lambda t: half * f(t), lambda t: 1 / (half * f(t)), v(low), v(top if dtype == "F64" else top * mpf("0.4")), range(n), points=240)
             emit(f"{name}_TAIL_{dtype}", f"(x + {c}) · {'erfcx x' if name == 'ERFC' else '½ erfcx(x/√2)'} in v = 1 − {2 * c} / (x + {c}).", *fit.rounded(53))
     near = lambda s: erf(sqrt(s / 2)) / sqrt(s) / 2
-    for dtype, n in (("F32", 5), ("F64", 10)):
-        fit = Fit(near, lambda s: 1 / near(s), mpf(2) ** -60, mpf("0.27"), range(n))
-        emit(f"GELU_NEAR_{dtype}", "½ erf(x/√2) / x in s = x² for x ≤ 1/2.", *fit.rounded(53))
+    fit = Fit(near, lambda s: 1 / near(s), mpf(2) ** -60, mpf("0.27"), range(10))
+    emit("GELU_NEAR_F64", "½ erf(x/√2) / x in s = x² for x ≤ 1/2.", *fit.rounded(53))
 
 
 def gammas():
@@ -304,9 +303,14 @@ def main():
         fit = Fit(q, lambda f: f * f / log1p(f), -mpf(1) / 3, mpf(1) / 3, range(n))
         emit(f"LN_{dtype}", "(ln(1 + f) − f) / f² for |f| ≤ 1/3.", *fit.rounded(bits))
 
-    for dtype, bits, n, top in (("F32", 24, 7, mpf("0.98")), ("F64", 53, 10, mpf("0.25"))):
-        fit = Fit(lambda s: (tanh(sqrt(s)) / sqrt(s) - 1) / s, lambda s: s * sqrt(s) / tanh(sqrt(s)), mpf(2) ** -60, top**2, range(n))
-        emit(f"TANH_{dtype}", f"(tanh x / x − 1) / s in s = x² for x ≤ {nstr(top)}.", *fit.rounded(bits))
+    top = mpf("0.98")
+    fit = Fit(lambda s: (tanh(sqrt(s)) / sqrt(s) - 1) / s, lambda s: s * sqrt(s) / tanh(sqrt(s)), mpf(2) ** -60, top**2, range(7))
+    emit("TANH_F32", f"(tanh x / x − 1) / s in s = x² for x ≤ {nstr(top)}.", *fit.rounded(24))
+    # tanh x = (eʸ − 1) / (eʸ + 1) with y = 2x = r + k ln 2; where r is negative k is at least 1.
+    q = near_zero(lambda r: (expm1(r) - r) / r**2, lambda r: mpf(1) / 2 + r / 6)
+    weight = lambda r: 2 * r * r / expm1(2 * r) if r > 0 else 4 * r * r / (4 * exp(2 * r) - 1)
+    fit = Fit(q, weight, -half_ln2, half_ln2, range(10))
+    emit("TANH_F64", "(eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2, for the hyperbolic tangent.", *fit.rounded(53))
 
     # The head coefficient is 2/√π − 1, because the expansion adds x itself.
     for dtype, bits, n, top in (("F32", 24, 7, mpf(970) / 1024), ("F64", 53, 14, mpf(1))):

@@ -4,7 +4,7 @@
 //! divided by x + b (Shepherd and Laframboise, *Chebyshev approximation of (1 + 2x) exp(x²) erfc x in 0 ≤ x < ∞*, 1981).
 
 use super::coefficients::{ERF_F64, ERF_NARROW, ERFC_TAIL_F32, ERFC_TAIL_F64};
-use super::coefficients::{GELU_NEAR_F32, GELU_NEAR_F64, GELU_TAIL_F32, GELU_TAIL_F64};
+use super::coefficients::{GELU_NEAR_F64, GELU_TAIL_F32, GELU_TAIL_F64};
 use super::exp::{Reduced, clamp, reduce};
 use super::narrow;
 use super::value::Value;
@@ -36,7 +36,8 @@ pub(super) fn erfc(x: Value<'_>) -> Value<'_> {
     }
 }
 
-/// x Φ(x): x (½ + x p(x²)) up to ½, else the tail Q of |x| times −|x|, to which x is added if it is positive.
+/// x Φ(x): the tail Q of |x| times −|x|, to which x is added if it is positive; in f64 x (½ + x p(x²)) up to ½, as that sum
+/// would double the error of the tail.
 pub(super) fn gelu(x: Value<'_>) -> Value<'_> {
     match x.dtype() {
         Dtype::F64 => {
@@ -49,12 +50,9 @@ pub(super) fn gelu(x: Value<'_>) -> Value<'_> {
         }
         _ => {
             let x = x.cast(Dtype::F64);
-            let a = x.abs();
-            let middle = x * x.fma((x * x).poly(&GELU_NEAR_F32), 0.5);
-            let bounded = clamp(a, 0.0, 16.0);
-            let far = narrow_tail(bounded, 0.5, 3.0, &GELU_TAIL_F32) * -bounded;
-            let far = x.gt(0.0).select(x + far, far);
-            a.lt(0.5).select(middle, far).cast(Dtype::F32)
+            let a = clamp(x.abs(), 0.0, 16.0);
+            let tail = narrow_tail(a, 0.5, 3.0, &GELU_TAIL_F32) * -a;
+            x.ge(0.0).select(x + tail, tail).cast(Dtype::F32)
         }
     }
 }

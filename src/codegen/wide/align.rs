@@ -117,7 +117,7 @@ impl Selector {
                 let row = if wide { isa::PERMUTE_PAIR64 } else { isa::PERMUTE_PAIR32 };
                 let code = self.sure(row, self.register_bytes(size));
                 let (low_reg, high_reg) = (self.reg(low), self.reg(high));
-                let reg = self.update(low_reg, code, order, high_reg.into());
+                let reg = self.update(low_reg, code, order, high_reg.into(), None);
                 values.push(Lanes::new(low.dtype, reg));
             }
             moved.push(values);

@@ -18,7 +18,7 @@ use super::asm::Reg;
 use super::isa::Isa;
 use super::lanes::{Gap, Lanes, Selected, Selector};
 use super::order::Ops;
-use super::pattern::{self, Pattern};
+use super::pattern::{self, Found};
 use super::quotient::Reciprocal;
 
 /// Registers that instructions need beside the values of ops.
@@ -32,7 +32,7 @@ const REORDERED_OPS: usize = 1000;
 pub(super) struct Body<'f> {
     pub(super) func: &'f Func,
     /// What one instruction makes of other nodes than the node's operands.
-    patterns: Vec<Option<(Pattern, [ExprId; 2])>>,
+    patterns: Vec<Option<Found>>,
     /// How often each node's value is needed.
     uses: Vec<u32>,
     /// The ops that are computed for vectors, each after its operands.
@@ -269,7 +269,7 @@ impl<'f> Body<'f> {
 }
 
 /// What a node's value is computed from: by a pattern, or by its op.
-fn operands<'a>(patterns: &'a [Option<(Pattern, [ExprId; 2])>], id: ExprId, node: &'a Node) -> &'a [ExprId] {
+fn operands<'a>(patterns: &'a [Option<Found>], id: ExprId, node: &'a Node) -> &'a [ExprId] {
     match &patterns[id.index()] {
         Some((_, operands)) => operands,
         None => &node.args,
@@ -442,8 +442,8 @@ impl Selector {
         for &arg in args {
             lanes.push(self.known(func, arg, values)?);
         }
-        if let Some((pattern, _)) = body.patterns[id.index()] {
-            return self.pattern(node.op, pattern, &lanes);
+        if let Some((pattern, _)) = &body.patterns[id.index()] {
+            return self.pattern(node.op, *pattern, &lanes, dying);
         }
         if let (Op::Div, Some(by)) = (node.op, body.reciprocals.get(args.last().unwrap_or(&id))) {
             return self.quotient(lanes[0], by);

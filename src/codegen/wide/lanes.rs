@@ -143,9 +143,10 @@ impl Selector {
     }
 
     /// An instruction that reads and overwrites its first operand.
-    pub(super) fn update(&mut self, from: Reg, code: Code, factor: Reg, last: Rm) -> Reg {
+    pub(super) fn update(&mut self, from: Reg, code: Code, factor: Reg, last: Rm, byte: Option<u8>) -> Reg {
         let to = self.asm.like(from);
         let mut inst = Inst::new(code, &[Arg::Update { from, to }, Arg::Use(factor), last.arg]);
+        inst.args.extend(byte.map(Arg::Byte));
         inst.broadcast = last.broadcast;
         self.asm.push(inst);
         to

@@ -8,7 +8,7 @@ use loopweave_ir::{Dtype, Kind, Op, Scalar};
 use super::asm::{Arg, Inst, Reg};
 use super::isa::{self, Isa, Row, by_size};
 use super::lanes::{Gap, Lanes, Logic, Selected, Selector};
-use super::pattern::Pattern;
+use super::pattern::{Pattern, Signs};
 
 /// Rows for elements of 1, 2, 4 and 8 bytes.
 const ADD: [Row; 4] = [isa::ADD8, isa::ADD16, isa::ADD32, isa::ADD64];
@@ -16,6 +16,28 @@ const SUB: [Row; 4] = [isa::SUB8, isa::SUB16, isa::SUB32, isa::SUB64];
 const AND: [Row; 4] = [isa::AND32, isa::AND32, isa::AND32, isa::AND64];
 const OR: [Row; 4] = [isa::OR32, isa::OR32, isa::OR32, isa::OR64];
 const XOR: [Row; 4] = [isa::XOR32, isa::XOR32, isa::XOR32, isa::XOR64];
+
+/// Multiply-adds, by whether the product is negated, whether the sum's other operand is, dtype, and the operand overwritten:
+/// the first factor or that other operand.
+const FMA: [[[[Row; 2]; 2]; 2]; 2] = [
+    [
+        [[isa::FMA213_PS, isa::FMA231_PS], [isa::FMA213_PD, isa::FMA231_PD]],
+        [
+            [isa::FMA_LESS213_PS, isa::FMA_LESS231_PS],
+            [isa::FMA_LESS213_PD, isa::FMA_LESS231_PD],
+        ],
+    ],
+    [
+        [
+            [isa::FMA_NEGATED213_PS, isa::FMA_NEGATED231_PS],
+            [isa::FMA_NEGATED213_PD, isa::FMA_NEGATED231_PD],
+        ],
+        [
+            [isa::FMA_NEGATED_LESS213_PS, isa::FMA_NEGATED_LESS231_PS],
+            [isa::FMA_NEGATED_LESS213_PD, isa::FMA_NEGATED_LESS231_PD],
+        ],
+    ],
+];
 
 impl Selector {
     /// An op of operands of `dtype` (for `select`, that of the two values). `dying` says which operands nothing else needs.
@@ -47,17 +69,28 @@ impl Selector {
     }
 
     /// The one instruction for what several ops make, the last of them `op`.
-    pub(super) fn pattern(&mut self, op: Op, pattern: Pattern, args: &[Lanes]) -> Selected<Lanes> {
+    pub(super) fn pattern(&mut self, op: Op, pattern: Pattern, args: &[Lanes], dying: &[bool]) -> Selected<Lanes> {
         let dtype = args[0].dtype;
         let of = |single: Row, double: Row| if dtype == Dtype::F32 { single } else { double };
         let row = match pattern {
             Pattern::Lesser => of(isa::MIN_PS, isa::MIN_PD),
             Pattern::Greater => of(isa::MAX_PS, isa::MAX_PD),
             Pattern::Scale => of(isa::SCALE_PS, isa::SCALE_PD),
+            Pattern::Fma(signs) => return Ok(Lanes::new(dtype, self.fma(signs, dtype, args, dying)?)),
+            Pattern::Logic(table) => return self.logic_of_three(op, table, args),
         };
         let (x, y) = (self.reg(&args[0]), self.rm(&args[1]));
         let reg = self.binary(op, row, dtype.size(), x, y)?;
         Ok(Lanes::new(dtype, reg))
+    }
+
+    /// The function of three words' bits that a table gives.
+    fn logic_of_three(&mut self, op: Op, table: u8, args: &[Lanes]) -> Selected<Lanes> {
+        let dtype = args[0].dtype;
+        let row = if dtype.size() == 8 { isa::LOGIC64 } else { isa::LOGIC32 };
+        let code = self.code(row, self.register_bytes(dtype.size()), op)?;
+        let (from, second, third) = (self.reg(&args[0]), self.reg(&args[1]), self.rm(&args[2]));
+        Ok(Lanes::new(dtype, self.update(from, code, second, third, Some(table))))
     }
 
     pub(super) fn constant(&self, value: Scalar) -> Lanes {
@@ -110,7 +143,7 @@ impl Selector {
                 let mask = self.rm(&mask);
                 return self.binary(op, by_size(rows, size), size, x, mask);
             }
-            Op::Fma => return self.fma(dtype, args, dying),
+            Op::Fma => return self.fma(Signs::default(), dtype, args, dying),
             Op::Minimum | Op::Maximum => return self.extremum(op, dtype, args),
             _ => return Err(Gap { op }),
         };
@@ -118,24 +151,24 @@ impl Selector {
         self.binary(op, rows, size, x, y)
     }
 
-    /// a · b + c. The instruction overwrites one operand: one that nothing else needs, if there is one.
-    fn fma(&mut self, dtype: Dtype, args: &[Lanes], dying: &[bool]) -> Selected<Reg> {
-        let of = |single: Row, double: Row| if dtype == Dtype::F32 { single } else { double };
+    /// ±a · b ± c. The instruction overwrites one operand: one that nothing else needs, if there is one.
+    fn fma(&mut self, signs: Signs, dtype: Dtype, args: &[Lanes], dying: &[bool]) -> Selected<Reg> {
         let is_const = |i: usize| args[i].as_const().is_some();
         let bytes = self.register_bytes(dtype.size());
         let into_sum = !is_const(2) && (dying[2] || !(dying[0] || dying[1]));
-        let (row, from, factor, last) = if into_sum {
+        let (form, from, factor, last) = if into_sum {
             // 231: the overwritten operand is the sum.
             let (factor, last) = if is_const(0) { (1, 0) } else { (0, 1) };
-            (of(isa::FMA231_PS, isa::FMA231_PD), 2, factor, last)
+            (1, 2, factor, last)
         } else {
             // 213: it is the first factor.
             let (from, factor) = if dying[0] || !dying[1] { (0, 1) } else { (1, 0) };
-            (of(isa::FMA213_PS, isa::FMA213_PD), from, factor, 2)
+            (0, from, factor, 2)
         };
-        let code = self.code(row, bytes, Op::Fma)?;
+        let rows = FMA[signs.product as usize][signs.sum as usize][(dtype == Dtype::F64) as usize];
+        let code = self.code(rows[form], bytes, Op::Fma)?;
         let (from, factor, last) = (self.reg(&args[from]), self.reg(&args[factor]), self.rm(&args[last]));
-        Ok(self.update(from, code, factor, last))
+        Ok(self.update(from, code, factor, last, None))
     }
 
     /// `minimum` or `maximum`: NaN if either is, and −0 below +0.

@@ -8,10 +8,11 @@
 //! last step. Whether that is so depends on how large the factors can be; [`bounds`] proves it, and where it cannot the ops stay.
 
 use loopweave_ir::{Dtype, ExprId, Func, Op};
+use smallvec::{SmallVec, smallvec};
 
 use super::isa::Isa;
 
-/// An instruction of two operands.
+/// An instruction for several ops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pattern {
     /// The first operand if it is less than the second, else the second.
@@ -20,27 +21,108 @@ pub(super) enum Pattern {
     Greater,
     /// The first operand times two to the power of the second, rounded once.
     Scale,
+    /// ±a · b ± c, rounded once.
+    Fma(Signs),
+    /// For each bit, the entry of a table that the bits of the three operands select, the first as the highest.
+    Logic(u8),
 }
 
+/// Which terms of a multiply-add are negated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Signs {
+    pub(super) product: bool,
+    pub(super) sum: bool,
+}
+
+/// A pattern and its operands.
+pub(super) type Found = (Pattern, SmallVec<[ExprId; 3]>);
+
 /// The patterns in a function, by node.
-pub(super) fn find(func: &Func, isa: Isa) -> Vec<Option<(Pattern, [ExprId; 2])>> {
+pub(super) fn find(func: &Func, isa: Isa) -> Vec<Option<Found>> {
     let mut bounds = None;
+    let mut all_uses = uses(func, |_| true);
+    func.results().iter().for_each(|id| all_uses[id.index()] += 1);
+    let sums = uses(func, |op| op == Op::Fma);
     let pattern = |(id, node): (ExprId, &loopweave_ir::func::Node)| match node.op {
         Op::Select => extremum(func, &node.args),
+        Op::Fma if isa == Isa::Avx512 => negated(func, &node.args, |id| all_uses[id.index()] == sums[id.index()]),
+        Op::And | Op::Or | Op::Xor if isa == Isa::Avx512 => logic(func, id, &all_uses),
         Op::Mul if isa == Isa::Avx512 && func.dtype(id).is_float() => {
             let scaled = Scaled::of(func, id)?;
             let bounds = bounds.get_or_insert_with(|| self::bounds(func));
             scaled
                 .is_exact(func, bounds)
-                .then_some((Pattern::Scale, [scaled.value, scaled.power]))
+                .then(|| (Pattern::Scale, smallvec![scaled.value, scaled.power]))
         }
         _ => None,
     };
     func.iter().map(pattern).collect()
 }
 
+/// How often each node is an operand of such ops.
+fn uses(func: &Func, by: impl Fn(Op) -> bool) -> Vec<u32> {
+    let mut uses = vec![0; func.nodes().len()];
+    let users = func.nodes().iter().filter(|node| by(node.op));
+    users
+        .flat_map(|node| node.args.iter())
+        .for_each(|id| uses[id.index()] += 1);
+    uses
+}
+
+/// A multiply-add of operands that are negated for the sake of such sums alone: else the negated value is there
+/// anyway. With AVX2 it is left, as a third port takes it and the values wait in fewer registers.
+fn negated(func: &Func, args: &[ExprId], serves_sums: impl Fn(ExprId) -> bool) -> Option<Found> {
+    let mut operands: SmallVec<[ExprId; 3]> = args.into();
+    let mut is_negated = [false; 3];
+    for (operand, is_negated) in operands.iter_mut().zip(&mut is_negated) {
+        if func.node(*operand).op == Op::Neg && serves_sums(*operand) {
+            (*operand, *is_negated) = (func.node(*operand).args[0], true);
+        }
+    }
+    let [a, b, sum] = is_negated;
+    let signs = Signs { product: a != b, sum };
+    is_negated.contains(&true).then_some((Pattern::Fma(signs), operands))
+}
+
+/// A function of three words' bits made of two ops, of which the first serves the second alone.
+fn logic(func: &Func, id: ExprId, uses: &[u32]) -> Option<Found> {
+    /// The bits of the three operands in the places of a table.
+    const BITS: [u8; 3] = [0xf0, 0xcc, 0xaa];
+    let apply = |op: Op, x: u8, y: u8| match op {
+        Op::And => Some(x & y),
+        Op::Or => Some(x | y),
+        Op::Xor => Some(x ^ y),
+        _ => None,
+    };
+    let node = func.node(id);
+    if func.dtype(id) == Dtype::Bool {
+        return None;
+    }
+    (0..2).find_map(|i| {
+        let (inner, other) = (func.node(node.args[i]), node.args[1 - i]);
+        if uses[node.args[i].index()] != 1 || inner.args.len() != 2 {
+            return None;
+        }
+        // A constant comes last, where it may be in memory.
+        let mut operands = [(other, true), (inner.args[0], false), (inner.args[1], false)];
+        operands.sort_by_key(|(operand, _)| matches!(func.node(*operand).op, Op::Const(_)));
+        let bits = |of_inner: bool| {
+            (0..3)
+                .filter(move |&at: &usize| operands[at].1 != of_inner)
+                .map(|at| BITS[at])
+        };
+        let mut pair = bits(true);
+        let first = apply(inner.op, pair.next()?, pair.next()?)?;
+        let table = apply(node.op, first, bits(false).next()?)?;
+        Some((
+            Pattern::Logic(table),
+            operands.iter().map(|(operand, _)| *operand).collect(),
+        ))
+    })
+}
+
 /// The choice between two floats by their order.
-fn extremum(func: &Func, args: &[ExprId]) -> Option<(Pattern, [ExprId; 2])> {
+fn extremum(func: &Func, args: &[ExprId]) -> Option<Found> {
     let (condition, chosen) = (func.node(args[0]), [args[1], args[2]]);
     if !func.dtype(chosen[0]).is_float() {
         return None;
@@ -51,8 +133,8 @@ fn extremum(func: &Func, args: &[ExprId]) -> Option<(Pattern, [ExprId; 2])> {
         _ => return None,
     };
     match (condition.op, is_first) {
-        (Op::Lt, true) | (Op::Gt, false) => Some((Pattern::Lesser, chosen)),
-        (Op::Gt, true) | (Op::Lt, false) => Some((Pattern::Greater, chosen)),
+        (Op::Lt, true) | (Op::Gt, false) => Some((Pattern::Lesser, SmallVec::from_slice(&chosen))),
+        (Op::Gt, true) | (Op::Lt, false) => Some((Pattern::Greater, SmallVec::from_slice(&chosen))),
         _ => None,
     }
 }
@@ -311,6 +393,20 @@ mod tests {
             let exp = patterns(Op::Exp, dtype);
             assert_eq!(exp, [Pattern::Lesser, Pattern::Greater, Pattern::Scale]);
         }
+    }
+
+    /// Negations go into the sums, and the sign that is put on last is one op of three words.
+    #[test]
+    fn negations_and_signs_take_no_instruction_of_their_own() {
+        let tanh = patterns(Op::Tanh, Dtype::F64);
+        let negated = Signs {
+            product: true,
+            sum: false,
+        };
+        let count = |pattern| tanh.iter().filter(|p| **p == pattern).count();
+        assert_eq!(count(Pattern::Fma(negated)), 2);
+        // magnitude | (x & sign)
+        assert_eq!(count(Pattern::Logic(0xf8)), 1);
     }
 
     /// Without the clamp the power of two is not known to be small.

@@ -84,7 +84,12 @@ impl Selector {
         let rest = self.lanewise(Op::Mul, &[left, nearest])?;
         let size = self.lanewise(Op::Abs, &[nearest])?;
         let least = self.lanewise(Op::Mul, &[size, power(self, limits.numerator)])?;
-        let least = self.pattern(Op::Select, Pattern::Greater, &[least, power(self, limits.quotient)])?;
+        let least = self.pattern(
+            Op::Select,
+            Pattern::Greater,
+            &[least, power(self, limits.quotient)],
+            &[],
+        )?;
         let is_small = self.lanewise(Op::Lt, &[size, power(self, limits.reciprocal)])?;
         let least = self.op(
             Op::Select,
