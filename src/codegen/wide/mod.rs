@@ -7,8 +7,8 @@
 //! [`map`](mod@map) and [`fold`](mod@fold) (with [`align`] and [`extrema`]) select instructions for loops, with [`body`] for
 //! functions, [`order`], [`op`], [`cast`], [`pattern`] and [`quotient`] for ops, and [`lanes`] for values and memory; [`isa`] is
 //! the table of instructions. The result is an [`asm`] of virtual registers, which [`alloc`] gives real ones and
-//! [`encode`](mod@encode) turns into bytes. [`block`] and [`tile`] are the tiles of a matrix product, and [`turn`] makes rows of columns. [`mod@bound`]
-//! tells how fast a leaf can be.
+//! [`encode`](mod@encode) turns into bytes. [`block`] and [`tile`] are the tiles of a matrix product, and [`turn`] makes rows of
+//! columns. [`mod@bound`] tells how fast a leaf can be.
 
 mod alloc;
 mod asm;
