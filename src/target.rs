@@ -6,6 +6,8 @@
 //! Invariant: a target other than `native` and `simd128` is fully described by its name, so that code made for it does not
 //! depend on the machine that makes it.
 
+pub mod microarchitecture;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
@@ -13,6 +15,8 @@ use std::sync::{Arc, OnceLock};
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use target_lexicon::{Architecture, Triple};
+
+use self::microarchitecture::Microarchitecture;
 
 /// The names [`Target::parse`] knows.
 pub const NAMES: [&str; 8] = [
@@ -105,6 +109,7 @@ struct Machine {
     vector_bytes: usize,
     fma_bytes: usize,
     caches: Caches,
+    microarchitecture: Option<&'static Microarchitecture>,
     /// By effort and placement; making one takes longer than compiling a small kernel.
     isas: [OnceLock<Result<OwnedTargetIsa, TargetError>>; 6],
 }
@@ -206,6 +211,12 @@ impl Target {
         self.machine.caches
     }
 
+    /// The kind of cores that schedules and estimates suppose: this machine's, or for a foreign target a common one's. `None` where
+    /// nothing is known of them, or code has no vectors.
+    pub fn microarchitecture(&self) -> Option<&'static Microarchitecture> {
+        self.machine.microarchitecture
+    }
+
     /// Whether this process can be expected to run the target's code: whether it has the host's architecture and system.
     /// A processor may still lack a feature that a foreign target's name asks for.
     pub fn runs_here(&self) -> bool {
@@ -262,6 +273,7 @@ impl Target {
             true,
             (vector_bytes, fma_bytes),
             host_caches(),
+            Microarchitecture::of_host(),
         ))
     }
 
@@ -288,6 +300,7 @@ impl Target {
             false,
             (vector_bytes, fma_bytes),
             COMMON_CACHES,
+            Microarchitecture::of_name(name),
         ))
     }
 
@@ -297,6 +310,7 @@ impl Target {
         is_host: bool,
         (vector_bytes, fma_bytes): (usize, usize),
         caches: Caches,
+        microarchitecture: Option<&'static Microarchitecture>,
     ) -> Target {
         Target {
             machine: Arc::new(Machine {
@@ -307,6 +321,7 @@ impl Target {
                 vector_bytes,
                 fma_bytes,
                 caches,
+                microarchitecture,
                 isas: Default::default(),
             }),
             opt: OptLevel::Speed,

@@ -12,7 +12,7 @@ use loopweave::ir::simplify::Fast;
 use loopweave::ir::{Dtype, Expr, Func, Op, trace};
 use loopweave::pipeline::{Options, Program};
 use loopweave::prelude::jit;
-use loopweave::report::{Note, Report, Role, SerialReason, Stage, Unit};
+use loopweave::report::{Note, Part, Report, Role, SerialReason, Stage, Unit};
 use loopweave::runtime::parallel::Threads;
 use loopweave::runtime::view::Arg;
 use loopweave::shape::Layout;
@@ -265,6 +265,54 @@ fn invariants_are_hoisted() {
     // Nothing is the same for a whole chain over one array.
     let hoisted = &scheduled(transposed_add(), &[&[512, 300], &[300, 512]]).groups[0];
     assert!(hoisted.schedule.as_ref().unwrap().hoisted.is_empty());
+}
+
+/// The bounds of vector loops on the cores that named targets are taken to have.
+#[test]
+fn vector_loops_are_bounded() {
+    let map = |body: fn([Expr; 2]) -> Expr| {
+        let mut g = GraphBuilder::new("map");
+        let x = input(&mut g, "x", Dtype::F32, "n");
+        let y = input(&mut g, "y", Dtype::F32, "n");
+        let z = g.map(&func("f", body), &[x, y]).unwrap();
+        g.output("z", z);
+        g.finish().unwrap()
+    };
+    let estimate = |graph: Graph, target: &str| {
+        let layouts: Vec<Layout> = graph.inputs.iter().map(|_| layout(&[1024])).collect();
+        let program = compiled_for(graph, Target::parse(target).unwrap());
+        let report = program.report_for(&layouts).unwrap();
+        let [l] = report.groups[0].schedule.as_ref().unwrap().vector_loops[..] else {
+            panic!("one stage: {report}");
+        };
+        let estimate = l.estimate.unwrap();
+        assert_eq!(estimate.parts.longest(), (estimate.by, estimate.cycles));
+        (l.vector.lanes * l.vector.unroll, estimate.cycles, estimate.by)
+    };
+    let add = || map(|[x, y]| x + y);
+    // Two loads, by as many as a cycle has.
+    assert_eq!(estimate(add(), "x86-64-v4"), (64, 1.0 / 16.0, Part::Load));
+    assert_eq!(estimate(add(), "x86-64"), (16, 2.0 / 4.0, Part::Load));
+    // Eighteen instructions for four vectors, four a cycle.
+    assert_eq!(estimate(add(), "aarch64"), (16, 0.2813, Part::Issue));
+    // The divider takes 16 elements in 10 cycles, and 8 in 5.
+    let divide = || map(|[x, y]| x / y);
+    assert_eq!(estimate(divide(), "x86-64-v4"), (64, 10.0 / 16.0, Part::Division));
+    assert_eq!(estimate(divide(), "x86-64-v3"), (32, 5.0 / 8.0, Part::Division));
+    // Sixteen additions on two ports.
+    let long = || map(|[x, y]| (0..16).fold(x, |sum, _| sum + y));
+    let (_, cycles, by) = estimate(long(), "x86-64-v4");
+    assert_eq!((cycles, by), (8.0 / 16.0, Part::MultiplyAdd));
+    // Each addition waits four cycles for the one before it; with vectors of 32 bytes there are eight chains instead of four.
+    assert_eq!(estimate(total(), "x86-64-v4"), (64, 4.0 / 64.0, Part::Latency));
+    assert_eq!(estimate(total(), "x86-64-v3"), (64, 0.0703, Part::Issue));
+    let scalar = compiled_for(add(), Target::parse("riscv64").unwrap());
+    let report = scalar.report_for(&[layout(&[64]), layout(&[64])]).unwrap();
+    assert_eq!(report.options.as_ref().unwrap().core, None);
+    assert_eq!(
+        report.groups[0].schedule.as_ref().unwrap().vector_loops[0].estimate,
+        None
+    );
 }
 
 fn softmax_and_norm() -> Graph {

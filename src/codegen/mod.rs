@@ -7,6 +7,7 @@
 //! scratch and its stack; the same nest and target give the same code, byte for byte.
 
 pub mod abi;
+pub mod bound;
 
 pub mod clif;
 mod wide;

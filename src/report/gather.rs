@@ -13,9 +13,10 @@ use loopweave_ir::text::print_func;
 use super::hoist::hoisted;
 use super::traffic::{array_bytes, unfused};
 use super::{
-    Access, Accuracy, Code, Decision, Function, Group, Kind, Loop, Memory, Op, Operand, Options, Parallel, Report,
-    Role, Schedule, Stage, Stride, Unit, VERSION, Vector,
+    Access, Accuracy, Code, Decision, Estimate, Function, Group, Kind, Loop, Memory, Op, Operand, Options, Parallel,
+    Report, Role, Schedule, Stage, Stride, Unit, VERSION, Vector,
 };
+use crate::codegen::bound;
 use crate::codegen::clif;
 use crate::codegen::jit::JitCode;
 use crate::fuse::{self, GroupKind, Plan, Relation, Verdict};
@@ -78,6 +79,7 @@ impl Report {
             },
             options: Some(Options {
                 target: subject.target.name().to_owned(),
+                core: subject.target.microarchitecture().map(|core| core.name.to_owned()),
                 threads: subject.threads,
                 fast: subject.fast.to_string(),
             }),
@@ -220,9 +222,15 @@ fn schedule(step: &Step<'_>, target: &Target, threads: usize) -> Schedule {
     let nest = &scheduled.nest;
     let work = Work::of(scheduled);
     let bytes = work.bytes_read + work.bytes_written;
+    // A nest that no code can be made of has another error to report.
+    let vector_loops = clif::vector_loops(nest, target).unwrap_or_default();
     let operands = nest.operands.iter().zip(scheduled.binding.operand_bytes(nest));
     Schedule {
-        loops: loops(step, target, threads),
+        loops: loops(
+            step,
+            vector_loops.last().map_or(nest.vector, |last| last.vector),
+            threads,
+        ),
         serial: match step.split {
             Split::Serial { reason } => Some(*reason),
             Split::Axis { .. } | Split::Grid { .. } | Split::Blocks { .. } => None,
@@ -235,6 +243,7 @@ fn schedule(step: &Step<'_>, target: &Target, threads: usize) -> Schedule {
             Leaf::MatMul(product) => Some(product.tile),
             Leaf::Map { .. } | Leaf::Reduce(_) | Leaf::Rows(_) => None,
         },
+        vector_loops: vector_loops.iter().map(vector_loop).collect(),
         hoisted: hoisted(nest),
         notes: scheduled.notes.clone(),
         operands: operands.map(|(operand, bytes)| self::operand(operand, bytes)).collect(),
@@ -265,11 +274,9 @@ fn work(graph: &Graph, shapes: &Shapes, groups: &[Group]) -> super::Work {
     }
 }
 
-fn loops(step: &Step<'_>, target: &Target, threads: usize) -> Vec<Loop> {
+fn loops(step: &Step<'_>, vector: nest::Vector, threads: usize) -> Vec<Loop> {
     let (nest, binding) = (&step.scheduled.nest, &step.scheduled.binding);
     let innermost = nest.vector_axis();
-    // What the code was made of; a nest that has none has another error to report.
-    let vector = clif::vector(nest, target).unwrap_or(nest.vector);
     let parallel = |unit, grain: usize, units: usize| {
         let parts = units.div_ceil(grain);
         Parallel {
@@ -309,6 +316,21 @@ fn loops(step: &Step<'_>, target: &Target, threads: usize) -> Vec<Loop> {
         tile: (step.scheduled.tile.or(nest.turned_side())).filter(|_| i + 2 >= nest.axes.len()),
     })
     .collect()
+}
+
+fn vector_loop(l: &bound::VectorLoop) -> super::VectorLoop {
+    super::VectorLoop {
+        computes: l.kind,
+        vector: Vector {
+            lanes: l.vector.lanes,
+            unroll: l.vector.unroll,
+        },
+        choice: l.choice,
+        estimate: l.bound.map(|parts| {
+            let (by, cycles) = parts.longest();
+            Estimate { cycles, by, parts }
+        }),
+    }
 }
 
 fn operand(operand: &nest::Operand, bytes: usize) -> Operand {

@@ -198,7 +198,7 @@ fn kernel(report: &Report, id: usize, group: &Group, listing: Option<&Listing>) 
     );
     let mut tables = table("Computes", &[(vec![words::list(&group.members)], String::new())]);
     if let Some(schedule) = &group.schedule {
-        let rows = |rows: Vec<Row>, heading| {
+        let rows = |rows: Vec<Row>, heading: &str| {
             if rows.is_empty() {
                 String::new()
             } else {
@@ -206,6 +206,10 @@ fn kernel(report: &Report, id: usize, group: &Group, listing: Option<&Listing>) 
             }
         };
         tables += &table("Loops", &words::nest_loops(schedule));
+        let vector_loops = &schedule.vector_loops;
+        tables += &rows(vector_loops.iter().map(words::vector_loop).collect(), "Vector loops");
+        let estimates = vector_loops.iter().filter_map(words::estimate).collect();
+        tables += &rows(estimates, &escaped(&words::estimated(report)));
         tables += &table(
             "Arrays",
             &schedule.operands.iter().map(words::operand).collect::<Vec<Row>>(),

@@ -11,9 +11,9 @@
 //! # The JSON
 //!
 //! Its fields are those of [`Report`] and of the types in it, under the same names. Enums are strings in kebab-case; those
-//! with fields ([`Order`], [`Note`]) are objects whose field `kind` or `code` is that string. `null` stands for what is not
-//! known at the report's [`Stage`]. Sizes are bytes and times nanoseconds, as integers. [`VERSION`] grows when a field changes
-//! its meaning or goes; new fields may come without that.
+//! with fields ([`Order`], [`Note`], [`LoopKind`], [`Choice`]) are objects whose field `kind` or `code` is that string.
+//! `null` stands for what is not known at the report's [`Stage`]. Sizes are bytes and times nanoseconds, as integers.
+//! [`VERSION`] grows when a field changes its meaning or goes; new fields may come without that.
 
 pub(crate) mod gather;
 mod hoist;
@@ -41,6 +41,7 @@ use loopweave_ir::text::ast::Span;
 use serde::{Deserialize, Serialize};
 
 pub use self::html::Listing;
+pub use crate::codegen::bound::{Bound, Choice, LoopKind, Part};
 pub use crate::nest::Order;
 pub use crate::nest::matmul::Tile;
 pub use crate::nest::schedule::Note;
@@ -111,6 +112,10 @@ pub enum Stage {
 pub struct Options {
     /// The target's name.
     pub target: String,
+    /// The kind of cores that it is taken to have, a row of [`microarchitecture`](crate::target::microarchitecture); `None`
+    /// where nothing is known of them.
+    #[serde(default)]
+    pub core: Option<String>,
     /// The threads that calls may use, the caller's included.
     pub threads: usize,
     /// The fast-math permissions, as a comma list; `none` for strict arithmetic.
@@ -233,6 +238,9 @@ pub struct Schedule {
     /// The blocks of a matrix product.
     #[serde(default)]
     pub blocks: Option<Tile>,
+    /// The innermost loops of the code, one for each map or reduction.
+    #[serde(default)]
+    pub vector_loops: Vec<VectorLoop>,
     /// What is computed before the vector loop, as it is the same for all of it.
     #[serde(default)]
     pub hoisted: Vec<Hoisted>,
@@ -248,6 +256,31 @@ pub struct Schedule {
     pub flops: usize,
     /// Flops per byte read or written, to two digits; `None` where nothing is.
     pub intensity: Option<f64>,
+}
+
+/// An innermost loop of a kernel's code, why it does as much in an iteration as it does, and how fast it can be.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VectorLoop {
+    /// What it computes.
+    pub computes: LoopKind,
+    /// Its lanes, and vectors per iteration.
+    pub vector: Vector,
+    /// Why so many vectors.
+    pub choice: Choice,
+    /// How long an element takes; `None` where nothing is known of the target's cores.
+    pub estimate: Option<Estimate>,
+}
+
+/// The time that an element of a vector loop takes, as far as that can be told of its instructions alone: where its arrays are
+/// aligned and in the first-level cache. `cargo bench --bench bounds` has the times that were measured beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// Cycles an element: the longest of the parts.
+    pub cycles: f64,
+    /// Which part that is.
+    pub by: Part,
+    /// Cycles an element by what takes them; all of it goes on at once.
+    pub parts: Bound,
 }
 
 /// What a function of a nest has ready before the vector loop.

@@ -13,7 +13,8 @@ use super::{Accuracy, Group, Report, Stage};
 impl Report {
     /// The report as text. Level 1 has a line per kernel, one for all that each rule fused into it, and what stayed apart; 2
     /// adds the kernels' loops, which of them are parallel, vector and blocked, how exact their functions are, and each
-    /// decision with its reason; 3 adds what the schedule did and hoisted, the arrays and the bytes and flops; 4 adds
+    /// decision with its reason; 3 adds the vector loops and how fast they can be, what the schedule did and hoisted, the arrays and the bytes and
+    /// flops; 4 adds
     /// everything else: ops and where they stand, functions, code and times. Other levels mean the nearest of these.
     pub fn text(&self, level: u8) -> String {
         Text {
@@ -89,6 +90,11 @@ impl Text<'_> {
         if let (3.., Some(schedule)) = (self.level, &group.schedule) {
             if let Some(order) = schedule.order {
                 writeln!(f, "    order: {}", words::order(order))?;
+            }
+            section(f, "    ", "vector loops", &schedule.vector_loops, words::vector_loop)?;
+            let estimates: Vec<Row> = schedule.vector_loops.iter().filter_map(words::estimate).collect();
+            if !estimates.is_empty() {
+                section(f, "    ", &words::estimated(self.report), &estimates, Row::clone)?;
             }
             section(f, "    ", "schedule", &schedule.notes, words::note)?;
             section(f, "    ", "hoisted", &schedule.hoisted, words::hoisted)?;

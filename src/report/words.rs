@@ -5,8 +5,8 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{
-    Access, Decision, Group, Hoisted, Kind, Loop, Note, Op, Operand, Order, Parallel, Report, Role, Schedule, Stride,
-    Tile, Unit, Vector, Work,
+    Access, Choice, Decision, Group, Hoisted, Kind, Loop, LoopKind, Note, Op, Operand, Order, Parallel, Part, Report,
+    Role, Schedule, Stride, Tile, Unit, Vector, VectorLoop, Work,
 };
 
 /// A line of a table: cells that are aligned, and words that end the line.
@@ -305,6 +305,74 @@ fn parts(parallel: Parallel) -> String {
 
 fn lanes(vector: Vector) -> String {
     format!("{} lanes x {}", vector.lanes, vector.unroll)
+}
+
+/// A vector loop, and why it does so much in an iteration.
+pub(super) fn vector_loop(l: &VectorLoop) -> Row {
+    let why = match l.choice {
+        Choice::Loop {
+            instructions,
+            counting,
+            abreast,
+        } => {
+            let abreast = if abreast > 1 {
+                format!("{abreast} abreast; ")
+            } else {
+                String::new()
+            };
+            format!("{abreast}of {instructions} instructions an iteration, {counting} are for the loop itself")
+        }
+        Choice::Accumulators { of, registers } => {
+            let of = count(of, "vector");
+            format!("as many accumulators of the order's {of} as fit {registers} registers beside the rest")
+        }
+        Choice::Tile {
+            accumulators,
+            registers,
+        } => {
+            format!("{accumulators} vectors of accumulators in {registers} registers")
+        }
+    };
+    (vec![computes(l).to_owned(), lanes(l.vector)], why)
+}
+
+/// How long an element of a vector loop takes, and what of it takes how long.
+pub(super) fn estimate(l: &VectorLoop) -> Option<Row> {
+    let estimate = l.estimate?;
+    let cells = [computes(l), &estimate.cycles.to_string(), part(estimate.by)];
+    let parts = estimate.parts.parts().into_iter().filter(|(_, cycles)| *cycles > 0.0);
+    let parts = list(parts.map(|(of, cycles)| format!("{} {cycles}", part(of))));
+    Some((cells.map(str::to_owned).to_vec(), format!("of {parts}")))
+}
+
+/// What estimates are of, for the target's cores.
+pub(super) fn estimated(report: &Report) -> String {
+    let core = report.options.as_ref().and_then(|options| options.core.as_deref());
+    format!(
+        "cycles an element in cache, estimated for {}",
+        core.unwrap_or("any core")
+    )
+}
+
+fn computes(l: &VectorLoop) -> &'static str {
+    match l.computes {
+        LoopKind::Map => "map",
+        LoopKind::Fold { .. } => "fold",
+        LoopKind::Strip { .. } => "strip",
+        LoopKind::Product => "product",
+    }
+}
+
+fn part(part: Part) -> &'static str {
+    match part {
+        Part::Load => "load",
+        Part::Store => "store",
+        Part::MultiplyAdd => "multiply-add",
+        Part::Arithmetic => "arithmetic",
+        Part::Division => "division",
+        Part::Issue => "issue",
+        Part::Latency => "latency",
+    }
 }
 
 pub(super) fn note(note: &Note) -> Row {

@@ -35,6 +35,8 @@ mod memory;
 mod micro;
 mod value;
 
+mod bound;
+
 use std::time::{Duration, Instant};
 
 use cranelift_codegen::Context;
@@ -49,8 +51,9 @@ use loopweave_ir::expand::lower_storage_casts;
 use self::emit::Emitter;
 use self::reduce::Wide;
 use crate::codegen::CodegenError;
+use crate::codegen::bound::{LoopKind, VectorLoop};
 use crate::codegen::wide::{self, MachineCode};
-use crate::nest::{Leaf, MatMul, Nest, Vector};
+use crate::nest::{Leaf, MatMul, Nest, Order};
 use crate::target::{Placement, Target};
 
 /// A kernel in a module.
@@ -242,27 +245,40 @@ fn emit(module: &mut dyn Module, nest: &Nest, target: &Target, symbol: &str) -> 
     Ok(parts)
 }
 
-/// The shape of the vector loop of a nest's code: that of the emitter which makes it; for rows, of the last stage; for a product,
-/// of a row of its tile.
+/// The vector loops of a nest's code, one for each stage: as the emitter makes them that makes the code.
 ///
 /// # Errors
 /// As [`define`].
-pub fn vector(nest: &Nest, target: &Target) -> Result<Vector, CodegenError> {
-    let leaf = match nest.leaf.stages().last() {
-        Some(Leaf::Map { map, loads, stores }) => wide::map(nest, 1, map, loads, stores, Vec::new(), target)?,
-        Some(Leaf::Reduce(reduce)) if nest.is_across() => {
-            wide::strip(nest, reduce, across::rows_at_once(reduce), target)?
+pub fn vector_loops(nest: &Nest, target: &Target) -> Result<Vec<VectorLoop>, CodegenError> {
+    let loops = nest.leaf.stages().iter();
+    loops.map(|stage| vector_loop(nest, stage, target)).collect()
+}
+
+fn vector_loop(nest: &Nest, stage: &Leaf, target: &Target) -> Result<VectorLoop, CodegenError> {
+    let (kind, leaf) = match stage {
+        Leaf::Map { map, loads, stores } => {
+            let leaf = wide::map(nest, 1, map, loads, stores, Vec::new(), target)?;
+            (LoopKind::Map, leaf)
         }
-        Some(Leaf::Reduce(reduce)) => wide::fold(nest, reduce, Vec::new(), target)?,
-        Some(Leaf::MatMul(product)) => {
-            return Ok(Vector {
-                lanes: product.tile.lanes,
-                unroll: product.tile.vectors,
-            });
+        Leaf::Reduce(reduce) if nest.is_across() => {
+            let rows = across::rows_at_once(reduce);
+            let leaf = wide::strip(nest, reduce, rows, target)?;
+            (LoopKind::Strip { rows: rows as u32 }, leaf)
         }
-        Some(Leaf::Rows(_)) | None => None,
+        Leaf::Reduce(reduce) => {
+            let lanes = match reduce.order {
+                Order::Lanes { lanes, .. } => lanes,
+                Order::Chain { .. } => nest.vector.lanes,
+            };
+            (LoopKind::Fold { lanes }, wide::fold(nest, reduce, Vec::new(), target)?)
+        }
+        Leaf::MatMul(product) => return Ok(bound::product(product, target)),
+        Leaf::Rows(_) => (LoopKind::Map, None),
     };
-    Ok(leaf.map_or(nest.vector, |leaf| leaf.vector()))
+    Ok(match leaf {
+        Some(leaf) => leaf.main_loop(kind, target.microarchitecture()),
+        None => bound::main_loop(nest, stage, kind, target),
+    })
 }
 
 /// The functions of the wide emitter for the stages of a leaf, for as many as it takes; they are added to `parts`.

@@ -133,6 +133,8 @@ pub(super) struct Assembly {
     pub(super) constants: Vec<Vec<u8>>,
     /// The argument, and the register it comes in.
     pub(super) argument: (Reg, PReg),
+    /// Where an iteration of the main loop begins, if there is one.
+    pub(super) main: Option<BlockId>,
     current: BlockId,
 }
 
@@ -151,6 +153,7 @@ impl Assembly {
             registers: 1,
             constants: Vec::new(),
             argument: (argument, RDI),
+            main: None,
             current: BlockId(0),
         };
         assembly.block(&[]);
@@ -229,6 +232,7 @@ impl Assembly {
         for (new, old) in order.iter().enumerate() {
             renamed[old.index()] = BlockId(new as u32);
         }
+        self.main = self.main.map(|block| renamed[block.index()]);
         let mut blocks: Vec<Option<Block>> = std::mem::take(&mut self.blocks).into_iter().map(Some).collect();
         for old in order {
             let Some(mut block) = blocks[old.index()].take() else {

@@ -216,6 +216,7 @@ impl Selector {
             self.asm.emit(Code::Cmp_r64_rm64, &[Arg::Use(from), Arg::Use(last)]);
             self.asm.branch(Code::Jg_rel32_64, next, &entering);
             let body = self.asm.block(&carried(&[&[at], &masks[..]].concat(), &params));
+            self.asm.main = Some(body);
             self.asm.jump(body, &entering);
             self.asm.switch_to(body);
             let mut elements = Vec::with_capacity(together);

@@ -84,6 +84,8 @@ pub(super) struct Selector {
     pub(super) lanes: usize,
     /// Vectors per iteration of its main loop.
     pub(super) vectors: usize,
+    /// How many of them are computed abreast.
+    pub(super) abreast: usize,
     /// The block that sets up what stays in registers.
     entry: BlockId,
     /// Constants in registers, by bits and bytes of a lane.
@@ -102,6 +104,7 @@ impl Selector {
             isa,
             lanes: isa.bytes() / widest,
             vectors: 1,
+            abreast: 1,
             hoisted: HashMap::new(),
             room,
         }

@@ -20,6 +20,7 @@ use super::isa::{self, Isa};
 use super::lanes::{Gap, Selected, Selector, Tail};
 use crate::codegen::abi::Abi;
 use crate::nest::Writes;
+use crate::target::microarchitecture::{Microarchitecture, VectorWork};
 
 /// An operand of a map.
 #[derive(Clone, Copy, Debug)]
@@ -69,19 +70,19 @@ pub(super) struct Unroll {
 }
 
 impl Unroll {
-    /// For a loop over so many ops: short bodies need company to fill the processor's units.
+    /// For a loop that does so much for a vector, on such a core: short bodies need company beside the loop itself.
     ///
     /// The ops of a long body wait for each other, and a processor that holds a hundred waiting ops sees no more than two such
     /// bodies beside each other; abreast they are side by side as the code stands, for which 16 registers serve two. In µs for
     /// 64k values, one after the other / abreast: f64 `erf` 122 / 104, `tanh` 108 / 97, `exp` 29.6 / 28.2, f32 Black–Scholes
     /// 170 / 129; with AVX2 f64 `gelu` 308 / 274.
-    fn of(ops: usize, isa: Isa) -> Unroll {
-        let (vectors, abreast) = match (ops, isa) {
-            (0..=12, _) => (4, 1),
-            (13..=20, Isa::Avx512) => (3, 3),
-            (13..=40, Isa::Avx512) => (2, 2),
+    fn of(work: VectorWork, isa: Isa, core: &Microarchitecture) -> Unroll {
+        let (vectors, abreast) = match (work.ops, isa) {
+            (ops, _) if ops <= core.short_body(work.bytes) => (core.unroll(work), 1),
+            (..=20, Isa::Avx512) => (3, 3),
+            (..=40, Isa::Avx512) => (2, 2),
             (_, Isa::Avx512) => (3, 3),
-            (13..=40, Isa::Avx2) => (2, 1),
+            (..=40, Isa::Avx2) => (2, 1),
             (_, Isa::Avx2) => (2, 2),
         };
         Unroll { vectors, abreast }
@@ -97,15 +98,25 @@ const RECIPROCAL_VECTORS: usize = 8;
 /// How far ahead lines are fetched for writing: measured alike from 512 to 4096 bytes.
 const AHEAD_BYTES: usize = 1024;
 
-/// Selects the instructions of a map.
-pub(super) fn select(map: &Map<'_>, isa: Isa) -> Selected<Selector> {
-    select_unrolled(map, isa, Unroll::of)
+/// Selects the instructions of a map, unrolled as far as it pays on such a core.
+pub(super) fn select(map: &Map<'_>, isa: Isa, core: &Microarchitecture) -> Selected<Selector> {
+    let varying = |streams: &[Stream]| streams.iter().filter(|stream| !stream.is_uniform).count();
+    let (bytes, loads, stores) = (isa.bytes(), varying(&map.loads), varying(&map.stores));
+    select_unrolled(map, isa, |ops| {
+        let work = VectorWork {
+            bytes,
+            ops,
+            loads,
+            stores,
+        };
+        Unroll::of(work, isa, core)
+    })
 }
 
 /// As [`select`], with the vectors of an iteration that a function of the number of ops tells.
-pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(usize, Isa) -> Unroll) -> Selected<Selector> {
+pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(usize) -> Unroll) -> Selected<Selector> {
     let mut body = Body::new(map.func, isa, |p| map.loads[p].is_uniform).with_reciprocals(isa);
-    let Unroll { vectors, abreast } = unroll(body.ops(), isa);
+    let Unroll { vectors, abreast } = unroll(body.ops());
     if abreast > 1 {
         body.hold_few(isa);
     }
@@ -119,7 +130,7 @@ pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(usize, Is
         index: None,
         offset: 8 * index as i32,
     };
-    s.vectors = vectors;
+    (s.vectors, s.abreast) = (vectors, abreast);
     let exit = s.asm.block(&[]);
     let n = s.load_word(word(map.abi.vector_extent()));
     s.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(n), Arg::Word(0)]);
@@ -205,6 +216,7 @@ impl Selector {
         let fetches = self.next_rows(&map.next_row, map.abi);
         let at = self.asm.general();
         let main = self.asm.block(&[at]);
+        self.asm.main = Some(main);
         self.asm.jump(main, &[start]);
         self.asm.switch_to(main);
         self.fetch_ahead(map, body.ops(), loads, stores, at);

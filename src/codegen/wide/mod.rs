@@ -7,7 +7,8 @@
 //! [`map`](mod@map) and [`fold`](mod@fold) (with [`align`] and [`extrema`]) select instructions for loops, with [`body`] for
 //! functions, [`order`], [`op`], [`cast`], [`pattern`] and [`quotient`] for ops, and [`lanes`] for values and memory; [`isa`] is
 //! the table of instructions. The result is an [`asm`] of virtual registers, which [`alloc`] gives real ones and
-//! [`encode`](mod@encode) turns into bytes. [`block`] and [`tile`] are the tiles of a matrix product, and [`turn`] makes rows of columns.
+//! [`encode`](mod@encode) turns into bytes. [`block`] and [`tile`] are the tiles of a matrix product, and [`turn`] makes rows of
+//! columns. [`mod@bound`] tells how fast a leaf can be.
 
 mod alloc;
 mod asm;
@@ -33,6 +34,8 @@ mod block;
 mod tile;
 mod turn;
 
+mod bound;
+
 #[cfg(test)]
 mod tests;
 
@@ -44,9 +47,11 @@ use loopweave_ir::{Builder, Dtype, ExprId, Func, Op};
 
 use crate::codegen::CodegenError;
 use crate::codegen::abi::Abi;
+use crate::codegen::bound::{Choice, LoopKind, VectorLoop};
 use crate::nest::matmul::least_tile_bytes;
 use crate::nest::{self, MatMul, Nest, OperandId, Order, Reduce, Role, Stride, TURNED_ROW_BYTES, Vector, Writes};
 use crate::target::Target;
+use crate::target::microarchitecture::Microarchitecture;
 
 use self::ahead::NextRow;
 use self::block::Places;
@@ -103,11 +108,40 @@ pub(super) fn turn(size: usize) -> Result<MachineCode, CodegenError> {
 pub(super) struct Leaf(Selector);
 
 impl Leaf {
-    /// Its lanes, and vectors per iteration of the main loop.
-    pub(super) fn vector(&self) -> Vector {
-        Vector {
-            lanes: self.0.lanes as u32,
-            unroll: self.0.vectors as u32,
+    /// Its main loop, on such cores: one for a map, for a fold of an order with so many lanes, or for a strip that combines so
+    /// many rows.
+    pub(super) fn main_loop(&self, kind: LoopKind, core: Option<&'static Microarchitecture>) -> VectorLoop {
+        let Selector {
+            isa,
+            lanes,
+            vectors,
+            abreast,
+            ref asm,
+            ..
+        } = self.0;
+        let (instructions, counting) = bound::counts(asm);
+        let rows = match kind {
+            LoopKind::Strip { rows } => rows as usize,
+            _ => 1,
+        };
+        VectorLoop {
+            kind,
+            vector: Vector {
+                lanes: lanes as u32,
+                unroll: vectors as u32,
+            },
+            choice: match kind {
+                LoopKind::Fold { lanes: all } => Choice::Accumulators {
+                    of: all as usize / lanes,
+                    registers: isa.registers(),
+                },
+                _ => Choice::Loop {
+                    instructions,
+                    counting,
+                    abreast,
+                },
+            },
+            bound: core.map(|core| bound::demand(asm, core).bound(vectors * lanes * rows)),
         }
     }
 
@@ -143,7 +177,9 @@ pub(super) fn map(
     next_row: Vec<NextRow>,
     target: &Target,
 ) -> Result<Option<Leaf>, CodegenError> {
-    let Some(isa) = isa_of(target) else { return Ok(None) };
+    let Some((isa, core)) = machine(target) else {
+        return Ok(None);
+    };
     if stores.iter().any(|id| nest.operand(*id).stride != Stride::Unit) {
         return Ok(None);
     }
@@ -168,7 +204,7 @@ pub(super) fn map(
         tile: nest.turned_side().map(|_| TURNED_ROW_BYTES),
         next_row,
     };
-    Ok(map::select(&map, isa).ok().map(Leaf))
+    Ok(map::select(&map, isa, core).ok().map(Leaf))
 }
 
 /// The fold of a reduction's blocks, with the interface that [`fold`] describes; `None` as for [`map`].
@@ -181,7 +217,7 @@ pub(super) fn fold(
     next_row: Vec<NextRow>,
     target: &Target,
 ) -> Result<Option<Leaf>, CodegenError> {
-    let (Some(isa), Order::Lanes { lanes, block }) = (isa_of(target), reduce.order) else {
+    let (Some((isa, _)), Order::Lanes { lanes, block }) = (machine(target), reduce.order) else {
         return Ok(None);
     };
     let map = with_storage_floats(&reduce.map)?;
@@ -209,7 +245,9 @@ pub(super) fn fold(
 /// # Errors
 /// As [`map`].
 pub(super) fn strip(nest: &Nest, reduce: &Reduce, rows: usize, target: &Target) -> Result<Option<Leaf>, CodegenError> {
-    let Some(isa) = isa_of(target) else { return Ok(None) };
+    let Some((isa, core)) = machine(target) else {
+        return Ok(None);
+    };
     if reduce.map.nodes().iter().any(|n| n.op == Op::Index) {
         return Ok(None);
     }
@@ -257,7 +295,7 @@ pub(super) fn strip(nest: &Nest, reduce: &Reduce, rows: usize, target: &Target) 
         tile: None,
         next_row: Vec::new(),
     };
-    Ok(map::select(&map, isa).ok().map(Leaf))
+    Ok(map::select(&map, isa, core).ok().map(Leaf))
 }
 
 /// What a product does with its accumulators, over the rows and columns of a tile. Its argument block is
@@ -266,7 +304,9 @@ pub(super) fn strip(nest: &Nest, reduce: &Reduce, rows: usize, target: &Target) 
 /// # Errors
 /// As [`map`].
 pub(super) fn epilogue(nest: &Nest, product: &MatMul, target: &Target) -> Result<Option<Leaf>, CodegenError> {
-    let Some(isa) = isa_of(target) else { return Ok(None) };
+    let Some((isa, core)) = machine(target) else {
+        return Ok(None);
+    };
     if product.stores.iter().any(|id| nest.operand(*id).stride != Stride::Unit) {
         return Ok(None);
     }
@@ -298,7 +338,7 @@ pub(super) fn epilogue(nest: &Nest, product: &MatMul, target: &Target) -> Result
         tile: None,
         next_row: Vec::new(),
     };
-    Ok(map::select(&map, isa).ok().map(Leaf))
+    Ok(map::select(&map, isa, core).ok().map(Leaf))
 }
 
 /// Parameters of these dtypes.
@@ -331,13 +371,14 @@ fn with_storage_floats(func: &Func) -> Result<Cow<'_, Func>, CodegenError> {
     }
 }
 
-/// The widest vectors of a target.
-fn isa_of(target: &Target) -> Option<Isa> {
-    match target.wide_bytes() {
-        64 => Some(Isa::Avx512),
-        32 => Some(Isa::Avx2),
-        _ => None,
-    }
+/// The widest vectors of a target, and its cores.
+fn machine(target: &Target) -> Option<(Isa, &'static Microarchitecture)> {
+    let isa = match target.wide_bytes() {
+        64 => Isa::Avx512,
+        32 => Isa::Avx2,
+        _ => return None,
+    };
+    Some((isa, target.microarchitecture()?))
 }
 
 /// The text of machine code: an instruction a line, then the constants.

@@ -10,7 +10,7 @@ use super::alloc::Program;
 use super::encode::encode;
 use super::isa::Isa;
 use super::lanes::{Selected, Selector};
-use super::map::{Map, Stream, Unroll, select, select_unrolled};
+use super::map::{Map, Stream, Unroll, select_unrolled};
 use crate::codegen::abi::Abi;
 use crate::nest::Writes;
 
@@ -85,7 +85,7 @@ fn expansions_do_not_spill() {
     let one = Unroll { vectors: 1, abreast: 1 };
     for isa in [Isa::Avx512, Isa::Avx2] {
         for (op, dtype, func) in expansions() {
-            let selector = mapped(&func, |map| select_unrolled(map, isa, |_, _| one));
+            let selector = mapped(&func, |map| select_unrolled(map, isa, |_| one));
             let Some(selector) = selector else { continue };
             count += 1;
             let output = Program::new(&selector.asm, isa.bytes()).allocate().unwrap();
@@ -115,7 +115,9 @@ fn expansions() -> Vec<(Op, Dtype, Func)> {
 }
 
 fn selected(func: &Func, isa: Isa) -> Option<super::MachineCode> {
-    let selector = mapped(func, |map| select(map, isa))?;
+    let selector = mapped(func, |map| {
+        select_unrolled(map, isa, |_| Unroll { vectors: 2, abreast: 2 })
+    })?;
     Some(encode(&selector.asm, isa.bytes()).unwrap())
 }
 
