@@ -251,7 +251,7 @@ pub fn vector(nest: &Nest, target: &Target) -> Result<Vector, CodegenError> {
     let leaf = match nest.leaf.stages().last() {
         Some(Leaf::Map { map, loads, stores }) => wide::map(nest, 1, map, loads, stores, Vec::new(), target)?,
         Some(Leaf::Reduce(reduce)) if nest.is_across() => {
-            wide::strip(nest, reduce, across::rows_at_once(reduce), target)?
+            wide::strip(nest, reduce, across::rows_at_once(reduce, &reduce.next()), target)?
         }
         Some(Leaf::Reduce(reduce)) => wide::fold(nest, reduce, Vec::new(), target)?,
         Some(Leaf::MatMul(product)) => {
@@ -298,7 +298,7 @@ fn wide_stages(
                 }
             }
             Leaf::Reduce(reduce) => {
-                let mut counts = vec![across::rows_at_once(reduce), 1, 0];
+                let mut counts = vec![across::rows_at_once(reduce, &reduce.next()), 1, 0];
                 counts.dedup();
                 for rows in counts {
                     let Some(id) = part(&format!("rows{rows}_"), wide::strip(nest, reduce, rows, target)?)? else {
