@@ -385,9 +385,9 @@ impl Builder {
         self.inline_where(func, args, |b| b.node(Op::Index, &[]))
     }
 
-    /// As [`Builder::inline`], at a known position of the reduced axes: what [`Op::Index`] reads is a constant.
-    pub fn inline_at(&mut self, func: &Func, args: &[ExprId], position: i64) -> Vec<ExprId> {
-        self.inline_where(func, args, |b| b.constant(position))
+    /// As [`Builder::inline`], at a position of the reduced axes that is a value: what [`Op::Index`] reads is that.
+    pub fn inline_at(&mut self, func: &Func, args: &[ExprId], position: ExprId) -> Vec<ExprId> {
+        self.inline_where(func, args, |_| position)
     }
 
     fn inline_where(&mut self, func: &Func, args: &[ExprId], index: impl Fn(&mut Builder) -> ExprId) -> Vec<ExprId> {

@@ -2,6 +2,7 @@
 //!
 //! In: a [`Reduction`] and the dtypes of its argument and result. Out: a [`Combiner`].
 
+use loopweave_ir::simplify::{Fast, simplify};
 use loopweave_ir::{Builder, Dtype, ExprId, Func, Op, Scalar};
 
 use super::{Named, Reduction};
@@ -155,6 +156,37 @@ fn commutes(combine: &Func) -> bool {
     };
     let (first, second) = params.split_at(params.len() / 2);
     results(&params) == results(&[second, first].concat())
+}
+
+/// The extremum whose position a combiner seeks, if it is that of `argmin` or `argmax` in its simplest form.
+pub(crate) fn sought(combine: &Func) -> Option<Op> {
+    let [dtype, Dtype::I64] = combine.result_dtypes()[..] else {
+        return None;
+    };
+    let seeks = |better: Op| {
+        let known = simplify(&arg_combine(better, dtype), Fast::NONE);
+        known.nodes() == combine.nodes() && known.results() == combine.results()
+    };
+    let orders = [(Op::Lt, Op::Minimum), (Op::Gt, Op::Maximum)];
+    orders
+        .into_iter()
+        .find_map(|(better, extremum)| seeks(better).then_some(extremum))
+}
+
+/// What the combiner that [`sought`] knows makes of a value with its position and one that comes later: the later one where it is
+/// better, or the first NaN.
+pub(crate) fn seek_next(extremum: Op, dtype: Dtype) -> Func {
+    let mut b = Builder::typed("next");
+    let [x, i, y, j] = [("a", dtype), ("i", Dtype::I64), ("b", dtype), ("j", Dtype::I64)]
+        .map(|(name, dtype)| b.param(name, Some(dtype)));
+    let no_better = if extremum == Op::Maximum { Op::Le } else { Op::Ge };
+    let no_better = b.node(no_better, &[y, x]);
+    let is_number = b.node(Op::Eq, &[x, x]);
+    let better = b.node(Op::Not, &[no_better]);
+    let take = b.node(Op::And, &[better, is_number]);
+    let value = b.node(Op::Select, &[take, y, x]);
+    let position = b.node(Op::Select, &[take, j, i]);
+    simplify(&b.finish(&[value, position]), Fast::NONE)
 }
 
 /// Of two values with positions, the better one: a NaN before any number, then by `better`, then the lower position.

@@ -38,12 +38,14 @@ pub mod schedule;
 mod unroll;
 pub mod verify;
 
+use std::borrow::Cow;
 use std::fmt;
 
-use loopweave_ir::{Dtype, Func, Scalar};
+use loopweave_ir::{Dtype, Func, Op, Scalar};
 use smallvec::{SmallVec, smallvec};
 
 pub use self::matmul::MatMul;
+use crate::graph::combiner;
 
 /// The index of an axis of a nest, outermost first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -257,6 +259,28 @@ impl Reduce {
     /// The dtypes of the values that are combined.
     pub fn accumulators(&self) -> Vec<Dtype> {
         self.map.result_dtypes()
+    }
+
+    /// Whether it looks at the positions of elements.
+    pub(crate) fn uses_index(&self) -> bool {
+        self.map.nodes().iter().any(|n| n.op == Op::Index)
+    }
+
+    /// The extremum of the first value whose first position is the second one, if that is what the reduction finds.
+    pub(crate) fn sought(&self) -> Option<Op> {
+        let [_, position] = *self.map.results() else {
+            return None;
+        };
+        let is_position = self.map.node(position).op == Op::Index;
+        is_position.then(|| combiner::sought(&self.combine)).flatten()
+    }
+
+    /// The combination of what was accumulated with an element that comes later.
+    pub(crate) fn next(&self) -> Cow<'_, Func> {
+        match self.sought() {
+            Some(extremum) => Cow::Owned(combiner::seek_next(extremum, self.accumulators()[0])),
+            None => Cow::Borrowed(&self.combine),
+        }
     }
 }
 

@@ -167,7 +167,8 @@ impl Unroll<'_> {
     /// The results of a function at a reduced element.
     fn map(&mut self, map: &Func, loads: &[OperandId], element: usize) -> Vec<ExprId> {
         let args: Vec<ExprId> = loads.iter().map(|&id| self.load(id, element)).collect();
-        self.builder.inline_at(map, &args, element as i64)
+        let position = self.builder.constant(element as i64);
+        self.builder.inline_at(map, &args, position)
     }
 
     fn reduce(&mut self, reduce: &Reduce) {

@@ -11,6 +11,7 @@
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_module::FuncId;
+use loopweave_ir::Func;
 
 use super::body::Body;
 use super::emit::{Carried, Emitter, InnerBlock};
@@ -30,6 +31,10 @@ const LANE_STRIPS: usize = 128 << 10;
 /// Operations up to which several rows are combined at once.
 const ROWS_LENGTH: usize = 48;
 
+/// The words of an argument block that hold the position of the first row, and how far it is to the next: operands after all
+/// others of a function of rows that needs them.
+const POSITION_WORDS: [usize; 2] = [Abi::FIRST_BLOCK, Abi::LAST_BLOCK];
+
 /// One row of elements at a position along the reduced axes.
 struct Row<'f> {
     body: Body<'f>,
@@ -45,9 +50,9 @@ struct LaneRows {
     rows: Vec<Value>,
 }
 
-/// Rows that are combined at once: as many as leave the pointers in registers and the code short.
-pub(super) fn rows_at_once(reduce: &Reduce) -> usize {
-    let nodes = reduce.map.nodes().len() + reduce.combine.nodes().len();
+/// Rows that are combined at once by this function: as many as leave the pointers in registers and the code short.
+pub(super) fn rows_at_once(reduce: &Reduce, combine: &Func) -> usize {
+    let nodes = reduce.map.nodes().len() + combine.nodes().len();
     let mut rows = 8;
     while rows > 1 && (rows * nodes > ROWS_LENGTH || rows * reduce.loads.len() > 8) {
         rows /= 2;
@@ -208,7 +213,7 @@ impl Emitter<'_> {
             Ok(())
         })?;
         let mut at = self.b.ins().iadd_imm_s(first, step);
-        let mut groups = vec![rows_at_once(r.reduce), 1];
+        let mut groups = vec![rows_at_once(r.reduce, &r.reduce.combine), 1];
         groups.dedup();
         for group in groups {
             let stop = self.b.ins().iadd_imm_s(last, step * (1 - group as i64));
@@ -245,7 +250,8 @@ impl Emitter<'_> {
         columns: (Value, Value),
     ) -> Result<(), CodegenError> {
         let most = r.strips.iter().map(|&(rows, _)| rows).max().unwrap_or(1).max(1);
-        let abi = Abi::sized(1, accumulators.len() + most * r.reduce.loads.len());
+        let positions = if r.reduce.uses_index() { POSITION_WORDS.len() } else { 0 };
+        let abi = Abi::sized(1, accumulators.len() + most * r.reduce.loads.len() + positions);
         let block = self.empty_block(abi);
         let count = self.b.ins().isub(columns.1, columns.0);
         let sums: Carried = accumulators.iter().map(|a| self.unit_address(a, columns.0)).collect();
@@ -275,6 +281,7 @@ impl Emitter<'_> {
     ) {
         let axis = self.nest.vector_axis().index();
         let mut places: Carried = sums.iter().copied().collect();
+        let first = position;
         for ahead in 0..group as i64 {
             let position = self.b.ins().iadd_imm_s(position, step * ahead);
             let by = self.decompose(&r.axes, position);
@@ -284,6 +291,12 @@ impl Emitter<'_> {
                     Stride::Unit => self.unit_address(&access, column),
                     Stride::Zero | Stride::Across | Stride::Any => access.pointer,
                 });
+            }
+        }
+        if r.reduce.uses_index() {
+            let step = self.word(step);
+            for (word, value) in POSITION_WORDS.into_iter().zip([first, step]) {
+                places.push(self.set_word(block, word, value));
             }
         }
         self.call_row(func, block, &places, count);

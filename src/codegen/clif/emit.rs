@@ -365,6 +365,12 @@ impl<'a> Emitter<'a> {
         self.store_word(results, block.address, Abi::SCRATCH);
     }
 
+    /// Sets a word of an argument block; gives its address.
+    pub(super) fn set_word(&mut self, block: &InnerBlock, word: usize, value: Value) -> Value {
+        self.store_word(value, block.address, word);
+        self.b.ins().iadd_imm_s(block.address, 8 * word as i64)
+    }
+
     /// Calls the fold of a block: `m` elements from the position `origin` on, where the pointers stand.
     pub(super) fn call_fold(&mut self, func: FuncId, block: &InnerBlock, pointers: &[Value], origin: Value, m: Value) {
         self.store_word(origin, block.address, Abi::FIRST_BLOCK);

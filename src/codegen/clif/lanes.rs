@@ -80,6 +80,11 @@ impl Emitter<'_> {
             Some(part) => self.b.ins().band(single, part.is_all),
             None => single,
         };
+        if let (Way::Wide(_, _, results), Some(_)) = (&way, r.reduce.sought()) {
+            // There is no position yet.
+            let (none, position) = (self.word(-1), self.b.ins().iadd_imm_s(*results, 8));
+            self.store_scalar(none, position);
+        }
         let scratch = self.arrays(r, &r.scratch);
         self.for_range(r.first, r.last, 1, &[], |e, block, _| {
             let size = r.reduce.order.block() as i64;

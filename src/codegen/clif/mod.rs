@@ -261,7 +261,7 @@ fn vector_loop(nest: &Nest, stage: &Leaf, target: &Target) -> Result<VectorLoop,
             (LoopKind::Map, leaf)
         }
         Leaf::Reduce(reduce) if nest.is_across() => {
-            let rows = across::rows_at_once(reduce);
+            let rows = across::rows_at_once(reduce, &reduce.next());
             let leaf = wide::strip(nest, reduce, rows, target)?;
             (LoopKind::Strip { rows: rows as u32 }, leaf)
         }
@@ -314,7 +314,7 @@ fn wide_stages(
                 }
             }
             Leaf::Reduce(reduce) => {
-                let mut counts = vec![across::rows_at_once(reduce), 1, 0];
+                let mut counts = vec![across::rows_at_once(reduce, &reduce.next()), 1, 0];
                 counts.dedup();
                 for rows in counts {
                     let Some(id) = part(&format!("rows{rows}_"), wide::strip(nest, reduce, rows, target)?)? else {

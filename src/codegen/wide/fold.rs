@@ -29,6 +29,7 @@ pub(super) struct Fold<'f> {
     pub(super) map: &'f Func,
     pub(super) loads: Vec<Stream>,
     pub(super) combine: &'f Func,
+    pub(super) outcome: Outcome,
     /// Lanes of the order.
     pub(super) virtual_lanes: usize,
     /// Elements per block.
@@ -38,6 +39,15 @@ pub(super) struct Fold<'f> {
     /// What the loop over whole sets of lanes fetches of the row after.
     pub(super) next_row: Vec<NextRow>,
     pub(super) abi: Abi,
+}
+
+/// What a fold leaves of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The combined values.
+    Values,
+    /// The one value, which is this extremum, and where it first stands; what was there stays if it is no worse.
+    Position(Op),
 }
 
 /// What the ways share.
@@ -132,13 +142,18 @@ pub(super) fn select(fold: &Fold<'_>, isa: Isa) -> Selected<Selector> {
 
     s.asm.switch_to(done);
     let results = s.load_word(word(Abi::SCRATCH));
-    for (i, value) in done_params.iter().enumerate() {
-        let to = Memory {
-            base: results,
-            index: None,
-            offset: 8 * i as i32,
-        };
-        s.store_first(value, to)?;
+    let place = |i: usize| Memory {
+        base: results,
+        index: None,
+        offset: 8 * i as i32,
+    };
+    match fold.outcome {
+        Outcome::Position(extremum) => s.seek(&f, m, (extremum, &done_params[0]), [place(0), place(1)])?,
+        Outcome::Values => {
+            for (i, value) in done_params.iter().enumerate() {
+                s.store_first(value, place(i))?;
+            }
+        }
     }
     s.asm.order_blocks();
     Ok(s)
@@ -165,15 +180,17 @@ impl Selector {
         let dtypes = f.fold.map.result_dtypes();
         dtypes
             .into_iter()
-            .map(|dtype| {
-                let reg = match (dtype, self.isa) {
-                    (Dtype::Bool, Isa::Avx512) => self.asm.mask(),
-                    (Dtype::Bool, Isa::Avx2) => self.asm.vector(32),
-                    _ => self.asm.vector(self.register_bytes(dtype.size())),
-                };
-                Lanes::new(dtype, reg)
-            })
+            .map(|dtype| Lanes::new(dtype, self.register_of(dtype)))
             .collect()
+    }
+
+    /// A new register for values of a dtype.
+    pub(super) fn register_of(&mut self, dtype: Dtype) -> Reg {
+        match (dtype, self.isa) {
+            (Dtype::Bool, Isa::Avx512) => self.asm.mask(),
+            (Dtype::Bool, Isa::Avx2) => self.asm.vector(32),
+            _ => self.asm.vector(self.register_bytes(dtype.size())),
+        }
     }
 
     /// A block with at least one element for each lane.
@@ -416,7 +433,7 @@ impl Selector {
     }
 
     /// The mask of the vector whose first lane is the lane of this number.
-    fn valid_from(&mut self, valid: Reg, lane: usize) -> Reg {
+    pub(super) fn valid_from(&mut self, valid: Reg, lane: usize) -> Reg {
         match self.isa {
             Isa::Avx512 if lane == 0 => valid,
             Isa::Avx512 => {
@@ -491,7 +508,7 @@ impl Selector {
     }
 
     /// Stores the first lane's value in 8 bytes of memory.
-    fn store_first(&mut self, value: &Lanes, to: Memory) -> Selected<()> {
+    pub(super) fn store_first(&mut self, value: &Lanes, to: Memory) -> Selected<()> {
         let reg = match value.dtype {
             Dtype::Bool => self.bytes_of_mask(value)?,
             _ => self.reg(value),

@@ -4,7 +4,7 @@
 //! [`clif`](super::clif)'s code does, bit for bit, or nothing where a leaf needs what the vectors lack; they hold no
 //! relocations, so any module takes them.
 //!
-//! [`map`](mod@map) and [`fold`](mod@fold) (with [`align`] and [`extrema`]) select instructions for loops, with [`body`] for
+//! [`map`](mod@map) and [`fold`](mod@fold) (with [`align`], [`extrema`] and [`seek`]) select instructions for loops, with [`body`] for
 //! functions, [`order`], [`op`], [`cast`], [`pattern`] and [`quotient`] for ops, and [`lanes`] for values and memory; [`isa`] is
 //! the table of instructions. The result is an [`asm`] of virtual registers, which [`alloc`] gives real ones and
 //! [`encode`](mod@encode) turns into bytes. [`block`] and [`tile`] are the tiles of a matrix product, and [`turn`] makes rows of
@@ -29,6 +29,7 @@ mod align;
 mod extrema;
 mod fold;
 mod map;
+mod seek;
 
 mod block;
 mod tile;
@@ -48,6 +49,7 @@ use loopweave_ir::{Builder, Dtype, ExprId, Func, Op};
 use crate::codegen::CodegenError;
 use crate::codegen::abi::Abi;
 use crate::codegen::bound::{Choice, LoopKind, VectorLoop};
+use crate::graph::combiner::binary;
 use crate::nest::matmul::least_tile_bytes;
 use crate::nest::{self, MatMul, Nest, OperandId, Order, Reduce, Role, Stride, TURNED_ROW_BYTES, Vector, Writes};
 use crate::target::Target;
@@ -55,15 +57,20 @@ use crate::target::microarchitecture::Microarchitecture;
 
 use self::ahead::NextRow;
 use self::block::Places;
-use self::fold::Fold;
+use self::fold::{Fold, Outcome};
 use self::isa::Isa;
 use self::lanes::Selector;
-use self::map::{Map, Stream};
+use self::map::{Map, Stream, widest};
 
 pub(super) use self::ahead::next_rows;
 
 /// The alignment of a function: a cache line.
 pub(super) const ALIGNMENT: u64 = 64;
+
+/// Vectors of lanes over which an extremum is found whose position is sought: as many as hide how long one takes, as far as
+/// one mask has a bit for each lane.
+const SEEKING_VECTORS: usize = 4;
+const MASK_LANES: usize = 64;
 
 /// Whether the tiles of a product are computed by this emitter's code.
 pub(super) fn has_tiles(product: &MatMul, target: &Target) -> bool {
@@ -220,7 +227,20 @@ pub(super) fn fold(
     let (Some((isa, _)), Order::Lanes { lanes, block }) = (machine(target), reduce.order) else {
         return Ok(None);
     };
-    let map = with_storage_floats(&reduce.map)?;
+    let mut map = with_storage_floats(&reduce.map)?;
+    let mut combine = Cow::Borrowed(&reduce.combine);
+    let (mut lanes, mut outcome) = (lanes as usize, Outcome::Values);
+    if let Some(extremum) = reduce.sought() {
+        // The extremum alone, which is the same in any order; its position follows from it.
+        let dtype = map.result_dtypes()[0];
+        let mut b = Builder::typed("extremum");
+        let params = params(&mut b, &map.param_dtypes());
+        let value = b.inline(&map, &params)[0];
+        map = Cow::Owned(b.finish(&[value]));
+        combine = Cow::Owned(binary(extremum, dtype));
+        lanes = (SEEKING_VECTORS * isa.bytes() / widest(&[&map])).min(MASK_LANES);
+        outcome = Outcome::Position(extremum);
+    }
     let Some(loads) = streams(nest, &reduce.loads, map.param_dtypes()) else {
         return Ok(None);
     };
@@ -229,8 +249,9 @@ pub(super) fn fold(
         map: &map,
         from_memory: (0..loads.len()).filter(is_memory).collect(),
         loads,
-        combine: &reduce.combine,
-        virtual_lanes: lanes as usize,
+        combine: &combine,
+        outcome,
+        virtual_lanes: lanes,
         block: block as usize,
         abi: Abi::row(nest),
         next_row,
@@ -240,7 +261,7 @@ pub(super) fn fold(
 
 /// The loop that combines some rows of elements into a row of accumulators, for a reduction along outer axes; with no
 /// rows to combine, it makes the accumulators of the first row. Its argument block is that of a row of accumulators, then of
-/// the operands of each row in turn. `None` as for [`map`].
+/// the operands of each row in turn, then, where elements have positions, of that of the first row and of the step to the next. `None` as for [`map`].
 ///
 /// # Errors
 /// As [`map`].
@@ -248,23 +269,38 @@ pub(super) fn strip(nest: &Nest, reduce: &Reduce, rows: usize, target: &Target) 
     let Some((isa, core)) = machine(target) else {
         return Ok(None);
     };
-    if reduce.map.nodes().iter().any(|n| n.op == Op::Index) {
-        return Ok(None);
-    }
-    let accumulators = reduce.accumulators();
+    let (accumulators, combine) = (reduce.accumulators(), reduce.next());
     let mut b = Builder::typed("strip");
     let sums: Vec<ExprId> = match rows {
         0 => Vec::new(),
         _ => params(&mut b, &accumulators),
     };
-    let mut values = sums.clone();
+    let others = accumulators.len() + rows.max(1) * reduce.loads.len();
+    let mut position: Option<[ExprId; 2]> = None;
     let mut loads = Vec::new();
+    if reduce.uses_index() {
+        // That of the first row, and the step to the next.
+        position = params(&mut b, &[Dtype::I64; 2]).try_into().ok();
+        loads.extend([others, others + 1].map(|operand| Stream {
+            operand,
+            dtype: Dtype::I64,
+            is_uniform: true,
+        }));
+    }
+    let mut values = sums.clone();
     for row in 0..rows.max(1) {
         let elements = params(&mut b, &reduce.map.param_dtypes());
-        let elements = b.inline(&reduce.map, &elements);
+        let elements = match &mut position {
+            Some([position, step]) => {
+                let here = *position;
+                *position = b.node(Op::Add, &[here, *step]);
+                b.inline_at(&reduce.map, &elements, here)
+            }
+            None => b.inline(&reduce.map, &elements),
+        };
         values = match rows {
             0 => elements,
-            _ => b.inline(&reduce.combine, &[values, elements].concat()),
+            _ => b.inline(&combine, &[values, elements].concat()),
         };
         let Some(mut streams) = streams(nest, &reduce.loads, reduce.map.param_dtypes()) else {
             return Ok(None);
@@ -287,7 +323,7 @@ pub(super) fn strip(nest: &Nest, reduce: &Reduce, rows: usize, target: &Target) 
     }
     let map = Map {
         func: &func,
-        abi: Abi::sized(1, accumulators.len() + rows.max(1) * reduce.loads.len()),
+        abi: Abi::sized(1, others + if position.is_some() { 2 } else { 0 }),
         loads,
         stores,
         axes: 1,
