@@ -84,7 +84,9 @@ fn work(inst: &Inst) -> Work {
     match inst.code.mnemonic() {
         Vaddps | Vaddpd | Vsubps | Vsubpd | Vminps | Vminpd | Vmaxps | Vmaxpd | Vrangeps | Vrangepd => of(Kind::Add),
         Vmulps | Vmulpd | Vscalefps | Vscalefpd => of(Kind::Multiply),
-        Vfmadd213ps | Vfmadd213pd | Vfmadd231ps | Vfmadd231pd => of(Kind::MultiplyAdd),
+        Vfmadd213ps | Vfmadd213pd | Vfmadd231ps | Vfmadd231pd | Vfmsub213ps | Vfmsub213pd | Vfmsub231ps
+        | Vfmsub231pd | Vfnmadd213ps | Vfnmadd213pd | Vfnmadd231ps | Vfnmadd231pd | Vfnmsub213ps | Vfnmsub213pd
+        | Vfnmsub231ps | Vfnmsub231pd => of(Kind::MultiplyAdd),
         Vdivps => Work::Divide(Quotient::DivF32),
         Vdivpd => Work::Divide(Quotient::DivF64),
         Vsqrtps => Work::Divide(Quotient::SqrtF32),
@@ -234,6 +236,32 @@ impl Times {
         for (arg, &param) in args.iter().zip(params) {
             let (path, carried) = self.of[arg.vreg.vreg()];
             self.set(param, path, carried);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codegen::wide::isa::{self, Isa};
+
+    /// What has no kind of its own is logic, a sum, an extremum or a comparison of integers, or a choice.
+    #[test]
+    fn every_instruction_has_a_kind() {
+        const SIMPLE: [&str; 12] = [
+            "ADD", "SUB", "AND", "OR", "XOR", "LOGIC", "ABS", "MIN_", "MAX_", "EQUAL", "GREATER", "BLEND",
+        ];
+        for (name, row) in isa::ALL {
+            for isa in [Isa::Avx2, Isa::Avx512] {
+                let Some(code) = row.code(isa, 16) else { continue };
+                let work = work(&Inst::new(code, &[]));
+                let is_fused = ["FM", "FNM"].iter().any(|start| name.starts_with(start));
+                match work {
+                    Work::Compute(kind, _) => assert_eq!(kind == Kind::MultiplyAdd, is_fused, "{name}"),
+                    Work::Divide(_) | Work::Move => assert!(!is_fused, "{name}"),
+                    Work::Scalar => assert!(SIMPLE.iter().any(|start| name.starts_with(start)), "{name}"),
+                }
+            }
         }
     }
 }
