@@ -534,10 +534,16 @@ thread_local! {
     static SCRATCH: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls `f` with at least `bytes` bytes of this thread's scratch memory, which is kept for the next call.
+/// Lines of scratch that a call has on its stack: what a thread keeps costs 15 ns to take, as much as a small reduction.
+const STACK_LINES: usize = 4;
+
+/// Calls `f` with at least `bytes` bytes of scratch memory; beyond a little, of this thread's, which is kept for the next call.
 fn with_scratch(bytes: usize, f: impl FnOnce(*mut u8)) {
     if bytes == 0 {
         return f(std::ptr::null_mut());
+    }
+    if bytes <= size_of::<[Line; STACK_LINES]>() {
+        return f([Line([0; 64]); STACK_LINES].as_mut_ptr().cast());
     }
     // Taken out of its cell: a thread that waits for parts of its own may be given another call's part to run.
     let mut scratch = SCRATCH.take();
