@@ -163,20 +163,23 @@ impl Arena {
     pub fn reserve(&mut self, bytes: usize) {
         let lines = bytes.div_ceil(size_of::<Line>());
         if self.lines.len() < lines {
+            // Nothing of what was there is needed again.
+            self.lines = Vec::with_capacity(lines);
+            prefer_large_pages(self.lines.spare_capacity_mut());
             self.lines.resize(lines, Line([0; 64]));
         }
         self.base = self.lines.as_mut_ptr().expose_provenance();
     }
 }
 
-/// Bytes of results from which on large pages pay: a page of the usual size costs the system about as long as writing it.
-const LARGE_RESULT: usize = 4 << 20;
+/// Bytes of an array from which on large pages pay: a page of the usual size costs the system about as long as writing it.
+const LARGE_ARRAY: usize = 4 << 20;
 
 /// Asks the system to put large pages under memory that nothing was written to yet, where it knows them: then it makes ready
 /// 2 MiB at a time, and a walk across the array finds its pages sooner. Contents stay as they are.
 pub(crate) fn prefer_large_pages<T>(memory: &mut [T]) {
     let bytes = size_of_val(memory);
-    if bytes < LARGE_RESULT {
+    if bytes < LARGE_ARRAY {
         return;
     }
     #[cfg(target_os = "linux")]
