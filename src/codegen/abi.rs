@@ -30,6 +30,7 @@
 //!
 //! For accumulator c of size s(c), with B = ⌈n / block⌉ blocks and V = the extent of the vector axis where vectors run across
 //! results, otherwise 1: B × V values, block-major, as an array that starts at the next multiple of 64 bytes after that of c − 1.
+//! A function that finds a single block may keep the values in the first bytes instead, 8 for each.
 //! Several calls may compute blocks at once on one table, each on its own blocks; whatever else a function needs (lanes,
 //! packed elements) is in its own stack frame.
 //!

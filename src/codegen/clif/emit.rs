@@ -46,7 +46,7 @@ pub(super) struct Emitter<'a> {
     module: &'a mut dyn Module,
     abi: Abi,
     /// The pointer to the argument block.
-    args: Value,
+    pub(super) args: Value,
     library: HashMap<&'static str, FuncRef>,
     /// What the stages of rows use on the stack, one after the other.
     shared: Option<StackSlot>,

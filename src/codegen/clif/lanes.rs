@@ -25,6 +25,7 @@ use super::reduce::{Reduction, from_registers};
 use super::tree::Tree;
 use super::value::{Lanes, Registers, int_type, int_vector, mask_width, registers};
 use crate::codegen::CodegenError;
+use crate::nest::Reduce;
 
 /// Room at both ends of the array of lanes: a vector of any dtype.
 const MARGIN: usize = 64;
@@ -80,10 +81,8 @@ impl Emitter<'_> {
             Some(part) => self.b.ins().band(single, part.is_all),
             None => single,
         };
-        if let (Way::Wide(_, _, results), Some(_)) = (&way, r.reduce.sought()) {
-            // There is no position yet.
-            let (none, position) = (self.word(-1), self.b.ins().iadd_imm_s(*results, 8));
-            self.store_scalar(none, position);
+        if let Way::Wide(_, _, results) = &way {
+            self.before_folds(r.reduce, *results);
         }
         let scratch = self.arrays(r, &r.scratch);
         self.for_range(r.first, r.last, 1, &[], |e, block, _| {
@@ -96,11 +95,7 @@ impl Emitter<'_> {
                 Way::Wide(func, block, results) => {
                     let pointers = e.moved(r, pointers, &[(r.axes[0], origin)]);
                     e.call_fold(*func, block, &pointers, origin, m);
-                    let value = |(i, dtype): (i64, &Dtype)| {
-                        let place = e.b.ins().iadd_imm_s(*results, 8 * i);
-                        e.load_scalar(*dtype, place)
-                    };
-                    (0..).zip(&r.accumulators).map(value).collect()
+                    e.folded(&r.accumulators, *results)
                 }
                 Way::Here(fold, buffers) => {
                     let elements = if r.axes.len() == 1 {
@@ -161,20 +156,44 @@ impl Emitter<'_> {
 
         self.b.switch_to_block(result);
         let values = self.b.block_params(result).to_vec();
-        self.store_result(r, &values, pointers)?;
+        self.store_result(r.reduce, r.n, &values, pointers)?;
         self.jump(end, &[]);
         self.b.switch_to_block(end);
         Ok(())
     }
 
+    /// Prepares the place where the wide emitter's fold leaves its values, before the first block.
+    pub(super) fn before_folds(&mut self, reduce: &Reduce, results: Value) {
+        if reduce.sought().is_some() {
+            // There is no position yet.
+            let (none, position) = (self.word(-1), self.b.ins().iadd_imm_s(results, 8));
+            self.store_scalar(none, position);
+        }
+    }
+
+    /// What the wide emitter's fold left there.
+    pub(super) fn folded(&mut self, accumulators: &[Dtype], results: Value) -> Vec<Value> {
+        let value = |(i, dtype): (i64, &Dtype)| {
+            let place = self.b.ins().iadd_imm_s(results, 8 * i);
+            self.load_scalar(*dtype, place)
+        };
+        (0..).zip(accumulators).map(value).collect()
+    }
+
     /// `finish` of the combined values, and its stores.
-    fn store_result(&mut self, r: &Reduction<'_>, values: &[Value], pointers: &[Value]) -> Result<(), CodegenError> {
+    pub(super) fn store_result(
+        &mut self,
+        reduce: &Reduce,
+        n: Value,
+        values: &[Value],
+        pointers: &[Value],
+    ) -> Result<(), CodegenError> {
         let mut args = values.to_vec();
-        args.push(r.n);
-        for &id in &r.reduce.finish_loads {
+        args.push(n);
+        for &id in &reduce.finish_loads {
             args.push(self.load_scalar(self.nest.operand(id).dtype, pointers[id.index()]));
         }
-        let finish = &r.reduce.finish;
+        let finish = &reduce.finish;
         let body = self.body(finish, |p| Some(args[p]), None)?;
         let results = self.eval(
             &body,
@@ -186,7 +205,7 @@ impl Emitter<'_> {
             },
             None,
         )?;
-        for (id, value) in r.reduce.stores.iter().zip(&results) {
+        for (id, value) in reduce.stores.iter().zip(&results) {
             self.store_scalar(value.first(), pointers[id.index()]);
         }
         Ok(())
