@@ -441,6 +441,7 @@ impl Selector {
             lanes: mask,
             lanes32: mask,
             lanes64: mask,
+            count: mask,
         };
         if self.isa == Isa::Avx2 {
             let varying = f.fold.loads.iter().filter(|s| !s.is_uniform);
@@ -450,7 +451,8 @@ impl Selector {
                     _ if self.lanes * size > self.isa.bytes() => {}
                     4 => tail.lanes32 = self.mask_for(Op::Index, mask, 4)?,
                     8 => tail.lanes64 = self.mask_for(Op::Index, mask, 8)?,
-                    _ => return Err(Gap { op: Op::Index }),
+                    _ if tail.count != mask => {}
+                    _ => tail.count = self.lanes_of(mask),
                 }
             }
         }

@@ -11,13 +11,13 @@
 //! ```
 
 use iced_x86::Code;
-use loopweave_ir::{Dtype, Func, Op};
+use loopweave_ir::{Dtype, Func};
 
 use super::ahead::{Fetch, NextRow};
 use super::asm::{Arg, BlockId, Inst, Memory, Reg};
 use super::body::{Body, SPARE_REGISTERS};
 use super::isa::{self, Isa};
-use super::lanes::{Gap, Selected, Selector, Tail};
+use super::lanes::{Selected, Selector, Tail};
 use crate::codegen::abi::Abi;
 use crate::nest::Writes;
 
@@ -46,8 +46,13 @@ pub(super) struct Map<'f> {
 }
 
 impl Map<'_> {
-    /// Whether a result is streamed: the first may be, as it is the one that lies aligned.
-    fn streams(&self, result: usize) -> bool {
+    /// What it loads, then what it stores.
+    fn streams(&self) -> impl Iterator<Item = &Stream> {
+        self.loads.iter().chain(&self.stores)
+    }
+
+    /// Whether a result goes past the caches: the first may, as it is the one that lies aligned.
+    fn is_streamed(&self, result: usize) -> bool {
         result == 0 && self.writes == Writes::Streamed
     }
 }
@@ -100,7 +105,7 @@ pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(usize) ->
     s.asm.branch(Code::Jle_rel32_64, exit, &[]);
 
     // The pointers, in the order of the streams.
-    let streams: Vec<Stream> = map.loads.iter().chain(&map.stores).copied().collect();
+    let streams: Vec<Stream> = map.streams().copied().collect();
     let mut pointers: Vec<Reg> = streams
         .iter()
         .map(|stream| s.load_word(word(map.abi.pointer(stream.operand))))
@@ -192,7 +197,20 @@ impl Selector {
         self.asm.emit(Code::Cmp_r64_rm64, &[Arg::Use(i), Arg::Use(n)]);
         self.asm.branch(Code::Jge_rel32_64, done, &[]);
         let left = self.difference(n, i);
-        let tail = self.tail(left, map.loads.iter().chain(&map.stores))?;
+        let has_parts = self.isa == Isa::Avx2 && map.streams().any(|s| s.dtype.size() < 4);
+        if has_parts {
+            // Parts of narrow vectors take so long that there should be one at most.
+            let whole = self.asm.block(&[]);
+            self.compare_word(left, self.lanes as i32);
+            self.asm.branch(Code::Jge_rel32_64, whole, &[]);
+            let here = self.asm.current();
+            self.asm.switch_to(whole);
+            self.vector(map, body, loads, stores, (i, 0), None)?;
+            let next = self.moved(i, self.lanes as i32);
+            self.asm.jump(rest, &[next]);
+            self.asm.switch_to(here);
+        }
+        let tail = self.tail(left, map)?;
         self.vector(map, body, loads, stores, (i, 0), Some(&tail))?;
         let next = self.moved(i, self.lanes as i32);
         self.asm.jump(rest, &[next]);
@@ -228,7 +246,7 @@ impl Selector {
         let count = self.lanes_to_alignment(stores[0], size);
         self.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(count), Arg::Word(0)]);
         self.asm.branch(Code::Je_rel32_64, aligned, &[zero]);
-        let tail = self.tail(count, map.loads.iter().chain(&map.stores))?;
+        let tail = self.tail(count, map)?;
         self.vector(map, body, loads, stores, (zero, 0), Some(&tail))?;
         self.asm.jump(aligned, &[count]);
         self.asm.switch_to(aligned);
@@ -256,7 +274,11 @@ impl Selector {
         };
         let results = self.eval(body, load, None)?;
         for (result, value) in results.iter().enumerate() {
-            let whole = if map.streams(result) { isa::STREAM } else { isa::STORE };
+            let whole = if map.is_streamed(result) {
+                isa::STREAM
+            } else {
+                isa::STORE
+            };
             let to = place(stores[result], map.stores[result].dtype);
             self.store(value, to, tail, whole)?;
         }
@@ -291,61 +313,55 @@ impl Selector {
         }
         let written = map.stores.iter().zip(stores).enumerate();
         let is_ahead = map.tile.is_some() || map.writes != Writes::Plain;
-        for (_, (store, &pointer)) in written.filter(|(result, _)| is_ahead && !map.streams(*result)) {
+        for (_, (store, &pointer)) in written.filter(|(result, _)| is_ahead && !map.is_streamed(*result)) {
             fetch(Code::Prefetchw_m8, store, pointer);
         }
     }
 
     /// The first lanes of a vector: a number of them of at most 255.
-    fn tail<'s>(&mut self, count: Reg, streams: impl Iterator<Item = &'s Stream>) -> Selected<Tail> {
+    fn tail(&mut self, count: Reg, map: &Map<'_>) -> Selected<Tail> {
         match self.isa {
             Isa::Avx512 => {
-                let count = self.at_most_a_vector(count);
+                // A register of bytes holds 16, and a result may lie where a later vector's operand does.
+                let count = if self.lanes < 16 {
+                    self.at_most_a_vector(count)
+                } else {
+                    count
+                };
                 let lanes = self.lanes_below(count);
                 Ok(Tail {
                     lanes,
                     lanes32: lanes,
                     lanes64: lanes,
+                    count,
                 })
             }
             Isa::Avx2 => {
-                let mut sizes: Vec<usize> = streams.filter(|s| !s.is_uniform).map(|s| s.dtype.size()).collect();
+                let varying = map.streams().filter(|s| !s.is_uniform);
+                let mut sizes: Vec<usize> = varying.map(|s| s.dtype.size()).collect();
                 // What is wider than every value belongs to a parameter that is not used.
                 sizes.retain(|size| self.lanes * size <= self.isa.bytes());
                 sizes.sort_unstable();
                 sizes.dedup();
-                if sizes.iter().any(|&size| size < 4) {
-                    return Err(Gap { op: Op::Param(0) });
-                }
+                let count = self.at_most_a_vector(count);
                 let all = self.word(self.lanes as i32);
-                let beyond = self.difference(all, count);
-                let zero = self.word(0);
-                let skipped = self.asm.general();
-                self.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(beyond), Arg::Word(0)]);
-                let update = Arg::Update {
-                    from: beyond,
-                    to: skipped,
-                };
-                self.asm.emit(Code::Cmovl_r64_rm64, &[update, Arg::Use(zero)]);
+                let skipped = self.difference(all, count);
                 let mut masks = [skipped; 2];
-                for &size in &sizes {
+                for &size in sizes.iter().filter(|&&size| size >= 4) {
                     masks[(size == 8) as usize] = self.first_lanes(size, skipped);
                 }
                 Ok(Tail {
                     lanes: skipped,
                     lanes32: masks[0],
                     lanes64: masks[1],
+                    count,
                 })
             }
         }
     }
 
-    /// A number of lanes, and of those no more than there are, where an instruction would take further ones: a register of bytes
-    /// holds 16, and a result may lie where a later vector's operand does.
+    /// A number of lanes, and of those no more than there are.
     fn at_most_a_vector(&mut self, count: Reg) -> Reg {
-        if self.lanes >= 16 {
-            return count;
-        }
         let (lanes, least) = (self.word(self.lanes as i32), self.asm.general());
         self.asm.emit(Code::Cmp_r64_rm64, &[Arg::Use(count), Arg::Use(lanes)]);
         let update = Arg::Update { from: count, to: least };

@@ -14,16 +14,13 @@ use super::map::{Map, Stream, select, select_unrolled};
 use crate::codegen::abi::Abi;
 use crate::nest::Writes;
 
-/// Divisions of integers and remainders have no vector instructions, and AVX2 has no masks for the ends of arrays of 8 and 16
-/// bits; everything else is taken.
+/// Divisions of integers and remainders have no vector instructions; everything else is taken.
 #[test]
 fn gaps_are_these_alone() {
     let divides = |func: &Func| func.nodes().iter().any(|n| matches!(n.op, Op::TruncDiv | Op::Rem));
     for isa in [Isa::Avx512, Isa::Avx2] {
         for func in functions() {
-            let stored = [func.param_dtypes(), func.result_dtypes()].concat();
-            let is_narrow = stored.iter().any(|d| d.size() < 4);
-            let is_gap = divides(&func) || (isa == Isa::Avx2 && is_narrow);
+            let is_gap = divides(&func);
             assert_eq!(selected(&func, isa).is_none(), is_gap, "{} in {isa:?}", func.name());
         }
     }
