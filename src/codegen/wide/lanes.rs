@@ -12,6 +12,7 @@ use iced_x86::Code;
 use loopweave_ir::{Dtype, Op, Scalar};
 
 use super::asm::{Arg, Assembly, BlockId, ConstId, Inst, Memory, Reg};
+use super::division::Quotient;
 use super::isa::{self, Isa, Row, by_size};
 
 /// Why a leaf is not this emitter's: an op for which the vectors have no instruction.
@@ -29,7 +30,7 @@ pub(super) struct Lanes {
     pub(super) place: Place,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Place {
     /// Elements in a vector register, or the lanes of a mask.
     Register(Reg),
@@ -90,6 +91,8 @@ pub(super) struct Selector {
     hoisted: HashMap<(u64, usize), Reg>,
     /// How many more there may be.
     pub(super) room: usize,
+    /// The last quotient of integers.
+    pub(super) quotient: Option<Quotient>,
 }
 
 impl Selector {
@@ -104,6 +107,7 @@ impl Selector {
             vectors: 1,
             hoisted: HashMap::new(),
             room,
+            quotient: None,
         }
     }
 

@@ -16,6 +16,7 @@ use loopweave_ir::{Dtype, Func};
 use super::ahead::{Fetch, NextRow};
 use super::asm::{Arg, BlockId, Inst, Memory, Reg};
 use super::body::{Body, SPARE_REGISTERS};
+use super::division;
 use super::isa::{self, Isa};
 use super::lanes::{Selected, Selector, Tail};
 use crate::codegen::abi::Abi;
@@ -60,8 +61,8 @@ impl Map<'_> {
 /// Bytes of the widest value.
 pub(super) fn widest(funcs: &[&Func]) -> usize {
     let nodes = funcs.iter().flat_map(|f| f.nodes());
-    let dtypes = nodes.filter_map(|n| n.dtype);
-    dtypes.map(Dtype::size).max().unwrap_or(1)
+    let sizes = nodes.filter_map(|n| Some(division::bytes_on_the_way(n.op, n.dtype?.size())));
+    sizes.max().unwrap_or(1)
 }
 
 /// Vectors per iteration of a loop over so many ops: short bodies need company to fill the processor's units.

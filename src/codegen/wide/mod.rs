@@ -5,7 +5,7 @@
 //! relocations, so any module takes them.
 //!
 //! [`map`](mod@map) and [`fold`](mod@fold) (with [`align`] and [`extrema`]) select instructions for loops, with [`body`] for
-//! functions, [`order`], [`op`], [`cast`], [`pattern`] and [`quotient`] for ops, and [`lanes`] and [`partial`] for values and memory; [`isa`] is
+//! functions, [`order`], [`op`], [`cast`], [`pattern`], [`quotient`] and [`division`] for ops, and [`lanes`] and [`partial`] for values and memory; [`isa`] is
 //! the table of instructions. The result is an [`asm`] of virtual registers, which [`alloc`] gives real ones and
 //! [`encode`](mod@encode) turns into bytes. [`block`] and [`tile`] are the tiles of a matrix product, and [`turn`] makes rows of columns.
 
@@ -17,6 +17,7 @@ mod isa;
 
 mod body;
 mod cast;
+mod division;
 mod lanes;
 mod op;
 mod order;

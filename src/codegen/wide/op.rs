@@ -39,6 +39,9 @@ impl Selector {
             };
             return Ok(Lanes::new(Dtype::Bool, mask));
         }
+        if matches!((op, dtype.is_float()), (Op::TruncDiv | Op::Rem, false)) {
+            return self.divide(op, dtype, args);
+        }
         let reg = match dtype.is_float() {
             true => self.float_op(op, dtype, args, dying)?,
             false => self.int_op(op, dtype, args)?,
