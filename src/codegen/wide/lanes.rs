@@ -256,7 +256,7 @@ impl Selector {
         self.set(code, width, &[], rm, None)
     }
 
-    fn constant_mask(&mut self, value: bool) -> Reg {
+    pub(super) fn constant_mask(&mut self, value: bool) -> Reg {
         let bits = if value { u64::MAX } else { 0 };
         match self.isa {
             Isa::Avx2 => self.splat(bits, self.mask_size()),

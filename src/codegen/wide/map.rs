@@ -17,6 +17,7 @@ use super::ahead::{Fetch, NextRow};
 use super::asm::{Arg, BlockId, Inst, Memory, Reg};
 use super::body::{Body, SPARE_REGISTERS};
 use super::division;
+use super::gather::Access;
 use super::isa::{self, Isa};
 use super::lanes::{Selected, Selector, Tail};
 use crate::codegen::abi::Abi;
@@ -30,6 +31,15 @@ pub(super) struct Stream {
     pub(super) dtype: Dtype,
     /// Whether one element serves the whole axis.
     pub(super) is_uniform: bool,
+    /// Whether neighbours are any distance apart, which the argument block tells.
+    pub(super) is_strided: bool,
+}
+
+impl Stream {
+    /// Whether its elements are neighbours in memory.
+    pub(super) fn is_dense(&self) -> bool {
+        !self.is_uniform && !self.is_strided
+    }
 }
 
 /// A map along the last of one or two axes.
@@ -91,7 +101,10 @@ pub(super) fn select(map: &Map<'_>, isa: Isa) -> Selected<Selector> {
 /// As [`select`], with the vectors per iteration that a function of the number of ops tells.
 pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(usize) -> usize) -> Selected<Selector> {
     let mut body = Body::new(map.func, isa, |p| map.loads[p].is_uniform).with_reciprocals(isa);
-    let room = isa.registers().saturating_sub(body.live(isa) + SPARE_REGISTERS);
+    let strided = map.streams().filter(|s| s.is_strided).count();
+    let room = isa
+        .registers()
+        .saturating_sub(body.live(isa) + SPARE_REGISTERS + strided);
     let mut s = Selector::new(isa, widest(&[map.func]), room);
     let args = s.asm.argument.0;
     let word = |index: usize| Memory {
@@ -105,29 +118,28 @@ pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(usize) ->
     s.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(n), Arg::Word(0)]);
     s.asm.branch(Code::Jle_rel32_64, exit, &[]);
 
-    // The pointers, in the order of the streams.
+    // In the order of the streams.
     let streams: Vec<Stream> = map.streams().copied().collect();
-    let mut pointers: Vec<Reg> = streams
-        .iter()
-        .map(|stream| s.load_word(word(map.abi.pointer(stream.operand))))
-        .collect();
+    let mut accesses = s.accesses(&streams, map.abi);
     let mut rows = None;
     if map.axes == 2 {
         let count = s.load_word(word(map.abi.extent(0)));
         s.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(count), Arg::Word(0)]);
         s.asm.branch(Code::Jle_rel32_64, exit, &[]);
-        let entering: Vec<Reg> = std::iter::once(count).chain(pointers.iter().copied()).collect();
+        let entering: Vec<Reg> = std::iter::once(count).chain(accesses.iter().map(|a| a.base)).collect();
         let params: Vec<Reg> = entering.iter().map(|&r| s.asm.like(r)).collect();
         let row = s.asm.block(&params);
         s.asm.jump(row, &entering);
         s.asm.switch_to(row);
-        pointers = params[1..].to_vec();
+        for (access, &base) in accesses.iter_mut().zip(&params[1..]) {
+            access.base = base;
+        }
         rows = Some((row, params));
     }
-    let (loads, stores) = pointers.split_at(map.loads.len());
+    let (loads, stores) = accesses.split_at(map.loads.len());
     s.prepare(&mut body, |s, p| {
         let from = Memory {
-            base: loads[p],
+            base: loads[p].base,
             index: None,
             offset: 0,
         };
@@ -157,13 +169,14 @@ pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(usize) ->
 
 impl Selector {
     /// One row of `n` elements.
-    fn row(&mut self, map: &Map<'_>, body: &mut Body<'_>, loads: &[Reg], stores: &[Reg], n: Reg) -> Selected<()> {
+    fn row(&mut self, map: &Map<'_>, body: &mut Body<'_>, loads: &[Access], stores: &[Access], n: Reg) -> Selected<()> {
         let copies = self.vectors;
         let step = (copies * self.lanes) as i32;
         let last = self.moved(n, -step);
         let i = self.asm.general();
         let rest = self.asm.block(&[i]);
-        let start = match body.ops() <= PEEL_OPS || map.writes == Writes::Streamed {
+        let is_short = body.ops() <= PEEL_OPS && map.stores[0].is_dense();
+        let start = match is_short || map.writes == Writes::Streamed {
             true => self.peel(map, body, loads, stores, n, rest)?,
             false => self.word(0),
         };
@@ -228,8 +241,8 @@ impl Selector {
         &mut self,
         map: &Map<'_>,
         body: &Body<'_>,
-        loads: &[Reg],
-        stores: &[Reg],
+        loads: &[Access],
+        stores: &[Access],
         n: Reg,
         rest: BlockId,
     ) -> Selected<Reg> {
@@ -244,7 +257,7 @@ impl Selector {
         self.asm
             .emit(Code::Cmp_rm64_imm32, &[Arg::Use(n), Arg::Word(least as i32)]);
         self.asm.branch(Code::Jl_rel32_64, short_row, &[zero]);
-        let count = self.lanes_to_alignment(stores[0], size);
+        let count = self.lanes_to_alignment(stores[0].base, size);
         self.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(count), Arg::Word(0)]);
         self.asm.branch(Code::Je_rel32_64, aligned, &[zero]);
         let tail = self.tail(count, map)?;
@@ -259,20 +272,12 @@ impl Selector {
         &mut self,
         map: &Map<'_>,
         body: &Body<'_>,
-        loads: &[Reg],
-        stores: &[Reg],
+        loads: &[Access],
+        stores: &[Access],
         at: (Reg, usize),
         tail: Option<&Tail>,
     ) -> Selected<()> {
-        let place = |pointer: Reg, dtype: Dtype| Memory {
-            base: pointer,
-            index: Some((at.0, dtype.size() as u8)),
-            offset: (at.1 * dtype.size()) as i32,
-        };
-        let load = |s: &mut Selector, p: usize| {
-            let dtype = map.loads[p].dtype;
-            s.load(dtype, place(loads[p], dtype), tail)
-        };
+        let load = |s: &mut Selector, p: usize| s.load_from(&loads[p], at, tail);
         let results = self.eval(body, load, None)?;
         for (result, value) in results.iter().enumerate() {
             let whole = if map.is_streamed(result) {
@@ -280,8 +285,7 @@ impl Selector {
             } else {
                 isa::STORE
             };
-            let to = place(stores[result], map.stores[result].dtype);
-            self.store(value, to, tail, whole)?;
+            self.store_to(&stores[result], value, at, tail, whole)?;
         }
         Ok(())
     }
@@ -292,30 +296,31 @@ impl Selector {
     /// There a loop of many ops holds too few iterations at once to ask for much by itself, least of all beside streamed results.
     /// On one thread, from memory and back without / with, in ms for 16M values of f32 and of f64: `sin` 28.7 / 9.9 and 83.7 / 26.2,
     /// `tanh` 16.5 / 10.2 and 81.8 / 29.7, `exp` 8.8 / 8.2 and 21.1 / 19.5, `x * 2` 7.0 / 6.3 and 16.8 / 14.4.
-    fn fetch_ahead(&mut self, map: &Map<'_>, ops: usize, loads: &[Reg], stores: &[Reg], at: Reg) {
+    fn fetch_ahead(&mut self, map: &Map<'_>, ops: usize, loads: &[Access], stores: &[Access], at: Reg) {
         let read = match map.writes {
             _ if map.tile.is_some() => Some(Code::Prefetcht1_m8),
             Writes::Streamed => Some(Code::Prefetcht1_m8),
             Writes::Ahead if ops > PEEL_OPS => Some(Code::Prefetcht0_m8),
             Writes::Ahead | Writes::Plain => None,
         };
-        let mut fetch = |code: Code, stream: &Stream, base: Reg| {
+        let mut fetch = |code: Code, access: &Access| {
             let fetch = Fetch {
                 code,
-                base,
-                size: stream.dtype.size(),
+                base: access.base,
+                size: access.dtype.size(),
                 distance: map.tile.unwrap_or(AHEAD_BYTES),
             };
             self.fetch(&fetch, at, 0, self.vectors * self.lanes);
         };
-        let varying = map.loads.iter().zip(loads).filter(|(load, _)| !load.is_uniform);
+        let dense = map.loads.iter().zip(loads).filter(|(load, _)| load.is_dense());
         if let Some(code) = read {
-            varying.for_each(|(load, &pointer)| fetch(code, load, pointer));
+            dense.for_each(|(_, access)| fetch(code, access));
         }
-        let written = map.stores.iter().zip(stores).enumerate();
         let is_ahead = map.tile.is_some() || map.writes != Writes::Plain;
-        for (_, (store, &pointer)) in written.filter(|(result, _)| is_ahead && !map.is_streamed(*result)) {
-            fetch(Code::Prefetchw_m8, store, pointer);
+        for (result, access) in stores.iter().enumerate() {
+            if is_ahead && !map.is_streamed(result) {
+                fetch(Code::Prefetchw_m8, access);
+            }
         }
     }
 

@@ -127,6 +127,7 @@ fn mapped(func: &Func, select: impl Fn(&Map<'_>) -> Selected<Selector>) -> Optio
         operand,
         dtype,
         is_uniform: false,
+        is_strided: false,
     };
     let arity = func.params().len();
     let map = Map {
