@@ -10,6 +10,7 @@ use half::{bf16, f16};
 use loopweave::ir::testing::Rng;
 use loopweave::ir::{Element, Scalar};
 use loopweave::jit::{self, Kernel};
+use loopweave::target::Target;
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, Slice, s};
 use region::{Allocation, Protection};
 
@@ -75,10 +76,21 @@ fn span(count: usize, step: isize) -> usize {
     count.saturating_sub(1) * step.unsigned_abs() + usize::from(count > 0)
 }
 
+/// This machine, and where it has wide vectors those without masks for narrow elements.
+fn targets() -> Vec<Target> {
+    let native = Target::native().unwrap();
+    let avx2 = (native.wide_bytes() > 0).then(|| Target::parse("x86-64-v3").unwrap());
+    std::iter::once(native).chain(avx2).collect()
+}
+
 fn check<T: Element>() {
-    let copy = jit::func("x").unwrap();
-    let select = jit::func("if x < y { x } else { y }").unwrap();
-    let (min, sum) = (jit::min(), jit::sum());
+    targets().into_iter().for_each(check_on::<T>);
+}
+
+fn check_on<T: Element>(target: Target) {
+    let func = |text| jit::func(text).unwrap().target(target.clone());
+    let (copy, select) = (func("x"), func("if x < y { x } else { y }"));
+    let (min, sum) = (jit::min().target(target.clone()), jit::sum().target(target.clone()));
     let mut buffers = [0; 3].map(|_| Guarded::new(4 * 71 * size_of::<T>()));
     let [x, y, out] = &mut buffers;
     let mut rng = Rng::new(1);
@@ -136,7 +148,10 @@ each_dtype! {
 #[test]
 fn casts_between_widths() {
     fn between<A: Element, B: Element>() {
-        let cast = jit::func(&*format!("x as {}", B::DTYPE)).unwrap();
+        targets().into_iter().for_each(between_on::<A, B>);
+    }
+    fn between_on<A: Element, B: Element>(target: Target) {
+        let cast = jit::func(&*format!("x as {}", B::DTYPE)).unwrap().target(target);
         let mut buffers = [0; 2].map(|_| Guarded::new(8 * 71));
         let [x, out] = &mut buffers;
         for end in [End::First, End::Last] {

@@ -555,7 +555,7 @@ fn writes(nest: &Nest, bytes: usize, target: &Target) -> Writes {
     let Leaf::Map { map, .. } = &nest.leaf else {
         return Writes::Plain;
     };
-    // The reference emitter, which has the maps with gathered operands too, has plain stores alone.
+    // The reference emitter has plain stores alone, and gathers keep a loop from being bound by its stores.
     if target.wide_bytes() == 0 || nest.operands.iter().any(|operand| operand.stride == Stride::Any) {
         return Writes::Plain;
     }

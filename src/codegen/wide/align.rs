@@ -33,7 +33,7 @@ impl Selector {
     pub(super) fn aligns(&self, f: &Folding<'_>) -> Option<usize> {
         let dtypes = f.fold.map.result_dtypes();
         let fits = |d: &Dtype| *d != Dtype::Bool && matches!(d.size(), 4 | 8);
-        let varying = |&p: &usize| !f.fold.loads[p].is_uniform && self.lanes * f.fold.loads[p].dtype.size() >= 16;
+        let varying = |&p: &usize| f.fold.loads[p].is_dense() && self.lanes * f.fold.loads[p].dtype.size() >= 16;
         (self.isa == Isa::Avx512 && dtypes.iter().all(fits) && f.map.ops() + f.combine.ops() <= OPS)
             .then(|| (0..f.fold.loads.len()).filter(varying))?
             .max_by_key(|&p| (f.fold.loads[p].dtype.size(), std::cmp::Reverse(p)))

@@ -309,6 +309,10 @@ fn register(allocation: Allocation, bytes: usize) -> Register {
         return Register::None;
     };
     let first = match (reg.class(), bytes) {
+        // Low bytes: those of the first four registers, of which the encoder's list has the second bytes next, then all others.
+        (RegClass::Int, 1) if reg.hw_enc() >= 4 => Register::SPL - 4,
+        (RegClass::Int, 1) => Register::AL,
+        (RegClass::Int, 2) => Register::AX,
         (RegClass::Int, 4) => Register::EAX,
         (RegClass::Int, _) => Register::RAX,
         (RegClass::Float, 16) => Register::XMM0,

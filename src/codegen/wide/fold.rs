@@ -19,6 +19,7 @@ use super::align::Aligned;
 use super::asm::{Arg, Inst, Memory, Reg};
 use super::body::Body;
 use super::extrema;
+use super::gather::Access;
 use super::isa::{self, Isa, by_size};
 use super::lanes::{Gap, Lanes, Selected, Selector, Tail};
 use super::map::{Stream, widest};
@@ -56,6 +57,7 @@ pub(super) struct Folding<'a> {
     pub(super) map: Body<'a>,
     pub(super) combine: Body<'a>,
     pub(super) pointers: Vec<Reg>,
+    accesses: Vec<Access>,
     /// The position of the first element, where that is needed.
     origin: Option<Reg>,
     /// The next rows of `fold.next_row`.
@@ -92,11 +94,8 @@ pub(super) fn select(fold: &Fold<'_>, isa: Isa) -> Selected<Selector> {
         offset: 8 * index as i32,
     };
     let m = s.load_word(word(fold.abi.vector_extent()));
-    let pointers = fold
-        .loads
-        .iter()
-        .map(|stream| s.load_word(word(fold.abi.pointer(stream.operand))))
-        .collect();
+    let accesses = s.accesses(&fold.loads, fold.abi);
+    let pointers = accesses.iter().map(|access| access.base).collect();
     let uses_index = fold.map.nodes().iter().any(|n| n.op == Op::Index);
     let origin = uses_index.then(|| s.load_word(word(Abi::FIRST_BLOCK)));
     let fetches = s.next_rows(&fold.next_row, fold.abi);
@@ -105,6 +104,7 @@ pub(super) fn select(fold: &Fold<'_>, isa: Isa) -> Selected<Selector> {
         map,
         combine,
         pointers,
+        accesses,
         origin,
         fetches,
     };
@@ -359,15 +359,7 @@ impl Selector {
             Some(origin) => Some(self.positions(origin, at, ahead)?),
             None => None,
         };
-        let load = |s: &mut Selector, p: usize| {
-            let dtype = f.fold.loads[p].dtype;
-            let place = Memory {
-                base: f.pointers[p],
-                index: Some((at, dtype.size() as u8)),
-                offset: (ahead * dtype.size()) as i32,
-            };
-            s.load(dtype, place, tail)
-        };
+        let load = |s: &mut Selector, p: usize| s.load_from(&f.accesses[p], (at, ahead), tail);
         self.eval(&f.map, load, index)
     }
 
@@ -459,6 +451,7 @@ impl Selector {
             lanes: mask,
             lanes32: mask,
             lanes64: mask,
+            count: mask,
         };
         if self.isa == Isa::Avx2 {
             let varying = f.fold.loads.iter().filter(|s| !s.is_uniform);
@@ -468,7 +461,8 @@ impl Selector {
                     _ if self.lanes * size > self.isa.bytes() => {}
                     4 => tail.lanes32 = self.mask_for(Op::Index, mask, 4)?,
                     8 => tail.lanes64 = self.mask_for(Op::Index, mask, 8)?,
-                    _ => return Err(Gap { op: Op::Index }),
+                    _ if tail.count != mask => {}
+                    _ => tail.count = self.lanes_of(mask),
                 }
             }
         }

@@ -197,6 +197,7 @@ rows! {
     GREATER64 = avx2(VEX_Vpcmpgtq_xmm_xmm_xmmm128);
     TEST8 = avx512(EVEX_Vptestmb_kr_k1_xmm_xmmm128);
     BLEND = avx2(VEX_Vpblendvb_xmm_xmm_xmmm128_xmm);
+    BLEND_WORDS = avx2(VEX_Vpblendw_xmm_xmm_xmmm128_imm8);
     BLEND8 = avx512(EVEX_Vpblendmb_xmm_k1z_xmm_xmmm128);
     BLEND16 = avx512(EVEX_Vpblendmw_xmm_k1z_xmm_xmmm128);
     BLEND32 = avx512(EVEX_Vpblendmd_xmm_k1z_xmm_xmmm128b32);

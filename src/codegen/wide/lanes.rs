@@ -12,6 +12,7 @@ use iced_x86::Code;
 use loopweave_ir::{Dtype, Op, Scalar};
 
 use super::asm::{Arg, Assembly, BlockId, ConstId, Inst, Memory, Reg};
+use super::division::Quotient;
 use super::isa::{self, Isa, Row, by_size};
 
 /// Why a leaf is not this emitter's: an op for which the vectors have no instruction.
@@ -29,7 +30,7 @@ pub(super) struct Lanes {
     pub(super) place: Place,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Place {
     /// Elements in a vector register, or the lanes of a mask.
     Register(Reg),
@@ -92,6 +93,8 @@ pub(super) struct Selector {
     hoisted: HashMap<(u64, usize), Reg>,
     /// How many more there may be.
     pub(super) room: usize,
+    /// The last quotient of integers.
+    pub(super) quotient: Option<Quotient>,
 }
 
 impl Selector {
@@ -107,6 +110,7 @@ impl Selector {
             abreast: 1,
             hoisted: HashMap::new(),
             room,
+            quotient: None,
         }
     }
 
@@ -256,7 +260,7 @@ impl Selector {
         self.set(code, width, &[], rm, None)
     }
 
-    fn constant_mask(&mut self, value: bool) -> Reg {
+    pub(super) fn constant_mask(&mut self, value: bool) -> Reg {
         let bits = if value { u64::MAX } else { 0 };
         match self.isa {
             Isa::Avx2 => self.splat(bits, self.mask_size()),
@@ -415,7 +419,7 @@ impl Selector {
                 let (row, mask) = match size {
                     4 => (isa::MASKED_LOAD32, tail.lanes32),
                     8 => (isa::MASKED_LOAD64, tail.lanes64),
-                    _ => return Err(Gap { op: Op::Param(0) }),
+                    _ => return Ok(self.load_part(size, from, tail.count)),
                 };
                 let code = self.sure(row, bytes);
                 let mask = Arg::Use(mask.as_bytes(bytes));
@@ -468,7 +472,6 @@ impl Selector {
             _ => self.reg(value),
         };
         let filled = self.lanes * size;
-        let to = Arg::Memory(to);
         let Some(tail) = tail else {
             let code = match (filled, self.isa) {
                 (4, Isa::Avx2) => Code::VEX_Vmovd_rm32_xmm,
@@ -477,24 +480,28 @@ impl Selector {
                 (8, Isa::Avx512) => Code::EVEX_Vmovq_xmmm64_xmm,
                 _ => self.sure(whole, bytes),
             };
-            self.asm.emit(code, &[to, Arg::Use(reg)]);
+            self.asm.emit(code, &[Arg::Memory(to), Arg::Use(reg)]);
             return Ok(());
         };
         match self.isa {
             Isa::Avx512 => {
                 let rows = [isa::STORE8, isa::STORE16, isa::STORE32, isa::STORE64];
                 let code = self.sure(by_size(rows, size), bytes);
-                self.asm.push(Inst::new(code, &[to, Arg::Use(reg)]).merging(tail.lanes));
+                let inst = Inst::new(code, &[Arg::Memory(to), Arg::Use(reg)]);
+                self.asm.push(inst.merging(tail.lanes));
             }
             Isa::Avx2 => {
                 let (row, mask) = match size {
                     4 => (isa::MASKED_STORE32, tail.lanes32),
                     8 => (isa::MASKED_STORE64, tail.lanes64),
-                    _ => return Err(Gap { op: Op::Param(0) }),
+                    _ => {
+                        self.store_part(size, reg, to, tail.count);
+                        return Ok(());
+                    }
                 };
                 let code = self.sure(row, bytes);
                 let mask = Arg::Use(mask.as_bytes(bytes));
-                self.asm.emit(code, &[to, mask, Arg::Use(reg)]);
+                self.asm.emit(code, &[Arg::Memory(to), mask, Arg::Use(reg)]);
             }
         }
         Ok(())
@@ -535,7 +542,8 @@ pub(super) enum Logic {
 pub(super) struct Tail {
     /// The mask, with AVX-512.
     pub(super) lanes: Reg,
-    /// With AVX2, lanes of 4 and of 8 bytes.
+    /// With AVX2, lanes of 4 and of 8 bytes, and for narrower ones their number.
     pub(super) lanes32: Reg,
     pub(super) lanes64: Reg,
+    pub(super) count: Reg,
 }

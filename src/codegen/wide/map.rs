@@ -11,13 +11,15 @@
 //! ```
 
 use iced_x86::Code;
-use loopweave_ir::{Dtype, Func, Op};
+use loopweave_ir::{Dtype, Func};
 
 use super::ahead::{Fetch, NextRow};
 use super::asm::{Arg, BlockId, Inst, Memory, Reg};
 use super::body::{Body, SPARE_REGISTERS};
+use super::division;
+use super::gather::Access;
 use super::isa::{self, Isa};
-use super::lanes::{Gap, Selected, Selector, Tail};
+use super::lanes::{Selected, Selector, Tail};
 use crate::codegen::abi::Abi;
 use crate::nest::Writes;
 use crate::target::microarchitecture::{Microarchitecture, VectorWork};
@@ -30,6 +32,15 @@ pub(super) struct Stream {
     pub(super) dtype: Dtype,
     /// Whether one element serves the whole axis.
     pub(super) is_uniform: bool,
+    /// Whether neighbours are any distance apart, which the argument block tells.
+    pub(super) is_strided: bool,
+}
+
+impl Stream {
+    /// Whether its elements are neighbours in memory.
+    pub(super) fn is_dense(&self) -> bool {
+        !self.is_uniform && !self.is_strided
+    }
 }
 
 /// A map along the last of one or two axes.
@@ -47,8 +58,13 @@ pub(super) struct Map<'f> {
 }
 
 impl Map<'_> {
-    /// Whether a result is streamed: the first may be, as it is the one that lies aligned.
-    fn streams(&self, result: usize) -> bool {
+    /// What it loads, then what it stores.
+    fn streams(&self) -> impl Iterator<Item = &Stream> {
+        self.loads.iter().chain(&self.stores)
+    }
+
+    /// Whether a result goes past the caches: the first may, as it is the one that lies aligned.
+    fn is_streamed(&self, result: usize) -> bool {
         result == 0 && self.writes == Writes::Streamed
     }
 }
@@ -56,8 +72,8 @@ impl Map<'_> {
 /// Bytes of the widest value.
 pub(super) fn widest(funcs: &[&Func]) -> usize {
     let nodes = funcs.iter().flat_map(|f| f.nodes());
-    let dtypes = nodes.filter_map(|n| n.dtype);
-    dtypes.map(Dtype::size).max().unwrap_or(1)
+    let sizes = nodes.filter_map(|n| Some(division::bytes_on_the_way(n.op, n.dtype?.size())));
+    sizes.max().unwrap_or(1)
 }
 
 /// Vectors of an iteration.
@@ -120,9 +136,9 @@ pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(usize) ->
     if abreast > 1 {
         body.hold_few(isa);
     }
-    let room = isa
-        .registers()
-        .saturating_sub(abreast * body.live(isa) + SPARE_REGISTERS);
+    let strided = map.streams().filter(|s| s.is_strided).count();
+    let needed = abreast * body.live(isa) + SPARE_REGISTERS + strided;
+    let room = isa.registers().saturating_sub(needed);
     let mut s = Selector::new(isa, widest(&[map.func]), room);
     let args = s.asm.argument.0;
     let word = |index: usize| Memory {
@@ -136,29 +152,28 @@ pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(usize) ->
     s.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(n), Arg::Word(0)]);
     s.asm.branch(Code::Jle_rel32_64, exit, &[]);
 
-    // The pointers, in the order of the streams.
-    let streams: Vec<Stream> = map.loads.iter().chain(&map.stores).copied().collect();
-    let mut pointers: Vec<Reg> = streams
-        .iter()
-        .map(|stream| s.load_word(word(map.abi.pointer(stream.operand))))
-        .collect();
+    // In the order of the streams.
+    let streams: Vec<Stream> = map.streams().copied().collect();
+    let mut accesses = s.accesses(&streams, map.abi);
     let mut rows = None;
     if map.axes == 2 {
         let count = s.load_word(word(map.abi.extent(0)));
         s.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(count), Arg::Word(0)]);
         s.asm.branch(Code::Jle_rel32_64, exit, &[]);
-        let entering: Vec<Reg> = std::iter::once(count).chain(pointers.iter().copied()).collect();
+        let entering: Vec<Reg> = std::iter::once(count).chain(accesses.iter().map(|a| a.base)).collect();
         let params: Vec<Reg> = entering.iter().map(|&r| s.asm.like(r)).collect();
         let row = s.asm.block(&params);
         s.asm.jump(row, &entering);
         s.asm.switch_to(row);
-        pointers = params[1..].to_vec();
+        for (access, &base) in accesses.iter_mut().zip(&params[1..]) {
+            access.base = base;
+        }
         rows = Some((row, params));
     }
-    let (loads, stores) = pointers.split_at(map.loads.len());
+    let (loads, stores) = accesses.split_at(map.loads.len());
     s.prepare(&mut body, |s, p| {
         let from = Memory {
-            base: loads[p],
+            base: loads[p].base,
             index: None,
             offset: 0,
         };
@@ -193,7 +208,7 @@ impl Selector {
         map: &Map<'_>,
         body: &mut Body<'_>,
         abreast: usize,
-        (loads, stores): (&[Reg], &[Reg]),
+        (loads, stores): (&[Access], &[Access]),
         n: Reg,
     ) -> Selected<()> {
         let copies = self.vectors;
@@ -201,7 +216,8 @@ impl Selector {
         let last = self.moved(n, -step);
         let i = self.asm.general();
         let rest = self.asm.block(&[i]);
-        let start = match body.ops() <= PEEL_OPS || map.writes == Writes::Streamed {
+        let is_short = body.ops() <= PEEL_OPS && map.stores[0].is_dense();
+        let start = match is_short || map.writes == Writes::Streamed {
             true => self.peel(map, body, loads, stores, n, rest)?,
             false => self.word(0),
         };
@@ -238,7 +254,20 @@ impl Selector {
         self.asm.emit(Code::Cmp_r64_rm64, &[Arg::Use(i), Arg::Use(n)]);
         self.asm.branch(Code::Jge_rel32_64, done, &[]);
         let left = self.difference(n, i);
-        let tail = self.tail(left, map.loads.iter().chain(&map.stores))?;
+        let has_parts = self.isa == Isa::Avx2 && map.streams().any(|s| s.dtype.size() < 4);
+        if has_parts {
+            // Parts of narrow vectors take so long that there should be one at most.
+            let whole = self.asm.block(&[]);
+            self.compare_word(left, self.lanes as i32);
+            self.asm.branch(Code::Jge_rel32_64, whole, &[]);
+            let here = self.asm.current();
+            self.asm.switch_to(whole);
+            self.vector(map, body, loads, stores, i, None)?;
+            let next = self.moved(i, self.lanes as i32);
+            self.asm.jump(rest, &[next]);
+            self.asm.switch_to(here);
+        }
+        let tail = self.tail(left, map)?;
         self.vector(map, body, loads, stores, i, Some(&tail))?;
         let next = self.moved(i, self.lanes as i32);
         self.asm.jump(rest, &[next]);
@@ -255,8 +284,8 @@ impl Selector {
         &mut self,
         map: &Map<'_>,
         body: &Body<'_>,
-        loads: &[Reg],
-        stores: &[Reg],
+        loads: &[Access],
+        stores: &[Access],
         n: Reg,
         rest: BlockId,
     ) -> Selected<Reg> {
@@ -271,10 +300,10 @@ impl Selector {
         self.asm
             .emit(Code::Cmp_rm64_imm32, &[Arg::Use(n), Arg::Word(least as i32)]);
         self.asm.branch(Code::Jl_rel32_64, short_row, &[zero]);
-        let count = self.lanes_to_alignment(stores[0], size);
+        let count = self.lanes_to_alignment(stores[0].base, size);
         self.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(count), Arg::Word(0)]);
         self.asm.branch(Code::Je_rel32_64, aligned, &[zero]);
-        let tail = self.tail(count, map.loads.iter().chain(&map.stores))?;
+        let tail = self.tail(count, map)?;
         self.vector(map, body, loads, stores, zero, Some(&tail))?;
         self.asm.jump(aligned, &[count]);
         self.asm.switch_to(aligned);
@@ -286,8 +315,8 @@ impl Selector {
         &mut self,
         map: &Map<'_>,
         body: &Body<'_>,
-        loads: &[Reg],
-        stores: &[Reg],
+        loads: &[Access],
+        stores: &[Access],
         at: Reg,
         tail: Option<&Tail>,
     ) -> Selected<()> {
@@ -299,27 +328,23 @@ impl Selector {
         &mut self,
         map: &Map<'_>,
         body: &Body<'_>,
-        loads: &[Reg],
-        stores: &[Reg],
+        loads: &[Access],
+        stores: &[Access],
         (at, first, count): (Reg, usize, usize),
         tail: Option<&Tail>,
     ) -> Selected<()> {
         let lanes = self.lanes;
-        let place = |pointer: Reg, dtype: Dtype, vector: usize| Memory {
-            base: pointer,
-            index: Some((at, dtype.size() as u8)),
-            offset: ((first + vector) * lanes * dtype.size()) as i32,
-        };
-        let load = |s: &mut Selector, vector: usize, p: usize| {
-            let dtype = map.loads[p].dtype;
-            s.load(dtype, place(loads[p], dtype, vector), tail)
-        };
+        let place = |vector: usize| (at, (first + vector) * lanes);
+        let load = |s: &mut Selector, vector: usize, p: usize| s.load_from(&loads[p], place(vector), tail);
         let vectors = self.eval_abreast(body, count, load, None)?;
         for (vector, results) in vectors.into_iter().enumerate() {
             for (result, value) in results.iter().enumerate() {
-                let whole = if map.streams(result) { isa::STREAM } else { isa::STORE };
-                let to = place(stores[result], map.stores[result].dtype, vector);
-                self.store(value, to, tail, whole)?;
+                let whole = if map.is_streamed(result) {
+                    isa::STREAM
+                } else {
+                    isa::STORE
+                };
+                self.store_to(&stores[result], value, place(vector), tail, whole)?;
             }
         }
         Ok(())
@@ -331,83 +356,78 @@ impl Selector {
     /// There a loop of many ops holds too few iterations at once to ask for much by itself, least of all beside streamed results.
     /// On one thread, from memory and back without / with, in ms for 16M values of f32 and of f64: `sin` 28.7 / 9.9 and 83.7 / 26.2,
     /// `tanh` 16.5 / 10.2 and 81.8 / 29.7, `exp` 8.8 / 8.2 and 21.1 / 19.5, `x * 2` 7.0 / 6.3 and 16.8 / 14.4.
-    fn fetch_ahead(&mut self, map: &Map<'_>, ops: usize, loads: &[Reg], stores: &[Reg], at: Reg) {
+    fn fetch_ahead(&mut self, map: &Map<'_>, ops: usize, loads: &[Access], stores: &[Access], at: Reg) {
         let read = match map.writes {
             _ if map.tile.is_some() => Some(Code::Prefetcht1_m8),
             Writes::Streamed => Some(Code::Prefetcht1_m8),
             Writes::Ahead if ops > PEEL_OPS => Some(Code::Prefetcht0_m8),
             Writes::Ahead | Writes::Plain => None,
         };
-        let mut fetch = |code: Code, stream: &Stream, base: Reg| {
+        let mut fetch = |code: Code, access: &Access| {
             let fetch = Fetch {
                 code,
-                base,
-                size: stream.dtype.size(),
+                base: access.base,
+                size: access.dtype.size(),
                 distance: map.tile.unwrap_or(AHEAD_BYTES),
             };
             self.fetch(&fetch, at, 0, self.vectors * self.lanes);
         };
-        let varying = map.loads.iter().zip(loads).filter(|(load, _)| !load.is_uniform);
+        let dense = map.loads.iter().zip(loads).filter(|(load, _)| load.is_dense());
         if let Some(code) = read {
-            varying.for_each(|(load, &pointer)| fetch(code, load, pointer));
+            dense.for_each(|(_, access)| fetch(code, access));
         }
-        let written = map.stores.iter().zip(stores).enumerate();
         let is_ahead = map.tile.is_some() || map.writes != Writes::Plain;
-        for (_, (store, &pointer)) in written.filter(|(result, _)| is_ahead && !map.streams(*result)) {
-            fetch(Code::Prefetchw_m8, store, pointer);
+        for (result, access) in stores.iter().enumerate() {
+            if is_ahead && !map.is_streamed(result) {
+                fetch(Code::Prefetchw_m8, access);
+            }
         }
     }
 
     /// The first lanes of a vector: a number of them of at most 255.
-    fn tail<'s>(&mut self, count: Reg, streams: impl Iterator<Item = &'s Stream>) -> Selected<Tail> {
+    fn tail(&mut self, count: Reg, map: &Map<'_>) -> Selected<Tail> {
         match self.isa {
             Isa::Avx512 => {
-                let count = self.at_most_a_vector(count);
+                // A register of bytes holds 16, and a result may lie where a later vector's operand does.
+                let count = if self.lanes < 16 {
+                    self.at_most_a_vector(count)
+                } else {
+                    count
+                };
                 let lanes = self.lanes_below(count);
                 Ok(Tail {
                     lanes,
                     lanes32: lanes,
                     lanes64: lanes,
+                    count,
                 })
             }
             Isa::Avx2 => {
-                let mut sizes: Vec<usize> = streams.filter(|s| !s.is_uniform).map(|s| s.dtype.size()).collect();
+                let varying = map.streams().filter(|s| !s.is_uniform);
+                let mut sizes: Vec<usize> = varying.map(|s| s.dtype.size()).collect();
                 // What is wider than every value belongs to a parameter that is not used.
                 sizes.retain(|size| self.lanes * size <= self.isa.bytes());
                 sizes.sort_unstable();
                 sizes.dedup();
-                if sizes.iter().any(|&size| size < 4) {
-                    return Err(Gap { op: Op::Param(0) });
-                }
+                let count = self.at_most_a_vector(count);
                 let all = self.word(self.lanes as i32);
-                let beyond = self.difference(all, count);
-                let zero = self.word(0);
-                let skipped = self.asm.general();
-                self.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(beyond), Arg::Word(0)]);
-                let update = Arg::Update {
-                    from: beyond,
-                    to: skipped,
-                };
-                self.asm.emit(Code::Cmovl_r64_rm64, &[update, Arg::Use(zero)]);
+                let skipped = self.difference(all, count);
                 let mut masks = [skipped; 2];
-                for &size in &sizes {
+                for &size in sizes.iter().filter(|&&size| size >= 4) {
                     masks[(size == 8) as usize] = self.first_lanes(size, skipped);
                 }
                 Ok(Tail {
                     lanes: skipped,
                     lanes32: masks[0],
                     lanes64: masks[1],
+                    count,
                 })
             }
         }
     }
 
-    /// A number of lanes, and of those no more than there are, where an instruction would take further ones: a register of bytes
-    /// holds 16, and a result may lie where a later vector's operand does.
+    /// A number of lanes, and of those no more than there are.
     fn at_most_a_vector(&mut self, count: Reg) -> Reg {
-        if self.lanes >= 16 {
-            return count;
-        }
         let (lanes, least) = (self.word(self.lanes as i32), self.asm.general());
         self.asm.emit(Code::Cmp_r64_rm64, &[Arg::Use(count), Arg::Use(lanes)]);
         let update = Arg::Update { from: count, to: least };

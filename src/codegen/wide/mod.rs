@@ -5,7 +5,8 @@
 //! relocations, so any module takes them.
 //!
 //! [`map`](mod@map) and [`fold`](mod@fold) (with [`align`], [`extrema`] and [`seek`]) select instructions for loops, with [`body`] for
-//! functions, [`order`], [`op`], [`cast`], [`pattern`] and [`quotient`] for ops, and [`lanes`] for values and memory; [`isa`] is
+//! functions, [`order`], [`op`], [`cast`], [`pattern`], [`quotient`] and [`division`] for ops, and [`lanes`], [`partial`] and
+//! [`gather`] for values and memory; [`isa`] is
 //! the table of instructions. The result is an [`asm`] of virtual registers, which [`alloc`] gives real ones and
 //! [`encode`](mod@encode) turns into bytes. [`block`] and [`tile`] are the tiles of a matrix product, and [`turn`] makes rows of
 //! columns. [`mod@bound`] tells how fast a leaf can be.
@@ -18,9 +19,12 @@ mod isa;
 
 mod body;
 mod cast;
+mod division;
+mod gather;
 mod lanes;
 mod op;
 mod order;
+mod partial;
 mod pattern;
 mod quotient;
 
@@ -187,9 +191,6 @@ pub(super) fn map(
     let Some((isa, core)) = machine(target) else {
         return Ok(None);
     };
-    if stores.iter().any(|id| nest.operand(*id).stride != Stride::Unit) {
-        return Ok(None);
-    }
     let func = with_storage_floats(func)?;
     let (Some(loads), Some(stores)) = (
         streams(nest, loads, func.param_dtypes()),
@@ -197,6 +198,9 @@ pub(super) fn map(
     ) else {
         return Ok(None);
     };
+    if stores.iter().any(|s| s.is_uniform || s.is_strided && isa == Isa::Avx2) {
+        return Ok(None);
+    }
     let abi = match nest.leaf {
         nest::Leaf::Rows(_) => Abi::row(nest),
         _ => Abi::inner(nest, axes),
@@ -244,7 +248,7 @@ pub(super) fn fold(
     let Some(loads) = streams(nest, &reduce.loads, map.param_dtypes()) else {
         return Ok(None);
     };
-    let is_memory = |p: &usize| nest.operand(reduce.loads[*p]).role == Role::Input && !loads[*p].is_uniform;
+    let is_memory = |p: &usize| nest.operand(reduce.loads[*p]).role == Role::Input && loads[*p].is_dense();
     let fold = Fold {
         map: &map,
         from_memory: (0..loads.len()).filter(is_memory).collect(),
@@ -285,6 +289,7 @@ pub(super) fn strip(nest: &Nest, reduce: &Reduce, rows: usize, target: &Target) 
             operand,
             dtype: Dtype::I64,
             is_uniform: true,
+            is_strided: false,
         }));
     }
     let mut values = sums.clone();
@@ -302,7 +307,7 @@ pub(super) fn strip(nest: &Nest, reduce: &Reduce, rows: usize, target: &Target) 
             0 => elements,
             _ => b.inline(&combine, &[values, elements].concat()),
         };
-        let Some(mut streams) = streams(nest, &reduce.loads, reduce.map.param_dtypes()) else {
+        let Some(mut streams) = dense_streams(nest, &reduce.loads, reduce.map.param_dtypes()) else {
             return Ok(None);
         };
         for (i, stream) in streams.iter_mut().enumerate() {
@@ -316,6 +321,7 @@ pub(super) fn strip(nest: &Nest, reduce: &Reduce, rows: usize, target: &Target) 
         operand,
         dtype,
         is_uniform: false,
+        is_strided: false,
     });
     let stores: Vec<Stream> = sums.collect();
     if rows > 0 {
@@ -352,10 +358,11 @@ pub(super) fn epilogue(nest: &Nest, product: &MatMul, target: &Target) -> Result
         operand: 0,
         dtype: dtypes[0],
         is_uniform: false,
+        is_strided: false,
     };
     let (Some(others), Some(mut stores)) = (
-        streams(nest, &product.finish_loads, dtypes[1..].to_vec()),
-        streams(nest, &product.stores, func.result_dtypes()),
+        dense_streams(nest, &product.finish_loads, dtypes[1..].to_vec()),
+        dense_streams(nest, &product.stores, func.result_dtypes()),
     ) else {
         return Ok(None);
     };
@@ -386,17 +393,25 @@ fn params(b: &mut Builder, dtypes: &[Dtype]) -> Vec<ExprId> {
         .collect()
 }
 
-/// Operands as streams of elements of these dtypes, unless one has an unknown distance between its elements.
+/// Operands as streams of elements of these dtypes, unless one has an unknown distance between elements of less than 4 bytes, for
+/// which there are no gathers.
 fn streams(nest: &Nest, ids: &[OperandId], dtypes: Vec<Dtype>) -> Option<Vec<Stream>> {
     let stream = |(id, dtype): (&OperandId, Dtype)| {
         let stride = nest.operand(*id).stride;
-        (stride != Stride::Any).then(|| Stream {
+        let is_strided = stride == Stride::Any;
+        (!is_strided || dtype.size() >= 4).then(|| Stream {
             operand: id.index(),
             dtype,
             is_uniform: stride == Stride::Zero,
+            is_strided,
         })
     };
     ids.iter().zip(dtypes).map(stream).collect()
+}
+
+/// As [`streams`], of neighbours.
+fn dense_streams(nest: &Nest, ids: &[OperandId], dtypes: Vec<Dtype>) -> Option<Vec<Stream>> {
+    streams(nest, ids, dtypes).filter(|streams| streams.iter().all(|s| !s.is_strided))
 }
 
 /// The function with conversions of `bf16` written as bit operations; those of `f16` are instructions.

@@ -61,6 +61,9 @@ impl Selector {
             };
             return Ok(Lanes::new(Dtype::Bool, mask));
         }
+        if matches!((op, dtype.is_float()), (Op::TruncDiv | Op::Rem, false)) {
+            return self.divide(op, dtype, args);
+        }
         let reg = match dtype.is_float() {
             true => self.float_op(op, dtype, args, dying)?,
             false => self.int_op(op, dtype, args)?,
@@ -439,11 +442,9 @@ impl Selector {
         }
         let (count, most) = (self.reg(&args[1]), self.splat(8 * size as u64 - 1, size));
         let count = self.binary(op, by_size(AND, size), size, count, most)?;
-        let rows = match (op, arithmetic) {
-            (Op::Shl, _) => [isa::SHLV16, isa::SHLV16, isa::SHLV32, isa::SHLV64],
-            (_, true) => [isa::SARV16, isa::SARV16, isa::SARV32, isa::SARV64],
-            (_, false) => [isa::SHRV16, isa::SHRV16, isa::SHRV32, isa::SHRV64],
-        };
+        if size == 2 {
+            return self.shift_words(op, arithmetic, size, x, count);
+        }
         if arithmetic && size == 8 && self.isa == Isa::Avx2 {
             // The sign bit moves along, and from there up all bits become it.
             let low = self.binary(op, isa::SHRV64, 8, x, count)?;
@@ -452,7 +453,33 @@ impl Selector {
             let flipped = self.binary(op, isa::XOR64, 8, low, sign)?;
             return self.binary(op, isa::SUB64, 8, flipped, sign);
         }
-        self.binary(op, by_size(rows, size), size, x, count)
+        self.binary(op, by_size(shifts(op, arithmetic), size), size, x, count)
+    }
+
+    /// A shift of 16-bit lanes by counts below 16, in registers of lanes of `size` bytes. AVX2 has none, but one of 32-bit lanes:
+    /// its lower halves are the lanes at even places, its upper ones those at odd places.
+    fn shift_words(&mut self, op: Op, arithmetic: bool, size: usize, x: Reg, count: Reg) -> Selected<Reg> {
+        let rows = shifts(op, arithmetic);
+        if self.isa == Isa::Avx512 {
+            return self.binary(op, rows[1], size, x, count);
+        }
+        let halves = self.vector_const(0xffffu32.to_le_bytes().repeat(self.register_bytes(size) / 4));
+        let even_count = self.binary(op, isa::AND32, size, count, halves)?;
+        let odd_count = self.unary_byte(op, isa::SHR32, size, count, 16)?;
+        // What a lane takes in from the other half is either zero or cut off again.
+        let (even, odd) = match (op, arithmetic) {
+            (Op::Shl, _) => (x, self.binary(op, isa::AND_NOT32, size, halves, x)?),
+            (_, true) => (self.unary_byte(op, isa::SHL32, size, x, 16)?, x),
+            (_, false) => (self.binary(op, isa::AND32, size, x, halves)?, x),
+        };
+        let mut even = self.binary(op, rows[2], size, even, even_count)?;
+        if arithmetic {
+            even = self.unary_byte(op, isa::SHR32, size, even, 16)?;
+        }
+        let odd = self.binary(op, rows[2], size, odd, odd_count)?;
+        let bytes = self.register_bytes(size);
+        let code = self.code(isa::BLEND_WORDS, bytes, op)?;
+        Ok(self.set(code, bytes, &[Arg::Use(even)], odd.into(), Some(0b1010_1010)))
     }
 
     /// A shift of all lanes by one count.
@@ -494,24 +521,19 @@ impl Selector {
         let (count, most) = (self.reg(count), self.splat(7, 1));
         let count = self.binary(op, isa::AND32, 1, count, most)?;
         let (low, high) = (self.pairs_mask(0x00ff), self.pairs_mask(0xff00));
-        let row = match (op, arithmetic) {
-            (Op::Shl, _) => isa::SHLV16,
-            (_, true) => isa::SARV16,
-            (_, false) => isa::SHRV16,
-        };
         let even_count = self.binary(op, isa::AND32, 1, count, low)?;
         let odd_count = self.unary_byte(op, isa::SHR16, 1, count, 8)?;
         let even = if arithmetic {
             let top = self.unary_byte(op, isa::SHL16, 1, x, 8)?;
-            let shifted = self.binary(op, row, 1, top, even_count)?;
+            let shifted = self.shift_words(op, true, 1, top, even_count)?;
             self.unary_byte(op, isa::SHR16, 1, shifted, 8)?
         } else {
             let part = self.binary(op, isa::AND32, 1, x, low)?;
-            let shifted = self.binary(op, row, 1, part, even_count)?;
+            let shifted = self.shift_words(op, false, 1, part, even_count)?;
             self.binary(op, isa::AND32, 1, shifted, low)?
         };
         let odd = self.binary(op, isa::AND32, 1, x, high)?;
-        let odd = self.binary(op, row, 1, odd, odd_count)?;
+        let odd = self.shift_words(op, arithmetic, 1, odd, odd_count)?;
         let odd = self.binary(op, isa::AND32, 1, odd, high)?;
         self.binary(op, isa::OR32, 1, even, odd)
     }
@@ -563,6 +585,15 @@ impl Selector {
             self.blend(condition, then, otherwise, dtype.size())?
         };
         Ok(Lanes::new(dtype, reg))
+    }
+}
+
+/// The shifts by counts of their own, which are taken as they are.
+fn shifts(op: Op, arithmetic: bool) -> [Row; 4] {
+    match (op, arithmetic) {
+        (Op::Shl, _) => [isa::SHLV16, isa::SHLV16, isa::SHLV32, isa::SHLV64],
+        (_, true) => [isa::SARV16, isa::SARV16, isa::SARV32, isa::SARV64],
+        (_, false) => [isa::SHRV16, isa::SHRV16, isa::SHRV32, isa::SHRV64],
     }
 }
 
