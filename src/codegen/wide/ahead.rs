@@ -61,18 +61,11 @@ pub(in crate::codegen) fn next_rows(nest: &Nest, stage: usize) -> Vec<NextRow> {
 impl Selector {
     /// The next rows of some operands, by an argument block whose axes are that of the rows and that along them.
     pub(super) fn next_rows(&mut self, rows: &[NextRow], abi: Abi) -> Vec<Fetch> {
-        let word = |s: &Selector, index: usize| Memory {
-            base: s.asm.argument.0,
-            index: None,
-            offset: 8 * index as i32,
-        };
         let mut fetches = Vec::with_capacity(rows.len());
         for row in rows {
-            let here = self.load_word(word(self, abi.pointer(row.operand)));
-            let step = Arg::Memory(word(self, abi.stride(row.operand, 0)));
-            let base = self.asm.general();
-            let update = Arg::Update { from: here, to: base };
-            self.asm.emit(Code::Add_r64_rm64, &[update, step]);
+            let here = self.load_word(self.argument(abi.pointer(row.operand)));
+            let step = self.argument(abi.stride(row.operand, 0));
+            let base = self.sum(here, Arg::Memory(step));
             fetches.push(Fetch {
                 code: Code::Prefetcht0_m8,
                 base,

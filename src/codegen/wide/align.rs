@@ -54,7 +54,7 @@ impl Selector {
         let straight = carried(&[zero, start], &sets);
         self.compare_word(m, (ELEMENTS * f.fold.virtual_lanes) as i32);
         self.asm.branch(Code::Jl_rel32_64, next, &straight);
-        let head = self.lanes_to_alignment(f.pointers[load], f.fold.loads[load].dtype.size());
+        let head = self.lanes_to_alignment(f.accesses[load].base, f.fold.loads[load].dtype.size());
         self.compare_word(head, 0);
         self.asm.branch(Code::Je_rel32_64, next, &straight);
         let mask = self.first_below(head);
@@ -63,9 +63,7 @@ impl Selector {
         let combined = self.combine(f, &sets[0], &elements)?;
         sets[0] = self.choose(mask, &combined, &sets[0])?;
         let moved = self.onward(&sets, head);
-        let after = self.asm.general();
-        let update = Arg::Update { from: start, to: after };
-        self.asm.emit(Code::Add_r64_rm64, &[update, Arg::Use(head)]);
+        let after = self.sum(start, Arg::Use(head));
         self.asm.jump(next, &carried(&[head, after], &moved));
         self.asm.switch_to(next);
         Ok(Aligned { by, at, sets: turned })
@@ -128,7 +126,10 @@ impl Selector {
     /// The numbers from one on, one a lane.
     fn lane_numbers_from(&mut self, first: Reg, size: usize) -> Reg {
         let numbers = (0..self.lanes as u64).flat_map(|n| n.to_le_bytes()[..size].to_vec());
-        let (splat, numbers) = (self.splat_word(first, size), self.vector_const(numbers.collect()));
+        let (splat, numbers) = (
+            self.splat_word(first, size, self.register_bytes(size)),
+            self.vector_const(numbers.collect()),
+        );
         let row = if size == 8 { isa::ADD64 } else { isa::ADD32 };
         let bytes = self.register_bytes(size);
         let code = self.sure(row, bytes);

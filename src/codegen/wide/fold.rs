@@ -56,8 +56,7 @@ pub(super) struct Folding<'a> {
     pub(super) fold: &'a Fold<'a>,
     pub(super) map: Body<'a>,
     pub(super) combine: Body<'a>,
-    pub(super) pointers: Vec<Reg>,
-    accesses: Vec<Access>,
+    pub(super) accesses: Vec<Access>,
     /// The position of the first element, where that is needed.
     origin: Option<Reg>,
     /// The next rows of `fold.next_row`.
@@ -87,30 +86,22 @@ pub(super) fn select(fold: &Fold<'_>, isa: Isa) -> Selected<Selector> {
     let room = isa.registers().saturating_sub(together * accumulators + live + 1);
     let mut s = Selector::new(isa, widest, room);
     s.vectors = together;
-    let args = s.asm.argument.0;
-    let word = |index: usize| Memory {
-        base: args,
-        index: None,
-        offset: 8 * index as i32,
-    };
-    let m = s.load_word(word(fold.abi.vector_extent()));
+    let m = s.load_word(s.argument(fold.abi.vector_extent()));
     let accesses = s.accesses(&fold.loads, fold.abi);
-    let pointers = accesses.iter().map(|access| access.base).collect();
     let uses_index = fold.map.nodes().iter().any(|n| n.op == Op::Index);
-    let origin = uses_index.then(|| s.load_word(word(Abi::FIRST_BLOCK)));
+    let origin = uses_index.then(|| s.load_word(s.argument(Abi::FIRST_BLOCK)));
     let fetches = s.next_rows(&fold.next_row, fold.abi);
     let mut f = Folding {
         fold,
         map,
         combine,
-        pointers,
         accesses,
         origin,
         fetches,
     };
     s.prepare(&mut f.map, |s, p| {
         let from = Memory {
-            base: f.pointers[p],
+            base: f.accesses[p].base,
             index: None,
             offset: 0,
         };
@@ -141,7 +132,7 @@ pub(super) fn select(fold: &Fold<'_>, isa: Isa) -> Selected<Selector> {
     s.asm.jump(done, &registers(&value));
 
     s.asm.switch_to(done);
-    let results = s.load_word(word(Abi::SCRATCH));
+    let results = s.load_word(s.argument(Abi::SCRATCH));
     let place = |i: usize| Memory {
         base: results,
         index: None,
@@ -171,10 +162,6 @@ pub(super) fn carried(words: &[Reg], sets: &[Set]) -> Vec<Reg> {
 }
 
 impl Selector {
-    pub(super) fn compare_word(&mut self, word: Reg, value: i32) {
-        self.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(word), Arg::Word(value)]);
-    }
-
     /// New registers for a value of each accumulator.
     pub(super) fn set_params(&mut self, f: &Folding<'_>) -> Set {
         let dtypes = f.fold.map.result_dtypes();
@@ -296,7 +283,7 @@ impl Selector {
             for page in 0..(f.fold.block * size).div_ceil(PAGE) {
                 for line in 0..2 {
                     let place = Memory {
-                        base: f.pointers[load],
+                        base: f.accesses[load].base,
                         index: Some((m, size as u8)),
                         offset: (page * PAGE + 64 * line) as i32,
                     };
@@ -387,23 +374,21 @@ impl Selector {
     /// The positions of a vector's elements.
     fn positions(&mut self, origin: Reg, at: Reg, ahead: usize) -> Selected<Lanes> {
         let bytes = self.register_bytes(8);
-        let base = self.asm.general();
-        let sum = Memory {
+        let base = self.address(Memory {
             base: origin,
             index: Some((at, 1)),
             offset: ahead as i32,
-        };
-        self.asm.emit(Code::Lea_r64_m, &[Arg::Def(base), Arg::Memory(sum)]);
-        let splat = self.splat_word(base, 8);
+        });
+        let splat = self.splat_word(base, 8, bytes);
         let steps = self.vector_const((0..self.lanes as u64).flat_map(u64::to_le_bytes).collect());
-        let code = self.sure(isa::ADD64, bytes);
-        let reg = self.set(code, bytes, &[Arg::Use(splat)], steps.into(), None);
-        Ok(Lanes::new(Dtype::I64, reg))
+        Ok(Lanes::new(
+            Dtype::I64,
+            self.sure_binary(isa::ADD64, bytes, splat, steps),
+        ))
     }
 
-    /// The low bytes of a word in all lanes.
-    pub(super) fn splat_word(&mut self, word: Reg, size: usize) -> Reg {
-        let bytes = self.register_bytes(size);
+    /// The low bytes of a word in all lanes of a register of so many bytes.
+    pub(super) fn splat_word(&mut self, word: Reg, size: usize, bytes: usize) -> Reg {
         let first = self.asm.vector(16);
         let code = match self.isa {
             Isa::Avx512 => Code::EVEX_Vmovq_xmm_rm64,
@@ -420,7 +405,7 @@ impl Selector {
     pub(super) fn first_below(&mut self, count: Reg) -> Reg {
         match self.isa {
             Isa::Avx512 => self.lanes_below(count),
-            Isa::Avx2 => self.splat_word(count, self.mask_size()),
+            Isa::Avx2 => self.splat_word(count, self.mask_size(), self.isa.bytes()),
         }
     }
 

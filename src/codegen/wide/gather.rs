@@ -49,22 +49,16 @@ impl Access {
 impl Selector {
     /// Where streams lie, by an argument block.
     pub(super) fn accesses(&mut self, streams: &[Stream], abi: Abi) -> Vec<Access> {
-        let block = self.asm.argument.0;
-        let word = |index: usize| Memory {
-            base: block,
-            index: None,
-            offset: 8 * index as i32,
-        };
         let mut accesses: Vec<Access> = Vec::with_capacity(streams.len());
         for stream in streams {
             accesses.push(Access {
                 dtype: stream.dtype,
-                base: self.load_word(word(abi.pointer(stream.operand))),
+                base: self.load_word(self.argument(abi.pointer(stream.operand))),
                 steps: None,
             });
         }
         for (access, stream) in accesses.iter_mut().zip(streams).filter(|(_, s)| s.is_strided) {
-            access.steps = Some(self.steps(word(abi.stride(stream.operand, abi.axes() - 1))));
+            access.steps = Some(self.steps(self.argument(abi.stride(stream.operand, abi.axes() - 1))));
         }
         accesses
     }
@@ -147,27 +141,14 @@ impl Selector {
         let bytes = self.isa.bytes();
         let numbers = (0..self.distances() as u64).flat_map(u64::to_le_bytes);
         let numbers = self.vector_const(numbers.collect());
-        let first = self.asm.vector(16);
-        let code = match self.isa {
-            Isa::Avx512 => Code::EVEX_Vmovq_xmm_rm64,
-            Isa::Avx2 => Code::VEX_Vmovq_xmm_rm64,
-        };
-        self.asm.emit(code, &[Arg::Def(first), Arg::Use(step)]);
-        let code = self.sure(isa::SPLAT64, bytes);
-        let splat = self.set(code, bytes, &[], first.into(), None);
+        let splat = self.splat_word(step, 8, bytes);
         // The products with both halves of the step.
-        let low = self.lanewise64(isa::MUL_EVEN32, splat, numbers);
+        let low = self.sure_binary(isa::MUL_EVEN32, bytes, splat, numbers);
         let high = self.shift64(isa::SHR64, splat);
-        let high = self.lanewise64(isa::MUL_EVEN32, high, numbers);
+        let high = self.sure_binary(isa::MUL_EVEN32, bytes, high, numbers);
         let high = self.shift64(isa::SHL64, high);
-        let distances = self.lanewise64(isa::ADD64, low, high);
+        let distances = self.sure_binary(isa::ADD64, bytes, low, high);
         Steps { step, distances }
-    }
-
-    fn lanewise64(&mut self, row: Row, x: Reg, y: Reg) -> Reg {
-        let bytes = self.isa.bytes();
-        let code = self.sure(row, bytes);
-        self.set(code, bytes, &[Arg::Use(x)], y.into(), None)
     }
 
     fn shift64(&mut self, row: Row, x: Reg) -> Reg {
@@ -184,25 +165,18 @@ impl Selector {
     /// The places of a vector's elements, for each instruction.
     fn parts(&mut self, access: &Access, steps: Steps, at: (Reg, usize)) -> Vec<Memory> {
         let from = self.moved(at.0, at.1 as i32);
-        let [offset, first] = [(); 2].map(|()| self.asm.general());
+        let offset = self.asm.general();
         let update = Arg::Update { from, to: offset };
         self.asm.emit(Code::Imul_r64_rm64, &[update, Arg::Use(steps.step)]);
-        let update = Arg::Update {
-            from: offset,
-            to: first,
-        };
-        self.asm.emit(Code::Add_r64_rm64, &[update, Arg::Use(access.base)]);
+        let first = self.sum(offset, Arg::Use(access.base));
         let mut bases = vec![first];
         let each = self.distances();
         if self.lanes > each {
-            let second = self.asm.general();
-            let behind = Memory {
+            bases.push(self.address(Memory {
                 base: first,
                 index: Some((steps.step, each as u8)),
                 offset: 0,
-            };
-            self.asm.emit(Code::Lea_r64_m, &[Arg::Def(second), Arg::Memory(behind)]);
-            bases.push(second);
+            }));
         }
         let place = |base| Memory {
             base,

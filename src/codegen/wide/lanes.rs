@@ -181,6 +181,12 @@ impl Selector {
         Ok(self.set(code, bytes, &[Arg::Use(x)], y.into(), None))
     }
 
+    /// An instruction of two operands that there is, on registers of so many bytes.
+    pub(super) fn sure_binary(&mut self, row: Row, bytes: usize, x: Reg, y: Reg) -> Reg {
+        let code = self.sure(row, bytes);
+        self.set(code, bytes, &[Arg::Use(x)], y.into(), None)
+    }
+
     /// The value in a register.
     pub(super) fn reg(&mut self, value: &Lanes) -> Reg {
         match value.place {
@@ -236,7 +242,7 @@ impl Selector {
         reg
     }
 
-    /// One element of memory in all lanes.
+    /// One element, of memory or the first of a register, in all lanes.
     pub(super) fn broadcast(&mut self, from: Arg, size: usize) -> Reg {
         let rows = [isa::SPLAT8, isa::SPLAT16, isa::SPLAT32, isa::SPLAT64];
         let bytes = self.register_bytes(size);

@@ -14,7 +14,7 @@ use iced_x86::Code;
 use loopweave_ir::{Dtype, Func};
 
 use super::ahead::{Fetch, NextRow};
-use super::asm::{Arg, BlockId, Inst, Memory, Reg};
+use super::asm::{Arg, BlockId, Memory, Reg};
 use super::body::{Body, SPARE_REGISTERS};
 use super::division;
 use super::gather::Access;
@@ -140,16 +140,10 @@ pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(usize) ->
     let needed = abreast * body.live(isa) + SPARE_REGISTERS + strided;
     let room = isa.registers().saturating_sub(needed);
     let mut s = Selector::new(isa, widest(&[map.func]), room);
-    let args = s.asm.argument.0;
-    let word = |index: usize| Memory {
-        base: args,
-        index: None,
-        offset: 8 * index as i32,
-    };
     (s.vectors, s.abreast) = (vectors, abreast);
     let exit = s.asm.block(&[]);
-    let n = s.load_word(word(map.abi.vector_extent()));
-    s.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(n), Arg::Word(0)]);
+    let n = s.load_word(s.argument(map.abi.vector_extent()));
+    s.compare_word(n, 0);
     s.asm.branch(Code::Jle_rel32_64, exit, &[]);
 
     // In the order of the streams.
@@ -157,8 +151,8 @@ pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(usize) ->
     let mut accesses = s.accesses(&streams, map.abi);
     let mut rows = None;
     if map.axes == 2 {
-        let count = s.load_word(word(map.abi.extent(0)));
-        s.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(count), Arg::Word(0)]);
+        let count = s.load_word(s.argument(map.abi.extent(0)));
+        s.compare_word(count, 0);
         s.asm.branch(Code::Jle_rel32_64, exit, &[]);
         let entering: Vec<Reg> = std::iter::once(count).chain(accesses.iter().map(|a| a.base)).collect();
         let params: Vec<Reg> = entering.iter().map(|&r| s.asm.like(r)).collect();
@@ -179,17 +173,14 @@ pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(usize) ->
         };
         s.load_uniform(map.loads[p].dtype, from)
     })?;
-    s.row(map, &mut body, abreast, (loads, stores), n)?;
+    s.row(map, &mut body, loads, stores, n)?;
     if let Some((row, params)) = rows {
         let mut leaving = vec![s.moved(params[0], -1)];
         for (stream, &pointer) in streams.iter().zip(&params[1..]) {
-            let to = s.asm.general();
-            let stride = Arg::Memory(word(map.abi.stride(stream.operand, 0)));
-            s.asm
-                .emit(Code::Add_r64_rm64, &[Arg::Update { from: pointer, to }, stride]);
-            leaving.push(to);
+            let stride = s.argument(map.abi.stride(stream.operand, 0));
+            leaving.push(s.sum(pointer, Arg::Memory(stride)));
         }
-        s.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(leaving[0]), Arg::Word(0)]);
+        s.compare_word(leaving[0], 0);
         s.asm.branch(Code::Jg_rel32_64, row, &leaving);
     }
     if map.writes == Writes::Streamed {
@@ -203,14 +194,7 @@ pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(usize) ->
 
 impl Selector {
     /// One row of `n` elements.
-    fn row(
-        &mut self,
-        map: &Map<'_>,
-        body: &mut Body<'_>,
-        abreast: usize,
-        (loads, stores): (&[Access], &[Access]),
-        n: Reg,
-    ) -> Selected<()> {
+    fn row(&mut self, map: &Map<'_>, body: &mut Body<'_>, loads: &[Access], stores: &[Access], n: Reg) -> Selected<()> {
         let copies = self.vectors;
         let step = (copies * self.lanes) as i32;
         let last = self.moved(n, -step);
@@ -224,8 +208,7 @@ impl Selector {
         self.asm.emit(Code::Cmp_r64_rm64, &[Arg::Use(start), Arg::Use(last)]);
         self.asm.branch(Code::Jg_rel32_64, rest, &[start]);
         if body.has_divisors() {
-            let least = Arg::Word((RECIPROCAL_VECTORS * self.lanes) as i32);
-            self.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(n), least]);
+            self.compare_word(n, (RECIPROCAL_VECTORS * self.lanes) as i32);
             self.asm.branch(Code::Jl_rel32_64, rest, &[start]);
             self.prepare_reciprocals(body)?;
         }
@@ -239,8 +222,8 @@ impl Selector {
         for fetch in &fetches {
             self.fetch(fetch, at, 0, copies * self.lanes);
         }
-        for first in (0..copies).step_by(abreast) {
-            let count = abreast.min(copies - first);
+        for first in (0..copies).step_by(self.abreast) {
+            let count = self.abreast.min(copies - first);
             self.vectors_abreast(map, body, loads, stores, (at, first, count), None)?;
         }
         let next = self.moved(at, step);
@@ -297,11 +280,10 @@ impl Selector {
             Writes::Streamed => (self.lanes, rest),
             Writes::Plain | Writes::Ahead => (PEEL_VECTORS * self.lanes, aligned),
         };
-        self.asm
-            .emit(Code::Cmp_rm64_imm32, &[Arg::Use(n), Arg::Word(least as i32)]);
+        self.compare_word(n, least as i32);
         self.asm.branch(Code::Jl_rel32_64, short_row, &[zero]);
         let count = self.lanes_to_alignment(stores[0].base, size);
-        self.asm.emit(Code::Cmp_rm64_imm32, &[Arg::Use(count), Arg::Word(0)]);
+        self.compare_word(count, 0);
         self.asm.branch(Code::Je_rel32_64, aligned, &[zero]);
         let tail = self.tail(count, map)?;
         self.vector(map, body, loads, stores, zero, Some(&tail))?;
@@ -464,42 +446,6 @@ impl Selector {
         let to = self.asm.vector(self.register_bytes(size));
         let code = self.sure(isa::LOAD, bytes);
         self.asm.emit(code, &[Arg::Def(to), Arg::Memory(from)]);
-        to
-    }
-
-    // Words.
-
-    pub(super) fn load_word(&mut self, from: Memory) -> Reg {
-        let to = self.asm.general();
-        self.asm.emit(Code::Mov_r64_rm64, &[Arg::Def(to), Arg::Memory(from)]);
-        to
-    }
-
-    pub(super) fn word(&mut self, value: i32) -> Reg {
-        let to = self.asm.general();
-        self.asm.emit(Code::Mov_rm64_imm32, &[Arg::Def(to), Arg::Word(value)]);
-        to
-    }
-
-    /// A word and a number.
-    pub(super) fn moved(&mut self, from: Reg, by: i32) -> Reg {
-        let to = self.asm.general();
-        let sum = Memory {
-            base: from,
-            index: None,
-            offset: by,
-        };
-        self.asm.emit(Code::Lea_r64_m, &[Arg::Def(to), Arg::Memory(sum)]);
-        to
-    }
-
-    /// a − b.
-    pub(super) fn difference(&mut self, a: Reg, b: Reg) -> Reg {
-        let to = self.asm.general();
-        self.asm.push(Inst::new(
-            Code::Sub_r64_rm64,
-            &[Arg::Update { from: a, to }, Arg::Use(b)],
-        ));
         to
     }
 }

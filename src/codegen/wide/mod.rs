@@ -5,9 +5,8 @@
 //! relocations, so any module takes them.
 //!
 //! [`map`](mod@map) and [`fold`](mod@fold) (with [`align`], [`extrema`] and [`seek`]) select instructions for loops, with [`body`] for
-//! functions, [`order`], [`op`], [`cast`], [`pattern`], [`quotient`] and [`division`] for ops, and [`lanes`], [`partial`] and
-//! [`gather`] for values and memory; [`isa`] is
-//! the table of instructions. The result is an [`asm`] of virtual registers, which [`alloc`] gives real ones and
+//! functions, [`order`], [`op`], [`cast`], [`pattern`], [`quotient`] and [`division`] for ops, [`lanes`], [`partial`] and [`gather`] for
+//! values and memory, and [`word`] for addresses and counts; [`isa`] is the table of instructions. The result is an [`asm`] of virtual registers, which [`alloc`] gives real ones and
 //! [`encode`](mod@encode) turns into bytes. [`block`] and [`tile`] are the tiles of a matrix product, and [`turn`] makes rows of
 //! columns. [`mod@bound`] tells how fast a leaf can be.
 
@@ -27,6 +26,7 @@ mod order;
 mod partial;
 mod pattern;
 mod quotient;
+mod word;
 
 mod ahead;
 mod align;

@@ -6,7 +6,7 @@
 use iced_x86::Code;
 
 use super::asm::{Arg, BlockId, Memory, Reg};
-use super::isa::{self, Row};
+use super::isa;
 use super::lanes::Selector;
 
 /// The first bytes of a vector, in memory.
@@ -66,11 +66,11 @@ impl Selector {
                 left = both;
             }
         }
-        let left = self.in_doubles(left, bytes);
+        let left = self.splat_word(left, 4, bytes);
         let numbers = self.numbers_of_doubles(bytes);
-        let place = self.of_doubles(isa::EQUAL32, bytes, part.doubles, numbers);
-        let left = self.of_doubles(isa::AND32, bytes, place, left);
-        let all = self.of_doubles(isa::OR32, bytes, loaded, left);
+        let place = self.sure_binary(isa::EQUAL32, bytes, part.doubles, numbers);
+        let left = self.sure_binary(isa::AND32, bytes, place, left);
+        let all = self.sure_binary(isa::OR32, bytes, loaded, left);
         self.asm.jump(done, &[all]);
         self.asm.switch_to(done);
         value
@@ -132,11 +132,11 @@ impl Selector {
         let left = self.asm.general();
         let update = Arg::Update { from: bytes, to: left };
         self.asm.emit(Code::And_rm64_imm32, &[update, Arg::Word(3)]);
-        let doubles = self.in_doubles(whole, register);
+        let doubles = self.splat_word(whole, 4, register);
         let numbers = self.numbers_of_doubles(register);
         Part {
             doubles,
-            mask: self.of_doubles(isa::GREATER32, register, doubles, numbers),
+            mask: self.sure_binary(isa::GREATER32, register, doubles, numbers),
             behind,
             left,
         }
@@ -169,29 +169,8 @@ impl Selector {
         to
     }
 
-    fn address(&mut self, of: Memory) -> Reg {
-        let to = self.asm.general();
-        self.asm.emit(Code::Lea_r64_m, &[Arg::Def(to), Arg::Memory(of)]);
-        to
-    }
-
-    /// The low bytes of a word in all lanes of 4 bytes.
-    fn in_doubles(&mut self, word: Reg, bytes: usize) -> Reg {
-        let first = self.asm.vector(16);
-        self.asm
-            .emit(Code::VEX_Vmovq_xmm_rm64, &[Arg::Def(first), Arg::Use(word)]);
-        let code = self.sure(isa::SPLAT32, bytes);
-        self.set(code, bytes, &[], first.into(), None)
-    }
-
     /// The numbers from zero on, one in each lane of 4 bytes.
     fn numbers_of_doubles(&mut self, bytes: usize) -> Reg {
         self.vector_const((0..bytes as u32 / 4).flat_map(u32::to_le_bytes).collect())
-    }
-
-    /// An instruction on lanes of 4 bytes.
-    fn of_doubles(&mut self, row: Row, bytes: usize, a: Reg, b: Reg) -> Reg {
-        let code = self.sure(row, bytes);
-        self.set(code, bytes, &[Arg::Use(a)], b.into(), None)
     }
 }

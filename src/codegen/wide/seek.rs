@@ -13,7 +13,7 @@ use loopweave_ir::{Dtype, Op};
 
 use super::asm::{Arg, BlockId, Memory, Reg};
 use super::fold::Folding;
-use super::isa::{self, Isa, by_size};
+use super::isa::Isa;
 use super::lanes::{Lanes, Selected, Selector};
 use crate::codegen::abi::Abi;
 
@@ -58,12 +58,7 @@ impl Selector {
         self.asm.switch_to(found);
         let lane = self.first_lane(hits);
         let in_block = self.sum(at, Arg::Use(lane));
-        let origin = Memory {
-            base: self.asm.argument.0,
-            index: None,
-            offset: 8 * Abi::FIRST_BLOCK as i32,
-        };
-        let position = self.sum(in_block, Arg::Memory(origin));
+        let position = self.sum(in_block, Arg::Memory(self.argument(Abi::FIRST_BLOCK)));
         self.asm
             .emit(Code::Mov_rm64_r64, &[Arg::Memory(position_place), Arg::Use(position)]);
         self.asm.jump(kept, &[]);
@@ -126,11 +121,8 @@ impl Selector {
 
     /// The first lane's value in all lanes.
     fn first_everywhere(&mut self, value: &Lanes) -> Lanes {
-        let size = value.dtype.size();
-        let (bytes, first) = (self.register_bytes(size), self.reg(value).as_bytes(16));
-        let rows = [isa::SPLAT8, isa::SPLAT16, isa::SPLAT32, isa::SPLAT64];
-        let code = self.sure(by_size(rows, size), bytes);
-        Lanes::new(value.dtype, self.set(code, bytes, &[], first.into(), None))
+        let first = self.reg(value).as_bytes(16);
+        Lanes::new(value.dtype, self.broadcast(Arg::Use(first), value.dtype.size()))
     }
 
     /// The number of the first lane that is set, of which there is one.
@@ -151,11 +143,5 @@ impl Selector {
         let update = Arg::Update { from: first, to: lane };
         self.asm.emit(Code::Shr_rm64_imm8, &[update, shift]);
         lane
-    }
-
-    fn sum(&mut self, a: Reg, b: Arg) -> Reg {
-        let to = self.asm.general();
-        self.asm.emit(Code::Add_r64_rm64, &[Arg::Update { from: a, to }, b]);
-        to
     }
 }
