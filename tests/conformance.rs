@@ -83,7 +83,7 @@ fn bitcasts() {
 #[test]
 fn negated_sums_and_pairs_of_bitwise_ops() {
     let mut funcs = Vec::new();
-    for dtype in [Dtype::F32, Dtype::F64] {
+    for dtype in [Dtype::F32, Dtype::F64, Dtype::I8, Dtype::U16, Dtype::I32, Dtype::U64] {
         for negated in 1..8 {
             let mut b = Builder::typed(format!("fma_{negated:03b}_{dtype}"));
             let operands = [0, 1, 2].map(|i| {

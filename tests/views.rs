@@ -40,6 +40,12 @@ fn named_cases() {
         &[3],
         [11063939886560047175, 11277073935560163107, 13554203477787462603],
     );
+    // A multiply-add of integers, one of them negated.
+    random_case(
+        13045403361116879340,
+        &[],
+        [5319023925158015550, 14041684148695122899, 16462842236295967410],
+    );
     // Long inner axes with each kind of stride.
     for seed in 0..8 {
         random_case(seed, &[3, 1000], [seed, seed + 1, seed + 2]);

@@ -45,7 +45,9 @@ pub(super) fn find(func: &Func, isa: Isa) -> Vec<Option<Found>> {
     let sums = uses(func, |op| op == Op::Fma);
     let pattern = |(id, node): (ExprId, &loopweave_ir::func::Node)| match node.op {
         Op::Select => extremum(func, &node.args),
-        Op::Fma if isa == Isa::Avx512 => negated(func, &node.args, |id| all_uses[id.index()] == sums[id.index()]),
+        Op::Fma if isa == Isa::Avx512 && func.dtype(id).is_float() => {
+            negated(func, &node.args, |id| all_uses[id.index()] == sums[id.index()])
+        }
         Op::And | Op::Or | Op::Xor if isa == Isa::Avx512 => logic(func, id, &all_uses),
         Op::Mul if isa == Isa::Avx512 && func.dtype(id).is_float() => {
             let scaled = Scaled::of(func, id)?;
@@ -69,7 +71,7 @@ fn uses(func: &Func, by: impl Fn(Op) -> bool) -> Vec<u32> {
     uses
 }
 
-/// A multiply-add of operands that are negated for the sake of such sums alone: else the negated value is there
+/// A multiply-add of floats that are negated for the sake of such sums alone: else the negated value is there
 /// anyway. With AVX2 it is left, as a third port takes it and the values wait in fewer registers.
 fn negated(func: &Func, args: &[ExprId], serves_sums: impl Fn(ExprId) -> bool) -> Option<Found> {
     let mut operands: SmallVec<[ExprId; 3]> = args.into();
