@@ -11,7 +11,7 @@ use loopweave::ir::expand::expand;
 use loopweave::ir::interp::Evaluator;
 use loopweave::ir::op::Rule;
 use loopweave::ir::testing::{edge_values, operand_dtypes};
-use loopweave::ir::{Builder, Dtype, ExprId, Func, Op, Scalar};
+use loopweave::ir::{Builder, Dtype, ExprId, Func, Op, Scalar, Table};
 use support::{Caches, Engines, Lay, Strided, map_graph};
 
 #[test]
@@ -75,6 +75,33 @@ fn bitcasts() {
         1 + 2 * 2 + 4 * 4 + 3 * 3 + 3 * 3,
         "bool, 8, 16, 32 and 64 bits"
     );
+    check_all(&funcs);
+}
+
+/// Entries of tables: one column, all of them in turn, by an index that is a constant, and beside values twice as wide, for which
+/// registers hold fewer entries.
+#[test]
+fn lookups() {
+    let mut funcs = Vec::new();
+    for table in Table::all() {
+        let (index, wide) = (table.dtype().to_unsigned(), table.dtype() == Dtype::F32);
+        for column in table.columns() {
+            let mut b = Builder::typed(column.to_string());
+            let x = b.param("x", Some(index));
+            let y = b.node(Op::Lookup(column), &[x]);
+            funcs.push(b.finish(&[y]));
+        }
+        let mut b = Builder::typed(format!("{}_all", table.name()));
+        let (x, t) = (b.param("x", Some(index)), b.param("t", Some(table.dtype())));
+        let six = b.constant(Scalar::from_bits(index, 6 + 16));
+        let mut sum = b.node(Op::Lookup(table.columns().last().unwrap()), &[six]);
+        for column in table.columns() {
+            let entry = b.node(Op::Lookup(column), &[x]);
+            sum = b.node(Op::Fma, &[sum, t, entry]);
+        }
+        let sum = if wide { b.cast(sum, Dtype::F64) } else { sum };
+        funcs.push(b.finish(&[sum]));
+    }
     check_all(&funcs);
 }
 

@@ -13,6 +13,7 @@ use std::fmt;
 use crate::dtype::{Dtype, Kind, Scalar, Weak};
 use crate::func::{Builder, ExprId, Func};
 use crate::op::{Literal, Op, Rule};
+use crate::table::Column;
 
 /// The type of a value as promotion sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -228,6 +229,7 @@ impl Inference {
                 Ok(self.computed(Type::Strong(to), id))
             }
             Op::Bitcast(to) => self.bitcast(args[0], to),
+            Op::Lookup(column) => self.lookup(column, args[0]),
             _ => self.by_rule(op, args),
         }
     }
@@ -382,6 +384,17 @@ impl Inference {
         }
         let id = self.builder.node(Op::Bitcast(to), &[stored]);
         Ok(self.computed(Type::Strong(to), id))
+    }
+
+    fn lookup(&mut self, column: Column, index: Value) -> Result<Value, TypeErrorKind> {
+        let op = Op::Lookup(column);
+        let dtype = op.result_dtype(&[index.ty.dtype()]).ok_or(TypeErrorKind::Operand {
+            op,
+            found: index.ty,
+            expected: "an unsigned integer as wide as the table's entries",
+        })?;
+        let id = self.builder.node(op, &[index.id]);
+        Ok(self.computed(Type::Strong(dtype), id))
     }
 
     fn literal(&mut self, literal: Literal) -> Value {

@@ -200,6 +200,7 @@ fn value(op: Op, args: &[Scalar]) -> Option<Scalar> {
         Op::Const(value) => Some(value),
         Op::Cast(to) => Some(cast(args[0], to)),
         Op::Bitcast(to) => Some(Scalar::from_bits(to, args[0].bits())),
+        Op::Lookup(column) => Some(column.entry(args[0].bits())),
         Op::Select | Op::Rare => Some(if args[0].as_bool() { args[1] } else { args[2] }),
         _ => match args[0].dtype() {
             Dtype::Bool => on::<bool>(op, args),
@@ -245,7 +246,15 @@ fn on<T: Meaning>(op: Op, args: &[Scalar]) -> Option<Scalar> {
 /// The ops that [`value`] handles for all types at once.
 macro_rules! untyped {
     () => {
-        Op::Param(_) | Op::Const(_) | Op::Literal(_) | Op::Index | Op::Cast(_) | Op::Bitcast(_) | Op::Select | Op::Rare
+        Op::Param(_)
+            | Op::Const(_)
+            | Op::Literal(_)
+            | Op::Index
+            | Op::Cast(_)
+            | Op::Bitcast(_)
+            | Op::Lookup(_)
+            | Op::Select
+            | Op::Rare
     };
 }
 

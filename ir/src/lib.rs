@@ -8,6 +8,7 @@
 
 pub mod dtype;
 pub mod op;
+pub mod table;
 
 pub mod func;
 
@@ -30,3 +31,4 @@ pub use dtype::{Dtype, Element, Kind, Scalar, Weak};
 pub use func::{Builder, ExprId, Func, Node, Param};
 pub use infer::{Type, TypeError, specialise};
 pub use op::{Accuracy, Cost, Literal, Op, Rule, Stage};
+pub use table::{Column, Table};

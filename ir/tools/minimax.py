@@ -12,7 +12,7 @@ Usage: python3 minimax.py > ../src/expand/coefficients.rs      needs mpmath; tak
 import struct
 import sys
 from mpmath import asin, atan, atanh, cos, erf, erfc, exp, expm1, fdot, floor, log, log1p, lu_solve, matrix, mp, mpf, nstr, pi, sin
-from mpmath import loggamma, sinh, sqrt, tanh
+from mpmath import loggamma, sinh, sqrt
 
 mp.prec = 300
 
@@ -303,22 +303,9 @@ def main():
         fit = Fit(q, lambda f: f * f / log1p(f), -mpf(1) / 3, mpf(1) / 3, range(n))
         emit(f"LN_{dtype}", "(ln(1 + f) − f) / f² for |f| ≤ 1/3.", *fit.rounded(bits))
 
-    top = mpf("0.98")
-    fit = Fit(lambda s: (tanh(sqrt(s)) / sqrt(s) - 1) / s, lambda s: s * sqrt(s) / tanh(sqrt(s)), mpf(2) ** -60, top**2, range(7))
-    emit("TANH_F32", f"(tanh x / x − 1) / s in s = x² for x ≤ {nstr(top)}.", *fit.rounded(24))
-    # tanh x = (eʸ − 1) / (eʸ + 1) with y = 2x = r + k ln 2; where r is negative k is at least 1.
-    q = near_zero(lambda r: (expm1(r) - r) / r**2, lambda r: mpf(1) / 2 + r / 6)
-    weight = lambda r: 2 * r * r / expm1(2 * r) if r > 0 else 4 * r * r / (4 * exp(2 * r) - 1)
-    fit = Fit(q, weight, -half_ln2, half_ln2, range(10))
-    emit("TANH_F64", "(eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2, for the hyperbolic tangent.", *fit.rounded(53))
-
-    # The head coefficient is 2/√π − 1, because the expansion adds x itself.
-    for dtype, bits, n, top in (("F32", 24, 7, mpf(970) / 1024), ("F64", 53, 14, mpf(1))):
-        fit = Fit(lambda s: erf(sqrt(s)) / sqrt(s) - 1, lambda s: sqrt(s) / erf(sqrt(s)), mpf(2) ** -60, top**2, range(n))
-        emit(f"ERF_{dtype}", f"erf x / x − 1 in s = x² for x ≤ {nstr(top)}.", *fit.rounded(bits))
-    for dtype, bits, n, low, top in (("F32", 24, 9, mpf(970) / 1024, mpf(4)), ("F64", 53, 22, mpf(1), mpf(6))):
-        fit = Fit(lambda t: -log(erfc(t + low)), lambda t: erfc(t + low) / erf(t + low), 0, top - low, range(n), points=600)
-        emit(f"ERFC_{dtype}", f"−ln erfc(t + {nstr(low)}) for t + {nstr(low)} ≤ {nstr(top)}.", *fit.rounded(bits))
+    # The head coefficient is 2/√π − 1, because x itself is added.
+    fit = Fit(lambda s: erf(sqrt(s)) / sqrt(s) - 1, lambda s: sqrt(s) / erf(sqrt(s)), mpf(2) ** -60, 1, range(14))
+    emit("ERF_F64", "erf x / x − 1 in s = x² for x ≤ 1.", *fit.rounded(53))
 
     top = (pi / 4 * mpf("1.0001")) ** 2
     fit = Fit(lambda s: (sin(sqrt(s)) / sqrt(s) - 1) / s, lambda s: s * sqrt(s) / sin(sqrt(s)), mpf(2) ** -60, top, range(7))

@@ -4,7 +4,7 @@
 //! [`abi`](crate::codegen::abi).
 //!
 //! Invariants: pages are written, then made executable, never both; dropping the owner unmaps them; every symbol that code
-//! refers to is a function of this file, so no lookup depends on what else the process has loaded.
+//! refers to is a function of this file or data of its module, so no lookup depends on what else the process has loaded.
 
 #![allow(
     unsafe_code,

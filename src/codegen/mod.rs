@@ -10,6 +10,7 @@ pub mod abi;
 pub mod bound;
 
 pub mod clif;
+mod table;
 mod wide;
 
 pub mod jit;

@@ -88,43 +88,7 @@ pub(super) const LN_F64: [f64; 20] = [
     f64::from_bits(0x3fb5bf5e8a42437f), // 0.08495131373844166
 ];
 
-/// (tanh x / x − 1) / s in s = x² for x ≤ 0.98. Largest weighted error 2^-28.05.
-pub(super) const TANH_F32: [f64; 7] = [
-    f64::from_bits(0xbfd5555420000000), // -0.3333330452442169
-    f64::from_bits(0x3fc110ce60000000), // 0.13332538306713104
-    f64::from_bits(0xbfab97f180000000), // -0.05389361083507538
-    f64::from_bits(0x3f960c71c0000000), // 0.0215318463742733
-    f64::from_bits(0xbf806d20e0000000), // -0.008020645938813686
-    f64::from_bits(0x3f6358b560000000), // 0.0023616354446858168
-    f64::from_bits(0xbf38bc65e0000000), // -0.0003774403303395957
-];
-
-/// (eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2, for the hyperbolic tangent. Largest weighted error 2^-55.92.
-pub(super) const TANH_F64: [f64; 10] = [
-    f64::from_bits(0x3fe0000000000004), // 0.5000000000000004
-    f64::from_bits(0x3fc555555555558f), // 0.16666666666666827
-    f64::from_bits(0x3fa5555555552041), // 0.04166666666657238
-    f64::from_bits(0x3f811111111093e0), // 0.008333333333277737
-    f64::from_bits(0x3f56c16c17feed70), // 0.0013888888934009101
-    f64::from_bits(0x3f2a01a01b47ce91), // 0.00019841269899211316
-    f64::from_bits(0x3efa019a3e3e860c), // 2.4801502049981132e-05
-    f64::from_bits(0x3ec71de1ec69910d), // 2.7557287894266093e-06
-    f64::from_bits(0x3e928a5667c9a045), // 2.7627320501331256e-07
-    f64::from_bits(0x3e5aee5b33a6111d), // 2.5081521950948073e-08
-];
-
-/// erf x / x − 1 in s = x² for x ≤ 0.947266. Largest weighted error 2^-30.12.
-pub(super) const ERF_F32: [f64; 7] = [
-    f64::from_bits(0x3fc06eba80000000), // 0.12837916612625122
-    f64::from_bits(0xbfd8127420000000), // -0.37612631916999817
-    f64::from_bits(0x3fbce2de00000000), // 0.11283671855926514
-    f64::from_bits(0xbf9b80b2c0000000), // -0.0268581323325634
-    f64::from_bits(0x3f754a6ac0000000), // 0.005197922699153423
-    f64::from_bits(0xbf4a9131c0000000), // -0.0008107655448839068
-    f64::from_bits(0x3f158e6dc0000000), // 8.223099575843662e-05
-];
-
-/// erf x / x − 1 in s = x² for x ≤ 1.0. Largest weighted error 2^-56.34.
+/// erf x / x − 1 in s = x² for x ≤ 1. Largest weighted error 2^-56.34.
 pub(super) const ERF_F64: [f64; 14] = [
     f64::from_bits(0x3fc06eba8214db69), // 0.1283791670955126
     f64::from_bits(0xbfd812746b037a01), // -0.376126389031839
@@ -140,45 +104,6 @@ pub(super) const ERF_F64: [f64; 14] = [
     f64::from_bits(0xbe1e26faa9d00e5c), // -1.7550926608320108e-09
     f64::from_bits(0x3df240ea9584381a), // 2.6562454104012236e-10
     f64::from_bits(0xbdc0caa65d389051), // -3.054374431555718e-11
-];
-
-/// −ln erfc(t + 0.947266) for t + 0.947266 ≤ 4.0. Largest weighted error 2^-31.1.
-pub(super) const ERFC_F32: [f64; 9] = [
-    f64::from_bits(0x3ffb678ba0000000), // 1.7127796411514282
-    f64::from_bits(0x4004673780000000), // 2.550398826599121
-    f64::from_bits(0x3feac37760000000), // 0.8363606333732605
-    f64::from_bits(0x3fa66539a0000000), // 0.04374103620648384
-    f64::from_bits(0xbf85b19f80000000), // -0.010592695325613022
-    f64::from_bits(0x3f61477000000000), // 0.0021092593669891357
-    f64::from_bits(0xbf33b299c0000000), // -0.0003005624166689813
-    f64::from_bits(0x3ef7dbf200000000), // 2.2753869416192174e-05
-    f64::from_bits(0xbe84206480000000), // -1.4995436004028306e-07
-];
-
-/// −ln erfc(t + 1.0) for t + 1.0 ≤ 6.0. Largest weighted error 2^-58.74.
-pub(super) const ERFC_F64: [f64; 22] = [
-    f64::from_bits(0x3ffd97fbf27aa2a1), // 1.8496055099332482
-    f64::from_bits(0x40051c9b0006c241), // 2.638967514234793
-    f64::from_bits(0x3feafabc11a28c58), // 0.8431072563584037
-    f64::from_bits(0x3fa5477f09ce64fc), // 0.04156109804825722
-    f64::from_bits(0xbf848c9d4176b406), // -0.01003382545499144
-    f64::from_bits(0x3f6033f6aeac409b), // 0.0019779031766874017
-    f64::from_bits(0xbf2f1b5283180e70), // -0.0002373254988442433
-    f64::from_bits(0xbefb8b21e68c20ca), // -2.6267515212758515e-05
-    f64::from_bits(0x3efc739999a39f53), // 2.7133524420102608e-05
-    f64::from_bits(0xbee40daa8303f8c7), // -9.562198187481806e-06
-    f64::from_bits(0x3ec0bd71f3df1885), // 1.995565894727263e-06
-    f64::from_bits(0xbe7444486dd240ff), // -7.549945331615332e-08
-    f64::from_bits(0xbe8465aa91f95932), // -1.5197049040250533e-07
-    f64::from_bits(0x3e77171ab910cb6f), // 8.60178899365858e-08
-    f64::from_bits(0xbe60cf61cb5b389e), // -3.13112250967343e-08
-    f64::from_bits(0x3e433b1da209271b), // 8.955095388445215e-09
-    f64::from_bits(0xbe21f858152d245d), // -2.0919942804199517e-09
-    f64::from_bits(0x3dfb13bd3e5bbf68), // 3.9402375664187217e-10
-    f64::from_bits(0xbdcf7abc5b000c94), // -5.726076156202519e-11
-    f64::from_bits(0x3d9a3ac855935d2f), // 5.963924959023225e-12
-    f64::from_bits(0xbd5b99025bbff419), // -3.921867948448246e-13
-    f64::from_bits(0x3d0b52c1b17c5e87), // 1.2133968507862818e-14
 ];
 
 /// (sin r / r − 1) / s in s = r² for |r| ≤ π/4. Largest weighted error 2^-62.88.

@@ -1,14 +1,13 @@
-//! The exponential and the functions built on it: `exp`, `sigmoid`, `silu`, `tanh`.
+//! The exponential and the functions built on it: `exp`, `sigmoid`, `silu`.
 //!
 //! All start from Cody and Waite's reduction x = k ln 2 + r with |r| ≤ ln 2 / 2 (*Software Manual for the Elementary
 //! Functions*, 1980, chapter 6), where k is found by adding 1.5 · 2^mantissa, whose low bits then hold k: no conversion to
 //! an integer, which 128-bit x86 code lacks for 64 bits.
 
-use super::coefficients::{EXP_F32, EXP_F64, EXPM1_F32, EXPM1_F64, TANH_F32, TANH_F64};
+use super::coefficients::{EXP_F32, EXP_F64, EXPM1_F32, EXPM1_F64};
 use super::format::Format;
 use super::value::Value;
 use super::words::{Words, fast_two_sum};
-use crate::dtype::Dtype;
 
 /// x = k ln 2 + r + r_lo.
 pub(super) struct Reduced<'a> {
@@ -189,47 +188,4 @@ fn logistic_far(a: Value<'_>) -> (Value<'_>, (Value<'_>, Value<'_>)) {
     let (s1, s2) = reduced.scales();
     let mantissa = n.hi + (n.lo - n.hi * n.hi * s1 * s2);
     (mantissa, (s1, s2))
-}
-
-/// The hyperbolic tangent, with the sign put on last.
-pub(super) fn tanh(x: Value<'_>) -> Value<'_> {
-    let format = Format::of(x.dtype());
-    let a = x.abs();
-    let limit = format.pick(10.0, 22.0);
-    let bounded = a.gt(limit).select(a.constant(limit), a);
-    let magnitude = match format.dtype {
-        Dtype::F64 => tanh_f64(bounded),
-        _ => tanh_f32(bounded),
-    };
-    (magnitude.bits() | (x.bits() & format.sign_mask())).bitcast(format.dtype)
-}
-
-/// An odd polynomial up to 0.98, else 1 − 2 / (e²ᵃ + 1), where the quotient is below 1/4 and one word is enough. 33 ops, 0.93 ulp.
-fn tanh_f32(a: Value<'_>) -> Value<'_> {
-    let s = a * a;
-    let near = (s * a).fma(s.poly(&TANH_F32), a);
-    let reduced = reduce(a + a);
-    let scale = reduced.scale();
-    let far = 1.0 - 2.0 / scale.fma(reduced.expm1(), scale + 1.0);
-    a.lt(0.98).select(near, far)
-}
-
-/// e / (e + 2) with e = e²ᵃ − 1 = (2ᵏ − 1) + 2ᵏ u, where u = eʳ − 1: dividend and divisor in two words, and one Newton step for
-/// their quotient. 47 ops, 0.90 ulp.
-fn tanh_f64(a: Value<'_>) -> Value<'_> {
-    let reduced = reduce(a + a);
-    let scale = reduced.scale();
-    let square = reduced.r * reduced.r;
-    let u = fast_two_sum(reduced.r, square.fma(reduced.r.poly(&TANH_F64), reduced.r_lo));
-    let base = scale - 1.0;
-    let e = scale.fma(u.hi, base);
-    // The base is the larger term, or 0.
-    let e_lo = scale.fma(u.lo, scale.fma(u.hi, base - e));
-    let two = e.constant(2.0);
-    let is_greater = e.gt(two);
-    let d = fast_two_sum(is_greater.select(e, two), is_greater.select(two, e));
-    let reciprocal = 1.0 / d.hi;
-    let q = e * reciprocal;
-    let rest = (-q).fma(d.hi, e) + (-q).fma(d.lo + e_lo, e_lo);
-    rest.fma(reciprocal, q)
 }

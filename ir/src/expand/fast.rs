@@ -18,7 +18,6 @@ pub(super) type Form = for<'a> fn(Value<'a>) -> Value<'a>;
 /// The fast form of an op, where it has one.
 pub(super) fn form(op: &Op) -> Option<Form> {
     Some(match op {
-        Op::Tanh => tanh,
         Op::Sinh => sinh,
         Op::Cosh => cosh,
         Op::Expm1 => expm1,
@@ -37,19 +36,6 @@ pub(super) fn form(op: &Op) -> Option<Form> {
 
 fn rsqrt(x: Value<'_>) -> Value<'_> {
     1.0 / x.sqrt()
-}
-
-/// e²ᵃ − 1 over e²ᵃ + 1.
-fn tanh(x: Value<'_>) -> Value<'_> {
-    let format = Format::of(x.dtype());
-    let a = x.abs();
-    let limit = format.pick(10.0, 22.0);
-    let bounded = a.gt(limit).select(a.constant(limit), a);
-    let reduced = reduce(bounded + bounded);
-    let scale = reduced.scale();
-    let t = scale.fma(reduced.expm1_compensated(), scale - 1.0);
-    let tiny = a.lt(format.least_normal);
-    with_sign_of(tiny.select(a, t / (t + 2.0)), x)
 }
 
 fn sinh(x: Value<'_>) -> Value<'_> {

@@ -14,7 +14,6 @@ mod words;
 
 mod activation;
 mod basic;
-mod erf;
 mod exp;
 mod fast;
 mod gamma;
@@ -28,11 +27,14 @@ mod pow;
 mod power;
 mod root;
 mod scale;
+mod steps;
 mod trig;
 mod turn;
 
 #[rustfmt::skip]
 mod coefficients;
+#[rustfmt::skip]
+mod tables;
 
 pub mod half;
 
@@ -40,6 +42,7 @@ use crate::Builder;
 use crate::dtype::Dtype;
 use crate::func::{ExprId, Func, MAX_NODES};
 use crate::op::{Accuracy, Op, Stage};
+pub(crate) use tables::TABLES;
 use value::{Context, Value};
 
 /// Why a function cannot be written in basic ops.
@@ -199,7 +202,7 @@ fn expansion<'a>(op: Op, args: &[Value<'a>]) -> Option<Value<'a>> {
         Op::Exp10 => power::exp10(x),
         Op::Expm1 => power::expm1(x),
         Op::Sigmoid => exp::sigmoid(x),
-        Op::Tanh => exp::tanh(x),
+        Op::Tanh => steps::tanh(x),
         Op::Sinh => hyperbolic::sinh(x),
         Op::Cosh => hyperbolic::cosh(x),
         Op::Asinh => hyperbolic::asinh(x),
@@ -226,7 +229,7 @@ fn expansion<'a>(op: Op, args: &[Value<'a>]) -> Option<Value<'a>> {
         Op::Cbrt => root::cbrt(x),
         Op::Rsqrt => root::rsqrt(x),
         Op::Hypot => root::hypot(x, y),
-        Op::Erf => erf::erf(x),
+        Op::Erf => steps::erf(x),
         Op::Erfc => gauss::erfc(x),
         Op::Gelu => gauss::gelu(x),
         Op::Gamma => gamma::gamma(x),

@@ -11,6 +11,7 @@ use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Shl, Shr, Sub};
 use crate::dtype::{Dtype, Scalar};
 use crate::func::{Builder, ExprId};
 use crate::op::Op;
+use crate::table::Column;
 
 /// The function under construction, shared by all values in it.
 pub(super) struct Context {
@@ -217,6 +218,11 @@ impl<'a> Value<'a> {
     pub(super) fn cast(self, dtype: Dtype) -> Value<'a> {
         let id = self.cx.builder.borrow_mut().cast(self.id, dtype);
         Value { id, ..self }
+    }
+
+    /// The entry of a table's column that these bits number.
+    pub(super) fn lookup(self, column: Column) -> Value<'a> {
+        self.unary(Op::Lookup(column))
     }
 
     /// The bits as a value of `dtype`.

@@ -17,6 +17,7 @@ use super::source::Source;
 use crate::dtype::Dtype;
 use crate::func::{Builder, ExprId, Func, MAX_NODES};
 use crate::op::Op;
+use crate::table::Column;
 
 /// The largest number of nodes that the calls of one file may inline, all together.
 const MAX_WORK: usize = 32 * MAX_NODES;
@@ -338,7 +339,7 @@ impl<'a> Lowering<'a> {
         }
         let op = match name {
             "index" => Some(Op::Index),
-            _ => Op::from_name(name),
+            _ => Op::from_name(name).or_else(|| Column::from_name(name).map(Op::Lookup)),
         };
         let Some(op) = op else {
             return Err(self.unknown_callee(callee));

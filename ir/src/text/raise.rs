@@ -115,6 +115,11 @@ impl Raise<'_> {
                 then: block(*next()),
                 otherwise: block(*next()),
             },
+            Op::Lookup(column) => ExprKind::Call {
+                callee: ident(&column.to_string()),
+                args,
+                named: Vec::new(),
+            },
             op if is_operator(op) => ExprKind::Operator(op, args),
             op => ExprKind::Call {
                 callee: ident(op.name()),

@@ -259,6 +259,9 @@ fn instructions(op: Op, operand: Dtype, result: Dtype) -> Instructions {
         Op::Floor | Op::Ceil | Op::Trunc | Op::Round => Of(&[Kind::Round]),
         Op::Eq | Op::Ne | Op::Lt | Op::Le | Op::Gt | Op::Ge if is_float => Of(&[Kind::Compare]),
         Op::Shl | Op::Shr => Of(&[Kind::Shift]),
+        // Loads and a transposition of rows, shared by columns.
+        Op::Lookup(column) if column.table().dtype() == Dtype::F64 => Of(&[Kind::Shuffle]),
+        Op::Lookup(_) => Of(&[Kind::Shuffle, Kind::Shuffle]),
         Op::Select | Op::Rare => Of(&[Kind::Blend]),
         Op::Cast(_) if operand.size() == result.size() => Of(&[Kind::Convert]),
         Op::Cast(_) => Of(&[Kind::Resize]),

@@ -15,6 +15,7 @@ use loopweave_ir::Dtype;
 use smallvec::SmallVec;
 use target_lexicon::Architecture;
 
+use super::lookup::Lookups;
 use super::value::scalar_type;
 use crate::codegen::CodegenError;
 use crate::codegen::abi::Abi;
@@ -43,11 +44,12 @@ pub(super) struct InnerBlock {
 pub(super) struct Emitter<'a> {
     pub(super) b: FunctionBuilder<'a>,
     pub(super) nest: &'a Nest,
-    module: &'a mut dyn Module,
+    pub(super) module: &'a mut dyn Module,
     abi: Abi,
     /// The pointer to the argument block.
     pub(super) args: Value,
     library: HashMap<&'static str, FuncRef>,
+    pub(super) lookups: Lookups,
     /// What the stages of rows use on the stack, one after the other.
     shared: Option<StackSlot>,
     /// Whether vectors are loaded as integers.
@@ -78,6 +80,7 @@ impl<'a> Emitter<'a> {
             abi: Abi::of(nest),
             args,
             library: HashMap::new(),
+            lookups: Lookups::new(),
             shared: None,
             loads_integers,
         }

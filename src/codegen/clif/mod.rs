@@ -28,6 +28,7 @@ mod panel;
 mod body;
 
 mod cast;
+mod lookup;
 mod op;
 mod scalar;
 

@@ -49,6 +49,7 @@ impl Emitter<'_> {
                 });
             }
             Op::Cast(to) => return self.cast(args[0], to),
+            Op::Lookup(column) => return self.lookup(column, args[0]),
             Op::Bitcast(to) if args[0].count > 1 && to != Dtype::Bool => {
                 let registers = args[0].registers.iter().map(|&r| self.retype(r, vector_type(to)));
                 return Ok(Lanes::new(to, args[0].count, to.size(), registers.collect()));

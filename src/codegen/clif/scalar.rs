@@ -48,6 +48,7 @@ impl Emitter<'_> {
         match op {
             Op::Cast(to) => return Ok(self.scalar_cast(args[0], dtype, to)),
             Op::Bitcast(to) => return Ok(self.scalar_bitcast(args[0], to)),
+            Op::Lookup(column) => return self.lookup_register(column, 1, args[0]),
             Op::Select | Op::Rare => return Ok(self.b.ins().select(args[0], args[1], args[2])),
             _ => {}
         }

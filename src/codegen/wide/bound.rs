@@ -96,7 +96,7 @@ fn work(inst: &Inst) -> Work {
             of(Kind::CompareToMask)
         }
         Kandq | Kandnq | Korq | Kxorq | Knotq | Kortestb | Kortestw | Kortestd | Kortestq => of(Kind::MaskLogic),
-        Kmovq | Kshiftrq | Vptest | Vmovd | Vmovq => of(Kind::MaskMove),
+        Kmovq | Kshiftrq | Vptest | Vmovd | Vmovq | Vpextrq => of(Kind::MaskMove),
         Vpblendvb => of(Kind::Blend),
         Vpsllw | Vpslld | Vpsllq | Vpsrlw | Vpsrld | Vpsrlq | Vpsraw | Vpsrad | Vpsraq | Vpsllvw | Vpsllvd
         | Vpsllvq | Vpsrlvw | Vpsrlvd | Vpsrlvq | Vpsravw | Vpsravd | Vpsravq => of(Kind::Shift),
@@ -113,8 +113,8 @@ fn work(inst: &Inst) -> Work {
         Vpbroadcastb | Vpbroadcastw | Vpbroadcastd | Vpbroadcastq if reads_memory(inst) => Work::Move,
         Vpmovsxbw | Vpmovsxbd | Vpmovsxbq | Vpmovsxwd | Vpmovsxwq | Vpmovsxdq | Vpmovzxbw | Vpmovzxbd | Vpmovzxbq
         | Vpmovzxwd | Vpmovzxwq | Vpmovzxdq | Vpbroadcastb | Vpbroadcastw | Vpbroadcastd | Vpbroadcastq | Vpshufb
-        | Vpunpcklwd | Vpunpckldq | Vpunpcklqdq | Vpermt2d | Vpermt2q | Vpshufd | Vshufi64x2 | Vperm2i128
-        | Vextracti128 => of(Kind::Shuffle),
+        | Vpunpcklwd | Vpunpckldq | Vpunpcklqdq | Vpunpckhqdq | Vpermps | Vpermt2d | Vpermt2q | Vpshufd
+        | Vshufi64x2 | Vperm2i128 | Vextracti128 => of(Kind::Shuffle),
         Vmovups | Vmovntps | Vmovdqu8 | Vmovdqu16 | Vmovdqu32 | Vmovdqu64 | Vpmaskmovd | Vpmaskmovq => Work::Move,
         _ if vectors(inst).next().is_some() => of(Kind::Simple),
         _ => Work::Scalar,

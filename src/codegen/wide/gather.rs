@@ -208,7 +208,7 @@ impl Selector {
     }
 
     /// Half of a register.
-    fn half(&mut self, of: Reg, part: usize) -> Reg {
+    pub(super) fn half(&mut self, of: Reg, part: usize) -> Reg {
         if part == 0 {
             return of;
         }

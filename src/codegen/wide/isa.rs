@@ -244,6 +244,7 @@ rows! {
     UNPACK16 = both(VEX_Vpunpcklwd_xmm_xmm_xmmm128, EVEX_Vpunpcklwd_xmm_k1z_xmm_xmmm128);
     UNPACK32 = both(VEX_Vpunpckldq_xmm_xmm_xmmm128, EVEX_Vpunpckldq_xmm_k1z_xmm_xmmm128b32);
     UNPACK64 = both(VEX_Vpunpcklqdq_xmm_xmm_xmmm128, EVEX_Vpunpcklqdq_xmm_k1z_xmm_xmmm128b64);
+    UNPACK_HIGH64 = avx2(VEX_Vpunpckhqdq_xmm_xmm_xmmm128);
     PERMUTE_PAIR32 = avx512(EVEX_Vpermt2d_xmm_k1z_xmm_xmmm128b32);
     PERMUTE_PAIR64 = avx512(EVEX_Vpermt2q_xmm_k1z_xmm_xmmm128b64);
     PERMUTE32 = both(VEX_Vpshufd_xmm_xmmm128_imm8, EVEX_Vpshufd_xmm_k1z_xmmm128b32_imm8);

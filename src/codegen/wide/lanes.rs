@@ -14,6 +14,7 @@ use loopweave_ir::{Dtype, Op, Scalar};
 use super::asm::{Arg, Assembly, BlockId, ConstId, Inst, Memory, Reg};
 use super::division::Quotient;
 use super::isa::{self, Isa, Row, by_size};
+use super::lookup::Lookups;
 
 /// Why a leaf is not this emitter's: an op for which the vectors have no instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +96,8 @@ pub(super) struct Selector {
     pub(super) room: usize,
     /// The last quotient of integers.
     pub(super) quotient: Option<Quotient>,
+    /// What has been read of tables.
+    pub(super) lookups: Lookups,
 }
 
 impl Selector {
@@ -111,6 +114,7 @@ impl Selector {
             hoisted: HashMap::new(),
             room,
             quotient: None,
+            lookups: Lookups::default(),
         }
     }
 
@@ -227,19 +231,23 @@ impl Selector {
         if let Some(&reg) = self.hoisted.get(&(bits, size)) {
             return reg;
         }
-        let here = self.asm.current();
-        let stays = self.room > 0;
-        if stays {
-            self.asm.switch_to(self.entry);
-            self.room -= 1;
-        }
         let constant = self.pool(bits, size, 1);
-        let reg = self.broadcast(Arg::Const(constant), size);
-        if stays {
-            self.hoisted.insert((bits, size), reg);
-            self.asm.switch_to(here);
+        if self.room == 0 {
+            return self.broadcast(Arg::Const(constant), size);
         }
+        self.room -= 1;
+        let reg = self.at_entry(|s| s.broadcast(Arg::Const(constant), size));
+        self.hoisted.insert((bits, size), reg);
         reg
+    }
+
+    /// What stands in the block that sets up what stays in registers.
+    pub(super) fn at_entry<T>(&mut self, emit: impl FnOnce(&mut Selector) -> T) -> T {
+        let here = self.asm.current();
+        self.asm.switch_to(self.entry);
+        let done = emit(self);
+        self.asm.switch_to(here);
+        done
     }
 
     /// One element, of memory or the first of a register, in all lanes.

@@ -86,16 +86,20 @@ pub(super) struct Unroll {
 }
 
 impl Unroll {
-    /// For a loop that does so much for a vector, on such a core: short bodies need company beside the loop itself.
+    /// For a loop that does so much for a vector, with so many values at once, on such a core: short bodies need company beside
+    /// the loop itself.
     ///
     /// The ops of a long body wait for each other, and a processor that holds a hundred waiting ops sees no more than two such
     /// bodies beside each other; abreast they are side by side as the code stands, for which 16 registers serve two. In µs for
     /// 64k values, one after the other / abreast: f64 `erf` 122 / 104, `tanh` 108 / 97, `exp` 29.6 / 28.2, f32 Black–Scholes
-    /// 170 / 129; with AVX2 f64 `gelu` 308 / 274.
-    fn of(work: VectorWork, isa: Isa, core: &Microarchitecture) -> Unroll {
+    /// 170 / 129; with AVX2 f64 `gelu` 308 / 274. Three also share each column of a table that is in registers: f64 `tanh` by table
+    /// 69 / 55.
+    fn of(work: VectorWork, live: usize, isa: Isa, core: &Microarchitecture) -> Unroll {
+        let has_room = 3 * (live + SPARE_REGISTERS) <= isa.registers();
         let (vectors, abreast) = match (work.ops, isa) {
             (ops, _) if ops <= core.short_body(work.bytes) => (core.unroll(work), 1),
             (..=20, Isa::Avx512) => (3, 3),
+            (..=40, Isa::Avx512) if has_room => (3, 3),
             (..=40, Isa::Avx512) => (2, 2),
             (_, Isa::Avx512) => (3, 3),
             (..=40, Isa::Avx2) => (2, 1),
@@ -118,21 +122,21 @@ const AHEAD_BYTES: usize = 1024;
 pub(super) fn select(map: &Map<'_>, isa: Isa, core: &Microarchitecture) -> Selected<Selector> {
     let varying = |streams: &[Stream]| streams.iter().filter(|stream| !stream.is_uniform).count();
     let (bytes, loads, stores) = (isa.bytes(), varying(&map.loads), varying(&map.stores));
-    select_unrolled(map, isa, |ops| {
+    select_unrolled(map, isa, |body| {
         let work = VectorWork {
             bytes,
-            ops,
+            ops: body.ops(),
             loads,
             stores,
         };
-        Unroll::of(work, isa, core)
+        Unroll::of(work, body.live(isa), isa, core)
     })
 }
 
-/// As [`select`], with the vectors of an iteration that a function of the number of ops tells.
-pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(usize) -> Unroll) -> Selected<Selector> {
+/// As [`select`], with the vectors of an iteration that a function of the body tells.
+pub(super) fn select_unrolled(map: &Map<'_>, isa: Isa, unroll: impl Fn(&Body<'_>) -> Unroll) -> Selected<Selector> {
     let mut body = Body::new(map.func, isa, |p| map.loads[p].is_uniform).with_reciprocals(isa);
-    let Unroll { vectors, abreast } = unroll(body.ops());
+    let Unroll { vectors, abreast } = unroll(&body);
     if abreast > 1 {
         body.hold_few(isa);
     }

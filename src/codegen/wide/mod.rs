@@ -21,6 +21,7 @@ mod cast;
 mod division;
 mod gather;
 mod lanes;
+mod lookup;
 mod op;
 mod order;
 mod partial;

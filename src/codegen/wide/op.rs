@@ -50,6 +50,7 @@ impl Selector {
                     None => Lanes::new(to, self.reg(&args[0])),
                 });
             }
+            Op::Lookup(column) => return self.lookup(column, &args[0]),
             Op::Select | Op::Rare => return self.select(dtype, args),
             _ if dtype == Dtype::Bool => return self.bool_op(op, args),
             _ => {}
