@@ -9,6 +9,7 @@ use crate::dtype::{Dtype, Kind, Scalar};
 use crate::func::{Builder, ExprId, Func};
 use crate::interp::apply;
 use crate::op::{Op, Rule, Stage};
+use crate::table::{Column, Table};
 
 /// A small deterministic generator of random numbers (Steele, Lea and Flood's SplitMix64).
 #[derive(Clone, Debug)]
@@ -277,6 +278,7 @@ impl<'p> Generator<'p> {
                 let exact = from.id == id && from.exact || !dtype.is_float();
                 self.values.push(Value { id, exact });
             }
+            2 if self.rng.one_in(3) => self.add_lookup(),
             2 => self.add_bitcast(dtype),
             _ => self.add_table_op(dtype),
         }
@@ -287,6 +289,18 @@ impl<'p> Generator<'p> {
         let legal = Op::Bitcast(to).result_dtype(&[self.builder.dtype(from.id)]);
         if from.exact && legal.is_some() {
             let id = self.builder.node(Op::Bitcast(to), &[from.id]);
+            self.values.push(Value { id, exact: true });
+        }
+    }
+
+    fn add_lookup(&mut self) {
+        let tables: Vec<&Table> = Table::all().collect();
+        let table = *self.rng.pick(&tables);
+        let index = table.dtype().to_unsigned();
+        if [table.dtype(), index].iter().all(|d| self.dtypes.contains(d)) {
+            let columns: Vec<Column> = table.columns().collect();
+            let (column, index) = (*self.rng.pick(&columns), self.operand(index));
+            let id = self.builder.node(Op::Lookup(column), &[index.id]);
             self.values.push(Value { id, exact: true });
         }
     }

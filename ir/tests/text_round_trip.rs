@@ -3,7 +3,7 @@
 use loopweave_ir::op::Op;
 use loopweave_ir::testing::{Profile, Rng, edge_values, random_func};
 use loopweave_ir::text::{self, ast::Module};
-use loopweave_ir::{Builder, Dtype, ExprId, Func, Literal};
+use loopweave_ir::{Builder, Dtype, ExprId, Func, Literal, Table};
 
 /// The only function of a text.
 fn read(source: &str) -> Func {
@@ -64,6 +64,7 @@ fn polymorphic_functions() {
     let mut ops: Vec<Op> = Op::ALL.to_vec();
     ops.extend(Dtype::ALL.map(Op::Cast));
     ops.extend(Dtype::ALL.map(Op::Bitcast));
+    ops.extend(Table::all().flat_map(Table::columns).map(Op::Lookup));
     for seed in 0..2000 {
         let mut rng = Rng::new(seed);
         let mut b = Builder::polymorphic(*rng.pick(&names));

@@ -51,6 +51,8 @@
 //! | `-` `!` | `neg` `not` |
 //! | `x[…]` `x.f(…)` | indexing, and a call with `x` as the first argument |
 //!
+//! A column of a table that [`expand`](crate::expand) reads is a function of its index, as in `tanh_f32_3(i)`.
+//!
 //! Beside the ops, `relu(x)` is `maximum(x, 0)` and `clamp(x, lo, hi)` is `minimum(maximum(x, lo), hi)`, unless a file has a
 //! function of that name.
 //!
