@@ -17,6 +17,9 @@ fn every_run_sees_what_cells_hold_then() {
     x[1].set(-1);
     bound.run();
     assert_eq!(y.each_ref().map(Cell::get), [11, -9, 31]);
+    // A reference to what lies in cells would forbid changing them.
+    let seen = bound.output::<i32, Ix1>(0).unwrap_err().to_string();
+    assert!(seen.starts_with("the result lies in cells"), "{seen}");
     // The result of one call is the argument of another.
     let mut back = step.bind((Cells::from(&y[..]), 2), Cells::from(&x[..])).unwrap();
     back.run();

@@ -306,6 +306,20 @@ fn products_take_epilogues_of_any_arity_and_dtype() {
 }
 
 #[test]
+fn results_of_fortran_ordered_arguments_can_be_reshaped() {
+    let program = jit::program(|g| {
+        let doubled = 2 * g.input("x", I64, 2);
+        g.output("doubled", doubled);
+        g.output("flat", doubled.reshape([-1]));
+    })
+    .unwrap();
+    let x = array![[1i64, 2, 3], [4, 5, 6]].reversed_axes();
+    let (doubled, flat): (Array2<i64>, Array1<i64>) = program.call(&x).unwrap();
+    assert_eq!(doubled, &x * 2);
+    assert_eq!(flat, array![2, 8, 4, 10, 6, 12]);
+}
+
+#[test]
 fn views_of_a_program_are_numpys() {
     let program = jit::program(|g| {
         let x = g.input_with_dims("x", I64, ["n", "m"]);

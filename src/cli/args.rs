@@ -265,7 +265,10 @@ fn output(text: &str) -> Result<Destination, String> {
 fn number(text: &str) -> Result<Number, String> {
     let unsigned = text.trim_start_matches(['+', '-']);
     let sign = &text[..text.len() - unsigned.len()];
-    let whole = if unsigned.starts_with('.') { "0" } else { "" };
+    let has_fraction = unsigned
+        .strip_prefix('.')
+        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let whole = if has_fraction { "0" } else { "" };
     let plain = match sign {
         "" | "-" => format!("{sign}{whole}{unsigned}"),
         "+" => format!("{whole}{unsigned}"),
@@ -423,6 +426,8 @@ mod tests {
             ("x=+5", Input::Number(Number::Weak(Literal::Int(5)))),
             ("x=+.5f32", Input::Number(Number::Typed(Scalar::from(0.5f32)))),
             ("x=3d.npy", file("3d.npy")),
+            ("x=.", file(".")),
+            ("x=..", file("..")),
         ];
         for (text, expected) in rows {
             assert_eq!(input(text), Ok((String::from("x"), expected)), "{text}");

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::cost::{self, Reader, Work};
 use super::extents::Extent;
-use super::reading::{Edge, Growth, Path, Reading, source};
+use super::reading::{Edge, Growth, Path, Reading};
 use crate::graph::{ArrayOp, Graph, NodeId};
 
 /// The most operands that are told apart: more than these are never worth reading again.
@@ -59,7 +59,7 @@ pub(super) fn estimates(
             estimate.work.flops = flops(func);
             let mut seen: SmallVec<[NodeId; 4]> = SmallVec::new();
             for &arg in &node.args {
-                let from = source(graph, arg);
+                let from = graph.source(arg);
                 if seen.contains(&from) {
                     continue;
                 }

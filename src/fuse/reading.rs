@@ -68,7 +68,7 @@ pub(super) fn edges(graph: &Graph, extents: &[Vec<Extent>], views: &[NodeId]) ->
         };
         for &arg in args {
             let reading = reading(graph, extents, views[arg.index()], id);
-            let edges = &mut edges[source(graph, arg).index()];
+            let edges = &mut edges[graph.source(arg).index()];
             match edges.last_mut() {
                 Some(edge) if edge.consumer == id => {
                     if !edge.readings.contains(&reading) {
@@ -83,14 +83,6 @@ pub(super) fn edges(graph: &Graph, extents: &[Vec<Extent>], views: &[NodeId]) ->
         }
     }
     edges
-}
-
-/// The node whose elements this one shows: itself, or what a chain of views starts from.
-pub(super) fn source(graph: &Graph, mut id: NodeId) -> NodeId {
-    while let ArrayOp::View(_) = graph.node(id).op {
-        id = graph.node(id).args[0];
-    }
-    id
 }
 
 /// Whether a nest must compute the node.

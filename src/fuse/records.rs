@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 use super::estimate::Estimate;
-use super::reading::{Edge, is_computed, source};
+use super::reading::{Edge, is_computed};
 use super::{Decision, Reason, Relation, Rule, Traffic, Verdict};
 use crate::graph::{ArrayOp, Graph, NodeId};
 
@@ -82,7 +82,7 @@ impl Records {
             } else {
                 &node.args[..]
             };
-            for producer in args.iter().map(|&arg| source(graph, arg)) {
+            for producer in args.iter().map(|&arg| graph.source(arg)) {
                 if asked.contains(&producer) {
                     continue;
                 }
@@ -170,7 +170,7 @@ impl Saved<'_> {
             if !is_own {
                 let others: Vec<NodeId> = args
                     .iter()
-                    .map(|&arg| source(self.graph, arg))
+                    .map(|&arg| self.graph.source(arg))
                     .filter(|&arg| arg != producer)
                     .collect();
                 let further = self.estimates[producer.index()].operands_beside(&others, self.estimates);
@@ -254,7 +254,7 @@ fn reads(graph: &Graph, places: &[Places], group: usize, root: NodeId) -> Reads 
         } else {
             &node.args[..]
         };
-        for from in args.iter().map(|&arg| source(graph, arg)) {
+        for from in args.iter().map(|&arg| graph.source(arg)) {
             if places[from.index()].iter().any(|(other, _)| *other == group) {
                 if reads.nodes.insert(from) {
                     stack.push(from);
@@ -277,7 +277,7 @@ fn from_results(graph: &Graph, places: &[Places]) -> Vec<Option<Rule>> {
             _ => from_result[from.index()],
         };
         let made_after = |group: usize| {
-            let sources = node.args.iter().map(|&arg| source(graph, arg));
+            let sources = node.args.iter().map(|&arg| graph.source(arg));
             let mut own = sources.filter(|from| places[from.index()].contains(&(group, false)));
             own.find_map(rule_of)
         };

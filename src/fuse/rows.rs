@@ -18,7 +18,6 @@
 use std::collections::{HashMap, HashSet};
 
 use super::extents::Extent;
-use super::reading::source;
 use super::{Decision, Group, GroupKind, Plan, Relation, Rule, Traffic, Verdict, group_name};
 use crate::graph::{ArrayOp, Graph, NodeId, Slice, View};
 
@@ -375,7 +374,7 @@ fn arrays_read(graph: &Graph, group: &Group) -> Vec<(NodeId, Option<NodeId>, boo
         } else if members.contains(&id) && !matches!(node.op, ArrayOp::View(_)) {
             stack.extend(node.args.iter().map(|&arg| (arg, in_step, after)));
         } else {
-            let array = source(graph, id);
+            let array = graph.source(id);
             if members.contains(&array) {
                 stack.push((array, false, after));
             } else {

@@ -30,7 +30,7 @@ use super::cost::{self, Reader, Work};
 use super::estimate::{Estimate, estimates};
 use super::extents::{Extent, extents};
 use super::order::{DraftId, Order};
-use super::reading::{Edge, Growth, Path, Reading, edges, is_computed, same_views, source};
+use super::reading::{Edge, Growth, Path, Reading, edges, is_computed, same_views};
 use super::records::{Outcome, Records};
 use super::rows;
 use super::{GroupKind, Plan, Reason};
@@ -369,7 +369,7 @@ impl Planner<'_> {
         if consumer.op != ArrayOp::MatMul {
             return edge.readings.iter().map(|reading| (reading, None)).collect();
         }
-        let factors = (0..2).filter(|&side| source(self.graph, consumer.args[side]) == id);
+        let factors = (0..2).filter(|&side| self.graph.source(consumer.args[side]) == id);
         let reading = |side: usize| {
             let same = |r: &&Reading| r.through == self.views[consumer.args[side].index()];
             edge.readings.iter().find(same).unwrap_or(&edge.readings[0])
@@ -476,12 +476,7 @@ impl Planner<'_> {
 
     /// Bytes of the operands that the consumer reads only because it computes the node.
     fn further_bytes(&self, id: NodeId, consumer: NodeId) -> u64 {
-        let args = self
-            .graph
-            .node(consumer)
-            .args
-            .iter()
-            .map(|&arg| source(self.graph, arg));
+        let args = self.graph.node(consumer).args.iter().map(|&arg| self.graph.source(arg));
         let others: Vec<NodeId> = args.filter(|&arg| arg != id).collect();
         let own = &self.estimates[id.index()];
         own.bytes_beside(&others, self.estimates)

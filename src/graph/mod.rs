@@ -225,6 +225,21 @@ impl Graph {
         self.nodes.iter().enumerate().map(|(i, node)| (NodeId(i as u32), node))
     }
 
+    /// The node whose elements this one shows: itself, or what a chain of views starts from.
+    pub(crate) fn source(&self, mut id: NodeId) -> NodeId {
+        while let ArrayOp::View(_) = self.node(id).op {
+            id = self.node(id).args[0];
+        }
+        id
+    }
+
+    /// Whether a node's elements are also shown in another shape, which needs them in C order.
+    pub(crate) fn is_reshaped(&self, id: NodeId) -> bool {
+        let is_reshape = |node: &&Node| matches!(node.op, ArrayOp::View(View::Reshape(_)));
+        let mut reshapes = self.nodes.iter().filter(is_reshape);
+        reshapes.any(|node| self.source(node.args[0]) == id)
+    }
+
     /// How many nodes and outputs use each node.
     pub fn use_counts(&self) -> Vec<usize> {
         let mut uses = vec![0; self.nodes.len()];

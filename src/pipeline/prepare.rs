@@ -151,6 +151,7 @@ impl Program {
         for (i, (name, node)) in self.graph.outputs.iter().enumerate() {
             let shape = &placement.shapes[*node];
             let layout = match outputs.map(|o| o[i]) {
+                None if self.graph.is_reshaped(*node) => Layout::contiguous(shape)?,
                 None => Layout::like(shape, inputs)?,
                 Some(given) if given.shape == *shape => given.clone(),
                 Some(given) => {

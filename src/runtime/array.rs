@@ -163,6 +163,9 @@ pub enum OutputError {
         /// The caller's rank.
         expected: usize,
     },
+    /// A bound call's result in [`Cells`](crate::jit::Cells), whose owner may change it.
+    #[error("the result lies in cells, where their owner reads it; a view would forbid changing them")]
+    Cells,
     /// Another number of results.
     #[error("the kernel has {found} results, but {expected} were asked for")]
     Count {

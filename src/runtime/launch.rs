@@ -480,13 +480,17 @@ impl<'a> Bound<'a> {
     /// An output, by its position, to look at between runs.
     ///
     /// # Errors
-    /// A position that no output has; another dtype or number of axes than the output's.
+    /// A position that no output has; another dtype or number of axes than the output's; an output in
+    /// [`Cells`](crate::jit::Cells), which show it themselves.
     pub fn output<T: Element, D: Dimension>(&self, position: usize) -> Result<ArrayView<'_, T, D>, OutputError> {
         let count = OutputError::Count {
             found: self.outputs.len(),
             expected: position.saturating_add(1),
         };
         let output = self.outputs.get(position).ok_or(count)?;
+        if output.is_cells() {
+            return Err(OutputError::Cells);
+        }
         if output.dtype() != T::DTYPE {
             return Err(OutputError::Dtype {
                 found: output.dtype(),
@@ -508,8 +512,8 @@ fn output_view<'a, T: Element>(output: &'a ViewMut<'_>) -> ArrayViewD<'a, T> {
     let low = byte_range(shape, strides, size_of::<T>()).start;
     let distances: Vec<usize> = strides.iter().map(|stride| stride.unsigned_abs()).collect();
     let pointer = output.pointer().wrapping_offset(low).cast::<T>();
-    // SAFETY: the output came from an array of `T` with these extents and strides, borrowed for longer than `'a`, and is
-    // written by `Bound::run` alone, which needs the `Bound` that is borrowed here.
+    // SAFETY: the output came from an array of `T` with these extents and strides, exclusively borrowed for longer than `'a`
+    // since it is no cells, and is written by `Bound::run` alone, which needs the `Bound` that is borrowed here.
     let mut view = unsafe { ArrayView::from_shape_ptr(IxDyn(shape).strides(IxDyn(&distances)), pointer) };
     let reversed = strides.iter().enumerate().filter(|(_, stride)| **stride < 0);
     reversed.for_each(|(axis, _)| view.invert_axis(Axis(axis)));

@@ -39,6 +39,8 @@ pub struct ViewMut<'a> {
     pointer: *mut u8,
     dtype: Dtype,
     axes: Axes<'a>,
+    /// Whether the owner may read and change the elements meanwhile, between the runs of a bound call.
+    cells: bool,
     borrow: PhantomData<&'a mut ()>,
 }
 
@@ -157,6 +159,7 @@ impl<'a> ViewMut<'a> {
             pointer: cells.as_ptr().cast_mut().cast(),
             dtype: T::DTYPE,
             axes: Axes::Dense(cells.len()),
+            cells: true,
             borrow: PhantomData,
         }
     }
@@ -168,7 +171,16 @@ impl<'a> ViewMut<'a> {
         S: Data<Elem = MathCell<T>>,
         D: Dimension,
     {
-        memory_mut(cells.as_ptr().cast_mut().cast::<T>(), cells.shape(), cells.strides())
+        let pointer = cells.as_ptr().cast_mut().cast::<T>();
+        ViewMut {
+            cells: true,
+            ..memory_mut(pointer, cells.shape(), cells.strides())
+        }
+    }
+
+    /// Whether the elements are cells, which no reference may show: their owner may change them while it lives.
+    pub(super) fn is_cells(&self) -> bool {
+        self.cells
     }
 
     /// The element type.
@@ -269,6 +281,7 @@ impl<T: Element> ArgMut for [T] {
             pointer: self.as_mut_ptr().cast(),
             dtype: T::DTYPE,
             axes: Axes::Dense(self.len()),
+            cells: false,
             borrow: PhantomData,
         }
     }
@@ -310,6 +323,7 @@ impl ArgMut for ViewMut<'_> {
             pointer: self.pointer,
             dtype: self.dtype,
             axes: self.axes,
+            cells: self.cells,
             borrow: PhantomData,
         }
     }
@@ -374,6 +388,7 @@ fn memory_mut<'a, T: Element>(pointer: *mut T, shape: &'a [usize], strides: &'a 
         pointer: pointer.cast(),
         dtype: T::DTYPE,
         axes: Axes::Of { shape, strides },
+        cells: false,
         borrow: PhantomData,
     }
 }
