@@ -295,6 +295,7 @@ fn error_messages() {
         &["eval", "x", "-i", "x=x.npy", "-i", "z=y.npy", "-i", "w=1"],
         &["eval", "x", "-i", "x=x.npy", "-i", "x=y.npy"],
         &["eval", "1 + 2", "-i", "x=x.npy"],
+        &["eval", "x // 2", "-i", "x=x.npy"],
         &["eval", "x", "-i", "x=x.npy", "-o", "z=r.npy"],
         &["eval", "x", "-i", "x=x.npy", "-o", "a.npy", "-o", "b.npy"],
         &["eval", "x", "-i", "x=x.npy", "-o", "x+1=r.npy"],

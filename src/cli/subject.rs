@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use loopweave_ir::text::ast::{Block, Item, KernelItem, Module};
+use loopweave_ir::text::ast::{Block, Item, KernelItem, Module, Span};
 use loopweave_ir::text::{
     Diagnostic, Diagnostics, Functions, Source, free_names, lower_module, parse, parse_expr_body,
 };
@@ -51,8 +51,9 @@ impl Subject {
         match file_and_item(text) {
             Some((path, item)) => Subject::of_file(path, item),
             None => {
-                let block = parse_expr_body(text, "<expr>").map_err(Error::from)?;
                 let source = Source::new("<expr>", text);
+                refuse_comment(&source).map_err(Error::from)?;
+                let block = parse_expr_body(text, "<expr>").map_err(Error::from)?;
                 Ok(Subject::Body { block, source })
             }
         }
@@ -210,6 +211,25 @@ pub(super) fn read_module(path: &Path) -> Result<(Module, Functions), CliError> 
     let module = parse(&text, &path.display().to_string()).map_err(Error::from)?;
     let functions = lower_module(&module).map_err(Error::from)?;
     Ok((module, functions))
+}
+
+/// Refuses a line comment in an expression of one line: it hides what was meant as a quotient, as in Python.
+fn refuse_comment(source: &Source) -> Result<(), Diagnostics> {
+    let mut diagnostics = Diagnostics::new(source);
+    let text = source.text();
+    let is_quoted = |at: usize| text[..at].matches('`').count() % 2 == 1;
+    let mut slashes = text.match_indices("//").map(|(at, _)| at);
+    if let Some(at) = slashes.find(|at| !is_quoted(*at))
+        && !text.contains('\n')
+    {
+        let start = at as u32;
+        let span = Span { start, end: start + 2 };
+        let diagnostic = Diagnostic::new(span, "`//` begins a comment")
+            .label("what follows is not read")
+            .help("the quotient rounded down is `floor_div(x, y)`");
+        diagnostics.push(diagnostic);
+    }
+    diagnostics.into_result(())
 }
 
 /// The file and the item that a text names; `None` where it is an expression, in which `.lw` cannot stand at the end nor
