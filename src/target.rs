@@ -217,13 +217,15 @@ impl Target {
         self.machine.microarchitecture
     }
 
-    /// Whether this process can be expected to run the target's code: whether it has the host's architecture and system.
-    /// A processor may still lack a feature that a foreign target's name asks for.
+    /// Whether this process can run the target's code: whether it has the host's architecture and system, and the processor the
+    /// vectors. SSE4.2, which `x86-64-v2` asks for, is taken for granted.
     pub fn runs_here(&self) -> bool {
         let host = Triple::host();
         let triple = self.triple();
         self.machine.is_host
-            || (triple.architecture == host.architecture && triple.operating_system == host.operating_system)
+            || (triple.architecture == host.architecture
+                && triple.operating_system == host.operating_system
+                && self.machine.fma_bytes <= host_fma_bytes())
     }
 
     /// Whether it is an x86-64 machine.
