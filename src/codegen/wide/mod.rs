@@ -4,11 +4,12 @@
 //! [`clif`](super::clif)'s code does, bit for bit, or nothing where a leaf needs what the vectors lack; they hold no
 //! relocations, so any module takes them.
 //!
-//! [`map`](mod@map) and [`fold`](mod@fold) (with [`align`], [`extrema`] and [`seek`]) select instructions for loops, with [`body`] for
-//! functions, [`order`], [`op`], [`cast`], [`pattern`], [`quotient`] and [`division`] for ops, [`lanes`], [`partial`] and [`gather`] for
-//! values and memory, and [`word`] for addresses and counts; [`isa`] is the table of instructions. The result is an [`asm`] of virtual registers, which [`alloc`] gives real ones and
-//! [`encode`](mod@encode) turns into bytes. [`block`] and [`tile`] are the tiles of a matrix product, and [`turn`] makes rows of
-//! columns. [`mod@bound`] tells how fast a leaf can be.
+//! [`map`](mod@map) and [`fold`](mod@fold) (with [`ahead`], [`align`], [`extrema`] and [`seek`]) select instructions for loops,
+//! with [`body`] for functions, [`order`], [`op`], [`cast`], [`pattern`], [`quotient`] and [`division`] for ops, [`lanes`],
+//! [`partial`] and [`gather`] for values and memory, and [`word`] for addresses and counts; [`isa`] is the table of
+//! instructions. The result is an [`asm`] of virtual registers, which [`alloc`] gives real ones and [`encode`](mod@encode) turns
+//! into bytes. [`block`] and [`tile`] are the tiles of a matrix product, and [`turn`] makes rows of columns. [`mod@bound`] tells
+//! how fast a leaf can be.
 
 mod alloc;
 mod asm;
@@ -266,7 +267,8 @@ pub(super) fn fold(
 
 /// The loop that combines some rows of elements into a row of accumulators, for a reduction along outer axes; with no
 /// rows to combine, it makes the accumulators of the first row. Its argument block is that of a row of accumulators, then of
-/// the operands of each row in turn, then, where elements have positions, of that of the first row and of the step to the next. `None` as for [`map`].
+/// the operands of each row in turn, then, where elements have positions, of that of the first row and of the step to the
+/// next. `None` as for [`map`].
 ///
 /// # Errors
 /// As [`map`].
