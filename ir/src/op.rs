@@ -9,7 +9,7 @@
 //! - Floats are IEEE 754-2019, round to nearest even, no flush to zero. The sign and payload of a NaN that an arithmetic op
 //!   makes are unspecified (processors differ); `neg`, `abs`, `copysign`, `select` and `bitcast` only move bits.
 //! - Nothing traps. Integers wrap; shift counts are taken modulo the width; `>>` is arithmetic on signed types;
-//!   `x / 0` and `x % 0` on integers are 0, and `MIN / -1` wraps to `MIN`.
+//!   integer quotients (`trunc_div`, `floor_div`) and remainders by 0 are 0, and `MIN` divided by −1 wraps to `MIN`.
 //! - `cast` float → integer truncates, saturates, and takes NaN as 0; integer → narrower integer wraps; anything → `bool` is
 //!   `x != 0`, so NaN is true.
 //! - `<` and its kin are false on NaN, `!=` is true. `minimum` and `maximum` propagate NaN and order −0 below +0;

@@ -63,12 +63,10 @@ pub enum ExpandError {
         name: String,
     },
     /// The expanded function has more nodes than a function may have.
-    #[error("`{name}` has {nodes} operations once its functions are expanded; at most {MAX_NODES} are allowed")]
+    #[error("`{name}` has more than {MAX_NODES} operations once its functions are expanded")]
     TooLarge {
         /// The function's name.
         name: String,
-        /// Nodes of the expanded function.
-        nodes: usize,
     },
 }
 
@@ -165,7 +163,7 @@ fn rewrite(
         };
         map.push(new);
         if cx.len() > MAX_NODES {
-            return Err(ExpandError::TooLarge { name, nodes: cx.len() });
+            return Err(ExpandError::TooLarge { name });
         }
     }
     let results: Vec<ExprId> = func.results().iter().map(|r| map[r.index()]).collect();
