@@ -95,8 +95,9 @@ macro_rules! integers {
         let near = |at: $int| (0..5).map(move |i| at.wrapping_add(i).wrapping_sub(2));
         let powers = (0..$int::BITS).flat_map(|bit| [(1 as $int) << bit, ((1 as $int) << bit).wrapping_neg()]);
         let mut all: Vec<$int> = near(0).chain(powers.flat_map(near)).collect();
-        // Of every magnitude.
-        all.extend((0..300).map(|i| (rng.bits() >> (i % 60)) as $int));
+        // Of every magnitude, and of both signs.
+        let random = (0..300).map(|i| (i, (rng.bits() >> (i % 60)) as $int));
+        all.extend(random.map(|(i, x)| if i % 7 < 3 { x.wrapping_neg() } else { x }));
         if $int::BITS == 8 {
             all.extend((0..=255u8).map(|x| x as $int));
         }

@@ -1,6 +1,7 @@
 //! Quotients and remainders of integers, by way of floats.
 //!
-//! In: lanes of integers of up to 32 bits. Out: what the interpreter's division gives, `x / 0` being 0 and `MIN / −1` `MIN`.
+//! In: lanes of integers of up to 32 bits; those of 64 are [`super::long_division`]'s. Out: what the interpreter's division gives,
+//! `x / 0` being 0 and `MIN / −1` `MIN`.
 //!
 //! Let x and y have at most n bits, and let a float have p; here n is 16 and p 24, or n is 32 and p 53. Both are then floats, and
 //! x / y is an integer or at least |x / y| / |x| ≥ |x / y| · 2^−n away from the next one further from zero. Rounding moves it by
@@ -14,7 +15,7 @@ use loopweave_ir::{Dtype, Op, Scalar};
 
 use super::asm::BlockId;
 use super::isa;
-use super::lanes::{Gap, Lanes, Place, Selected, Selector};
+use super::lanes::{Lanes, Place, Selected, Selector};
 
 /// The float by way of which integers of this many bytes are divided.
 fn float_for(size: usize) -> Option<Dtype> {
@@ -46,7 +47,9 @@ pub(super) struct Quotient {
 impl Selector {
     /// `trunc_div` or `rem`.
     pub(super) fn divide(&mut self, op: Op, dtype: Dtype, args: &[Lanes]) -> Selected<Lanes> {
-        let float = float_for(dtype.size()).ok_or(Gap { op })?;
+        let Some(float) = float_for(dtype.size()) else {
+            return self.divide_long(op, dtype, args);
+        };
         let [x, y, quotient] = self.float_quotient(float, args)?;
         let value = match op {
             Op::TruncDiv => quotient,

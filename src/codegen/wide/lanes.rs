@@ -14,6 +14,7 @@ use loopweave_ir::{Dtype, Op, Scalar};
 use super::asm::{Arg, Assembly, BlockId, ConstId, Inst, Memory, Reg};
 use super::division::Quotient;
 use super::isa::{self, Isa, Row, by_size};
+use super::long_division::LongDivision;
 use super::lookup::Lookups;
 
 /// Why a leaf is not this emitter's: an op for which the vectors have no instruction.
@@ -94,8 +95,9 @@ pub(super) struct Selector {
     hoisted: HashMap<(u64, usize), Reg>,
     /// How many more there may be.
     pub(super) room: usize,
-    /// The last quotient of integers.
+    /// The last quotient of integers, and the last one of those of 64 bits.
     pub(super) quotient: Option<Quotient>,
+    pub(super) long_division: Option<LongDivision>,
     /// What has been read of tables.
     pub(super) lookups: Lookups,
 }
@@ -114,6 +116,7 @@ impl Selector {
             hoisted: HashMap::new(),
             room,
             quotient: None,
+            long_division: None,
             lookups: Lookups::default(),
         }
     }

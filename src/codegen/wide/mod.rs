@@ -5,8 +5,8 @@
 //! relocations, so any module takes them.
 //!
 //! [`map`](mod@map) and [`fold`](mod@fold) (with [`ahead`], [`align`], [`extrema`] and [`seek`]) select instructions for loops,
-//! with [`body`] for functions, [`order`], [`op`], [`cast`], [`pattern`], [`quotient`] and [`division`] for ops, [`lanes`],
-//! [`partial`] and [`gather`] for values and memory, and [`word`] for addresses and counts; [`isa`] is the table of
+//! with [`body`] for functions, [`order`], [`op`], [`cast`], [`pattern`], [`quotient`], [`division`] and [`long_division`] for
+//! ops, [`lanes`], [`partial`] and [`gather`] for values and memory, and [`word`] for addresses and counts; [`isa`] is the table of
 //! instructions. The result is an [`asm`] of virtual registers, which [`alloc`] gives real ones and [`encode`](mod@encode) turns
 //! into bytes. [`block`] and [`tile`] are the tiles of a matrix product, and [`turn`] makes rows of columns. [`mod@bound`] tells
 //! how fast a leaf can be.
@@ -22,6 +22,7 @@ mod cast;
 mod division;
 mod gather;
 mod lanes;
+mod long_division;
 mod lookup;
 mod op;
 mod order;
