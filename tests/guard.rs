@@ -176,7 +176,10 @@ fn casts_between_widths() {
 #[test]
 fn transposed() {
     fn turned<T: Element>() {
-        let both = jit::func("if x < y { x } else { y }").unwrap();
+        targets().into_iter().for_each(turned_on::<T>);
+    }
+    fn turned_on<T: Element>(target: Target) {
+        let both = jit::func("if x < y { x } else { y }").unwrap().target(target);
         let mut buffers = [0; 4].map(|_| Guarded::new(150 * 151 * size_of::<T>()));
         let [x, y, z, out] = &mut buffers;
         let mut rng = Rng::new(2);
@@ -187,6 +190,7 @@ fn transposed() {
                 (31, 16),
                 (64, 64),
                 (65, 130),
+                (100, 40),
                 (150, 75),
                 (1, 40),
                 (40, 1),
@@ -222,6 +226,42 @@ fn transposed() {
     }
     turned::<f32>();
     turned::<f64>();
-    turned::<i64>();
+    turned::<i16>();
+    turned::<f16>();
     turned::<u8>();
+    turned::<bool>();
+}
+
+/// Arrays of different sizes that disagree with others about the fast axis: their tiles are those of the widest.
+#[test]
+fn transposed_of_different_sizes() {
+    fn filled<T: Element>(buffer: &mut Guarded, shape: [usize; 2], seed: u64) -> ArrayView2<'_, T> {
+        let mut rng = Rng::new(seed);
+        let slice = buffer.slice::<T>(shape[0] * shape[1], End::Last);
+        let bits = slice.iter_mut().map(|v| (v, rng.value(T::DTYPE).bits()));
+        bits.for_each(|(v, bits)| *v = T::from_bits(bits));
+        ArrayView2::from_shape(shape, &*slice).unwrap()
+    }
+    let mut buffers = [0; 5].map(|_| Guarded::new(8 * 150 * 300));
+    let [a, b, c, x, out] = &mut buffers;
+    for target in targets() {
+        let sum = jit::func("(a as i64) * x + (b as i64) * y + (c as i64) * z").unwrap();
+        let sum = sum.target(target);
+        for shape @ [rows, columns] in [[64, 64], [100, 40], [150, 300]] {
+            let across = [columns, rows];
+            let a = filled::<u8>(a, across, 1).reversed_axes();
+            let b = filled::<i16>(b, across, 2).reversed_axes();
+            let c = filled::<i32>(c, across, 3).reversed_axes();
+            let x = filled::<i64>(x, shape, 4);
+            let out = out.slice::<i64>(rows * columns, End::Last);
+            let mut out = ArrayViewMut2::from_shape(shape, out).unwrap();
+            sum.call_into((&a, &x, &b, &x, &c, &x), &mut out).unwrap();
+            let factor = |at| i64::from(a[at]) + i64::from(b[at]) + i64::from(c[at]);
+            let mut found = out.indexed_iter();
+            assert!(
+                found.all(|(at, found)| *found == factor(at).wrapping_mul(x[at])),
+                "{shape:?}"
+            );
+        }
+    }
 }

@@ -127,6 +127,10 @@ pub enum Stride {
 /// Bytes of a row of a turned tile: whole cache lines, so few that the tiles of some operands stay in the nearest cache.
 pub const TURNED_ROW_BYTES: usize = 256;
 
+/// The most rows of a turned tile, which those of bytes have: of more, a column would push another one's lines out of the nearest
+/// cache before the next column comes.
+const TURNED_ROWS: usize = 128;
+
 /// An axis of the iteration space.
 #[derive(Clone, Debug)]
 pub struct Axis {
@@ -377,7 +381,9 @@ impl Nest {
     /// The side of the tiles in which operands that lie across are turned; `None` where there are none.
     pub fn turned_side(&self) -> Option<usize> {
         let across = self.operands.iter().filter(|o| o.stride == Stride::Across);
-        across.map(|o| TURNED_ROW_BYTES / o.dtype.size()).min()
+        across
+            .map(|o| (TURNED_ROW_BYTES / o.dtype.size()).min(TURNED_ROWS))
+            .min()
     }
 
     /// The axis that vectors run along: always the last.

@@ -603,7 +603,7 @@ fn lies_across(bound: &Bound, size: isize, extents: &[usize]) -> bool {
         return false;
     };
     let [.., rows, columns] = *extents else { return false };
-    matches!(size, 4 | 8) && before == size && along.unsigned_abs() >= 64 && rows >= 16 && columns >= 16
+    before == size && along.unsigned_abs() >= 64 && rows >= 16 && columns >= 16
 }
 
 /// Tiles pay where an operand strides along the vector axis and is short along the next one, so that a tile uses whole

@@ -9,7 +9,7 @@
 //! 3. inputs are only loaded and outputs only stored, each output once;
 //! 4. `Op::Index` stands only in the map of a reduction;
 //! 5. a map has no reduced axis; a reduction has one at least, in the place its order asks for;
-//! 6. only a map's inputs of 4 or 8 bytes lie across, and only where there are two axes;
+//! 6. only a map's inputs lie across, and only where there are two axes;
 //! 7. lanes and blocks are not 0, lanes a power of two that divides the block.
 //!
 //! A binding fits when every operand has a stride per axis, its class along the vector axis is true, and the lowest and the
@@ -199,10 +199,8 @@ impl Check<'_> {
             stage.stores().iter().for_each(|id| stores[id.index()] += 1);
         }
         for (i, operand) in self.nest.operands.iter().enumerate() {
-            let may_lie_across = operand.role == Role::Input
-                && matches!(self.nest.leaf, Leaf::Map { .. })
-                && self.nest.axes.len() >= 2
-                && matches!(operand.dtype.size(), 4 | 8);
+            let may_lie_across =
+                operand.role == Role::Input && matches!(self.nest.leaf, Leaf::Map { .. }) && self.nest.axes.len() >= 2;
             let right = match operand.role {
                 _ if operand.stride == Stride::Across && !may_lie_across => false,
                 Role::Input => stores[i] == 0,

@@ -376,7 +376,7 @@ fn turned_map(
     let mut turns: Vec<(usize, FuncId)> = Vec::new();
     for (operand, size) in turn::across(nest) {
         if turns.iter().all(|(known, _)| *known != size) {
-            let turn = machine_code(module, format!("{symbol}_turn{operand}"), wide::turn(size)?)?;
+            let turn = machine_code(module, format!("{symbol}_turn{operand}"), wide::turn(size, side)?)?;
             turns.push((size, turn.id));
             functions.push(turn);
         }

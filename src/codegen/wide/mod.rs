@@ -110,12 +110,12 @@ pub(super) fn product_in_place(
     )
 }
 
-/// The function that turns tiles of elements of this size, 4 or 8 bytes; the target has wide vectors.
+/// The function that turns tiles of this side of elements of this size; the target has wide vectors.
 ///
 /// # Errors
 /// An instruction that cannot be encoded, which is a mistake in a table.
-pub(super) fn turn(size: usize) -> Result<MachineCode, CodegenError> {
-    encode::encode(&turn::select(size), Isa::Avx2.bytes())
+pub(super) fn turn(size: usize, side: usize) -> Result<MachineCode, CodegenError> {
+    encode::encode(&turn::select(size, side), Isa::Avx2.bytes())
 }
 
 /// A leaf whose instructions are selected.
