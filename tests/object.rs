@@ -16,7 +16,7 @@ use loopweave::nest::{AxisRole, Binding, Leaf, Nest, OperandId, Order, Reduce, R
 use loopweave::target::{NAMES, Target};
 use loopweave_ir::expand::expand;
 use loopweave_ir::testing::operand_dtypes;
-use loopweave_ir::{Builder, Dtype, Func, Op, Scalar, Stage, specialise};
+use loopweave_ir::{Builder, Dtype, Func, Op, Scalar, Stage, Table, specialise};
 
 const N: usize = 5003;
 /// The extents of the product of the first elements with themselves.
@@ -346,6 +346,8 @@ fn every_target_takes_every_op() {
                 .flat_map(|&to| [(Op::Cast(to), vec![dtype]), (Op::Bitcast(to), vec![dtype])]),
         );
     }
+    let columns = Table::all().flat_map(Table::columns);
+    cases.extend(columns.map(|column| (Op::Lookup(column), vec![column.table().dtype().to_unsigned()])));
     for (op, dtypes) in cases {
         let computed = dtypes[dtypes.len().min(2) - 1];
         if op.result_dtype(&dtypes).is_none() || op.stage_for(computed) != Stage::Basic {
