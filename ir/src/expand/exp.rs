@@ -103,13 +103,14 @@ impl<'a> Reduced<'a> {
         (self.r * self.r).fma(self.quotient(), self.r_lo) + self.r
     }
 
-    /// eʳ − 1 in two words; the term r²/2 is a product of its own, which spares a rounding.
+    /// eʳ − 1 in two words; the term r²/2 is a product of its own, which spares a rounding, and the low word of the reduction
+    /// weighs by the slope, of which 1 + r is enough.
     pub(super) fn expm1_words(&self) -> Words<'a> {
         let coefficients: &[f64] = self.format.pick(&EXPM1_F32, &EXPM1_F64);
         let (&half, higher) = coefficients.split_first().expect("a polynomial has coefficients");
         let r = self.r;
         let square = r * r;
-        let cubic = (square * r).fma(r.poly(higher), self.r_lo);
+        let cubic = (square * r).fma(r.poly(higher), self.r_lo.fma(r, self.r_lo));
         fast_two_sum(r, square.fma(half, cubic))
     }
 
